@@ -1,0 +1,38 @@
+/* A data file, read and tokenised once, in compact arrays. */
+#ifndef DATA_DATASET_H
+#define DATA_DATASET_H
+
+#include "data/batch.h"
+#include "data/rows.h"
+#include "data/task.h"
+#include "data/tokenizer.h"
+
+/* Lives until dataset_free; never written after loading, so threads may share it. */
+struct dataset;
+
+struct dataset_options {
+	const struct tokenizer *tokenizer;
+	const char *path;
+	struct row_columns columns;
+	int task;			/* enum task_type: seq_cls, regression, mlm */
+	const struct labels *labels;	/* seq_cls */
+	int64_t max_length;		/* 0: never cut */
+	int64_t limit;			/* rows, the first ones; 0 or KNOB_NONE: all */
+	int64_t per_label_limit;	/* rows of each class, the first ones; 0 or KNOB_NONE: all */
+	bool label_optional;		/* a row without one gets label -1, value NAN */
+};
+
+/*
+ * For mlm the label column is not read, and a row without a single token that
+ * could be masked is left out. A file that yields no example is an error.
+ */
+int dataset_load(const struct dataset_options *how, struct dataset **ret);
+void dataset_free(struct dataset *d);			/* NULL is fine */
+size_t dataset_count(const struct dataset *d);
+/* i < count; the pointers inside live as long as the dataset. */
+struct example dataset_example(const struct dataset *d, size_t i);
+const int32_t *dataset_lengths(const struct dataset *d);	/* [count] tokens of each example */
+int64_t dataset_tokens(const struct dataset *d);
+size_t dataset_bytes(const struct dataset *d);		/* memory held */
+
+#endif
