@@ -1,0 +1,7 @@
+noinst_LIBRARIES += %D%/libcmd.a
+command_plugins = %D%/ls.c
+%C%_libcmd_a_SOURCES = %D%/cmd.c %D%/cmd.h $(command_plugins)
+BUILT_SOURCES += %D%/list.inc
+CLEANFILES    += %D%/list.inc
+%D%/list.inc: tools/list.sh Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && $(SHELL) $(top_srcdir)/tools/list.sh $(command_plugins) > $@

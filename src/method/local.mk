@@ -1,0 +1,10 @@
+noinst_LIBRARIES += %D%/libmethod.a
+method_plugins = %D%/bitfit.c %D%/full.c %D%/head.c %D%/lora.c
+%C%_libmethod_a_SOURCES = %D%/adapter.c %D%/adapter.h %D%/method.c %D%/method.h \
+	%D%/target.c %D%/target.h $(method_plugins)
+%C%_libmethod_a_CPPFLAGS = $(AM_CPPFLAGS) $(PCRE2_CFLAGS)
+BUILT_SOURCES += %D%/list.inc
+CLEANFILES    += %D%/list.inc
+%D%/list.inc: tools/list.sh Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && $(SHELL) $(top_srcdir)/tools/list.sh $(method_plugins) > $@
+METHOD_LIBS = src/method/libmethod.a $(PCRE2_LIBS) $(MODEL_LIBS)

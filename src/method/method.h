@@ -1,0 +1,89 @@
+#ifndef METHOD_METHOD_H
+#define METHOD_METHOD_H
+
+#include "base/recipe.h"
+#include "model/model.h"
+
+/* PEFT methods: one method, one file (method_ops), one word in src/method/local.mk. */
+
+struct method;
+
+/* Receives the numbers of a method's panel: "method/..." keys. */
+struct watch {
+	void (*metric)(void *arg, const char *key, double value);
+	void *arg;
+};
+
+/* PEFT's rules for which modules are hit (peft-methods 2.1); embedded in a method's settings. */
+struct targeting {
+	struct texts target_modules;		/* string: regular expression or "all-linear"; list: suffixes; not given: the model's default */
+	struct texts exclude_modules;
+	struct texts modules_to_save;
+	struct ints layers_to_transform;
+	struct texts layers_pattern;
+};
+
+struct method_ops {
+	const char *name, *title, *cite;
+	const char *peft_type;			/* as in adapter_config.json */
+	unsigned wants;				/* site kinds it can be attached to; 0: it picks parameters itself in begin */
+	bool starts_at_base;			/* step 0 is the frozen model, exactly */
+	bool saves_model;			/* exported as a model folder, never as an adapter (full) */
+	const struct knob *knobs;		/* ends with a name of NULL */
+	size_t settings_size;
+	size_t targeting_at;			/* offset of struct targeting in the settings; used when wants != 0 */
+	int (*begin)(struct method *m);				/* before any site: check settings, train base parameters */
+	int (*attach)(struct method *m, struct site *s);	/* once per site the rules picked */
+	struct tensor *(*penalty)(struct method *m, struct graph *step);	/* added to the loss, once a step */
+	int (*before_step)(struct method *m, struct graph *step);
+	int (*after_step)(struct method *m, int64_t step);
+	int (*merge)(struct method *m, struct site *s);		/* fold into the base weight of a plugged site */
+	int (*config)(struct method *m, struct jsonw *w);	/* its members of adapter_config.json */
+	void (*watch)(struct method *m, const struct watch *out);
+};
+
+struct method {
+	const struct method_ops *ops;
+	struct model *model;
+	void *settings;				/* ops->settings_size bytes, as the recipe says */
+	uint64_t seed;
+	int task;				/* enum task_type */
+	struct tensor **param;			/* everything that trains, in a fixed order; names as in transformers */
+	size_t nparam, room;
+	struct site **site;			/* what it plugged into */
+	size_t nsite;
+	void *state;				/* the method's own, in the model's arena */
+};
+
+struct method_options {
+	const struct recipe_peft *peft;
+	struct model *model;
+	int task;
+	uint64_t seed;
+};
+
+const struct method_ops *const *method_all(void);		/* ends with NULL */
+const struct recipe_method *method_table(void);			/* the same, for recipe_load */
+const struct method_ops *method_find(const char *name);		/* NULL: none */
+
+/*
+ * Attach to the model: pick sites, create parameters (initialised from seed), train modules_to_save (for
+ * classification and regression: the head). Call model_prepare afterwards.
+ */
+int method_open(const struct method_options *how, struct method **ret);	/* lives in the model's arena: no close */
+int64_t method_param_count(const struct method *m);		/* numbers that train */
+int64_t method_extra_count(const struct method *m);		/* numbers that the base model does not have (adapters) */
+/* Fold every plugged site into its weight and unplug: afterwards the model alone computes the same. */
+int method_merge(struct method *m);
+/* Does the method merge (has it merge, or nothing to fold)? */
+bool method_mergeable(const struct method *m);
+
+/* For methods. */
+void *method_alloc(struct method *m, size_t size);		/* zeroed, lives with the run */
+enum init { INIT_ZERO, INIT_UNIFORM, INIT_NORMAL };		/* UNIFORM: U(-bound, bound); NORMAL: standard deviation bound */
+/* A new trainable tensor "SITE.leaf" ("....query.lora_A.weight"); drawn by a counter over its name, so order does not matter. */
+struct tensor *method_param(struct method *m, const char *module, const char *leaf, int rank, const int64_t *dim,
+			    enum init how, double bound);
+int method_train_base(struct method *m, struct tensor *t);	/* a base parameter trains; adding one twice is fine */
+
+#endif

@@ -1,0 +1,89 @@
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "data/batch.h"
+#include "model/safetensors.h"
+#include "model/site.h"
+
+/* Base models: one architecture, one file (model_ops), built from the same blocks. */
+
+enum head {
+	HEAD_SEQ_CLS,		/* logits [seqs, n_labels] */
+	HEAD_REGRESSION,	/* [seqs, 1] */
+	HEAD_MLM		/* [rows, vocab]: only the rows the batch asks for */
+};
+
+/* From config.json, checked: sizes are positive, heads divide hidden, products fit in memory. */
+struct hparams {
+	const char *model_type;
+	int64_t vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size;
+	int64_t max_position_embeddings, type_vocab_size, pad_token_id;
+	enum activation hidden_act;
+	double hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout;	/* the last NAN: as hidden */
+	double layer_norm_eps, initializer_range;
+};
+
+struct model;
+
+struct model_ops {
+	const char *name, *title;	/* name: config.json's model_type */
+	int (*shape)(struct model *m);	/* check and derive; refuses with a sentence */
+	int (*sites)(struct model *m);	/* declare every site and parameter, head included */
+	struct tensor *(*forward)(struct model *m, struct graph *g, const struct batch *b);	/* the head's output */
+	const char *(*rename)(const char *name);	/* file name -> our name (gamma/beta, missing prefix); NULL: as it is */
+};
+
+struct model {
+	const struct model_ops *ops;
+	struct arena *arena;			/* the run's; holds everything below */
+	const struct gemm *gemm;
+	const char *folder;
+	struct json *config;
+	struct hparams hp;
+	enum head head;
+	int64_t n_labels;
+	struct texts labels;			/* for config.json of a merged export; may be empty */
+	struct site *site;
+	size_t nsite;
+	struct tensor **param;			/* every base parameter once (tied ones too), named as in transformers */
+	size_t nparam;
+	struct st_file *file;			/* stays mapped */
+	void *state;				/* the architecture's own */
+};
+
+struct model_options {
+	const char *folder;
+	enum head head;
+	int64_t n_labels;
+	struct texts labels;
+	double dropout;				/* NAN: the model's own; else every dropout of the model */
+	uint64_t seed;				/* for parameters the file lacks (a new head): N(0, initializer_range), bias 0 */
+	const struct gemm *gemm;
+};
+
+const struct model_ops *const *model_all(void);		/* ends with NULL */
+/* Map, check and load. Parameters lie in the mapping (fp32, aligned) or in the run arena, frozen. Errors name folder and tensor. */
+int model_open(const struct model_options *how, struct model **ret);
+void model_close(struct model *m);			/* NULL is fine */
+struct tensor *model_param(const struct model *m, const char *name);	/* NULL: none */
+struct site *model_site(const struct model *m, const char *name);
+/* Make a base parameter trainable: a writable copy in the arena, shared by all its uses. */
+int model_train_param(struct model *m, struct tensor *t);
+/* A new named tensor of a method, zeroed, in the arena; not part of model->param. */
+struct tensor *model_new_tensor(struct model *m, const char *name, int rank, const int64_t *dim);
+/* A writable fp32 copy of a frozen parameter's data in its place (PiSSA, merge); invalidates what was prepared. */
+int model_own_param(struct model *m, struct tensor *t);
+/* After methods are attached: prepare every frozen linear weight for the sides that will run (backward only when `train`). */
+int model_prepare(struct model *m, bool train);
+/* The head's output for one shard; sets up row origins. */
+struct tensor *model_forward(struct model *m, struct graph *g, const struct batch *b);
+int64_t model_param_count(const struct model *m);	/* numbers in the base model, tied ones once */
+/* Write a transformers folder: config.json (labels, architectures), model.safetensors in fp32, tokenizer files copied. */
+int model_save(const struct model *m, const char *dir);
+
+/* For architectures: declare a parameter (NULL dims unused) and a site. */
+struct tensor *model_declare(struct model *m, const char *name, int rank, int64_t d0, int64_t d1);
+struct site *model_declare_site(struct model *m, const char *name, unsigned kind, int layer, struct tensor *weight,
+				struct tensor *bias);
+
+#endif

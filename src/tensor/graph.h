@@ -1,0 +1,82 @@
+#ifndef TENSOR_GRAPH_H
+#define TENSOR_GRAPH_H
+
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "tensor/gemm.h"
+#include "tensor/leaves.h"
+#include "tensor/tensor.h"
+
+/*
+ * The tape of one shard: forward runs at once, backward is recorded. All memory
+ * is the graph's arena, rewound by graph_begin; after the first step nothing is
+ * allocated. A graph belongs to one thread at a time.
+ *
+ * Builders (op_*) return the result, or NULL when an input was NULL or memory
+ * ran out: a model checks once, at the end (err_text says why). What needs no
+ * gradient is not recorded.
+ */
+struct graph;
+struct node;
+
+/* What is the same for all shards of a step. */
+struct pass {
+	bool train;		/* dropout on, backward recorded */
+	uint64_t seed;		/* of the run */
+	int64_t step;		/* optimizer step, for dropout's counter */
+};
+
+struct op_case;
+
+/* One op, one file: see op.h. */
+struct op {
+	const char *name;
+	void (*forward)(struct node *n);
+	void (*backward)(struct node *n);	/* n->out has a gradient; adds to the inputs that need one */
+};
+
+enum { NODE_INPUTS = 8 };
+
+struct node {
+	const struct op *op;
+	struct graph *graph;
+	struct tensor *out, *in[NODE_INPUTS];	/* in: NULL where absent */
+	void *arg;				/* the op's own struct, in the arena */
+};
+
+int graph_new(const struct gemm *gm, struct graph **ret);
+void graph_free(struct graph *g);
+/* Forget everything and start a shard. leaves may be NULL when nothing trains. */
+void graph_begin(struct graph *g, const struct pass *pass, struct leaves *leaves, int shard);
+/* Backward from a scalar (or NULL-safe: from nothing). Afterwards every leaf's turn was passed on. */
+int graph_backward(struct graph *g, struct tensor *loss);
+/* End a shard whose backward was not run (evaluation needs no call; a failed shard does, so that no turn is held). */
+void graph_end(struct graph *g);
+
+/* For op builders. */
+void *graph_alloc(struct graph *g, size_t size);
+struct tensor *graph_tensor(struct graph *g, int64_t rows, int64_t cols, bool needs);
+struct tensor *graph_tensor_like(struct graph *g, const struct tensor *x, int64_t cols, bool needs);	/* rows and origin of x */
+/* Run forward and, when out->needs and the pass trains, keep the node. Returns out. */
+struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out, struct tensor *const *in, int n,
+			    void *arg);
+const struct gemm *graph_gemm(const struct graph *g);
+const struct pass *graph_pass(const struct graph *g);
+uint32_t graph_draw(struct graph *g);	/* the next random site's number within this shard: same order in every shard */
+
+/*
+ * For backward: where to add the gradient of t, and beta: 0 means the buffer
+ * holds nothing yet and must be overwritten wholly, 1 means add. NULL without
+ * memory (graph_backward then fails). Call graph_grad_done when this node has
+ * added its part; it lets the next shard add to a shared leaf.
+ */
+float *graph_grad(struct graph *g, struct tensor *t, float *ret_beta);
+void graph_grad_done(struct graph *g, struct tensor *t);
+struct arena *graph_arena(struct graph *g);		/* scratch between mark and rewind inside one op */
+
+/* Keep only t of what was made since the mark, when nothing since then needs a gradient; else does nothing. Returns t, moved. */
+struct arena_mark graph_mark(struct graph *g);
+struct tensor *graph_keep(struct graph *g, struct arena_mark mark, struct tensor *t);
+
+#endif

@@ -1,0 +1,62 @@
+#ifndef TENSOR_OP_H
+#define TENSOR_OP_H
+
+#include "tensor/graph.h"
+
+/* Every op's builder. Shapes in brackets; N rows, H columns. A NULL input gives NULL. */
+
+/* e[N,H] = word[id] + position[pos] + type[type] (each table may be NULL). Rows word[pad] get no gradient. */
+struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor *position, struct tensor *type,
+			    const int32_t *id, const int32_t *pos, const int32_t *types, int64_t n, int32_t pad,
+			    const struct origin *origin);
+/* y = LayerNorm(x + r) * gamma + beta, biased variance; r may be NULL. x, r [N,H]; gamma, beta [H]. */
+struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r, struct tensor *gamma,
+			     struct tensor *beta, float eps);
+/* y[N,O] = x[N,I] w^T + b; w [O,I], b [O] or NULL. Uses w->forward and w->backward when they are there. */
+struct tensor *op_linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b);
+/*
+ * y = x w^T + b + s ((z a^T) b2^T + c): a linear layer with a low-rank step beside it (LoRA). a [r,I], b2 [O,r],
+ * c [O] or NULL; z is x after the method's dropout, or x itself. One op, so that the step is added in place.
+ */
+struct low_rank {
+	struct tensor *a, *b, *c;
+	float scale;
+};
+struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z, struct tensor *w,
+				  struct tensor *b, const struct low_rank *step);
+/* y = e + s (a^T[id]) b^T: LoRA on an embedding. e [N,H], a [r,V], b [H,r]. */
+struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id, const struct low_rank *step);
+/*
+ * Scaled dot-product attention within packed sequences, no mask: every query of a sequence sees all its keys.
+ * q [M,H] with qstart[seqs+1] offsets, k, v [N,H] with kstart[seqs+1]; H = heads * D; scores times 1/sqrt(D);
+ * dropout p on the probabilities while training. Result [M,H] with q's origin.
+ */
+struct attention {
+	int64_t seqs, heads;
+	const int64_t *qstart, *kstart;
+	float dropout;
+};
+struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v,
+			    const struct attention *how);
+enum activation { ACT_GELU, ACT_GELU_TANH, ACT_RELU, ACT_SILU, ACT_TANH };
+int activation_parse(const char *name, enum activation *ret);	/* the names of transformers: gelu, gelu_new, relu, ... */
+struct tensor *op_activation(struct graph *g, struct tensor *x, enum activation kind);
+/* Inverted dropout by Philox on (seed, step, site, example, position, column); x itself when not training or p = 0. */
+struct tensor *op_dropout(struct graph *g, struct tensor *x, float p);
+/* y[n,H] = x[row[i]]; rows may repeat. */
+struct tensor *op_gather(struct graph *g, struct tensor *x, const int32_t *row, int64_t n);
+struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
+struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
+
+/* A loss adds its part of the step's mean: sum over rows, divided by `total` (rows of the whole step). */
+struct loss {
+	double sum;		/* of the rows' losses, undivided, in double */
+	int64_t rows;
+};
+/* Cross entropy with label smoothing eps: (1-eps) nll + eps mean_v(-log p_v). logits [N,C], label [N]. Scalar [1,1]. */
+struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const int32_t *label, double smoothing,
+				double total, struct loss *ret);
+/* Mean squared error of pred [N,1] against value [N]. */
+struct tensor *op_mse(struct graph *g, struct tensor *pred, const float *value, double total, struct loss *ret);
+
+#endif

@@ -1,0 +1,18 @@
+LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+TEST_EXTENSIONS = .sh
+TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
+AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir;
+EXTRA_DIST += %D%/check.h
+
+include tests/base/local.mk
+include tests/data/local.mk
+include tests/tensor/local.mk
+include tests/model/local.mk
+include tests/method/local.mk
+include tests/train/local.mk
+include tests/db/local.mk
+include tests/ui/local.mk
+include tests/cli/local.mk
+include tests/lint/local.mk
+include tests/fuzz/local.mk
