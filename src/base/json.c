@@ -8,7 +8,8 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <limits.h>
+#include <float.h>
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -204,7 +205,7 @@ static size_t scan_digits(struct scan *s)
 static int scan_number(struct scan *s)
 {
 	const unsigned char *from = s->at;
-	char text[NUMBER_MAX + 1];
+	char text[NUMBER_MAX + 1], *point;
 	size_t n;
 
 	if (*s->at == '-')
@@ -232,13 +233,9 @@ static int scan_number(struct scan *s)
 		return fail_at(s, from, "a number of %zu characters is longer than %d", n, NUMBER_MAX - 1);
 	memcpy(text, from, n);
 	text[n] = 0;
-	/* the decimal point may be another one in this locale; it decides nothing about the size */
-	for (size_t i = 0; i < n; i++)
-		if (text[i] == '.') {
-			memmove(text + i, text + i + strspn(text + i + 1, "0123456789") + 1,
-				strlen(text + i + strspn(text + i + 1, "0123456789") + 1) + 1);
-			break;
-		}
+	point = memchr(text, '.', n);
+	if (point)	/* strtod reads the locale's own, as cJSON will */
+		*point = localeconv()->decimal_point[0];
 	if (!isfinite(strtod(text, NULL)))
 		return fail_at(s, from, "this number is too large");
 	return TT_OK;
@@ -842,7 +839,8 @@ void jsonw_real(struct jsonw *w, double v)
 		jsonw_null(w);
 		return;
 	}
-	for (int digits = 15; digits <= 17; digits++) {
+	/* 15 digits always survive, except below the normal range */
+	for (int digits = fabs(v) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
 		snprintf(text, sizeof(text), "%.*g", digits, v);
 		if (strtod(text, NULL) == v)
 			break;
@@ -873,6 +871,7 @@ void jsonw_null(struct jsonw *w)
 void jsonw_json(struct jsonw *w, const struct json *j)
 {
 	const enum json_type type = json_type(j);
+	int64_t whole;
 
 	switch (type) {
 	case JSON_NULL:
@@ -882,7 +881,10 @@ void jsonw_json(struct jsonw *w, const struct json *j)
 		jsonw_bool(w, json_bool(j));
 		break;
 	case JSON_NUMBER:
-		jsonw_real(w, json_number(j));
+		if (json_int(j, &whole) && !(whole == 0 && signbit(json_number(j))))
+			jsonw_int(w, whole);
+		else
+			jsonw_real(w, json_number(j));
 		break;
 	case JSON_TEXT:
 		jsonw_text(w, json_text(j));

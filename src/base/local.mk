@@ -5,10 +5,10 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/err.c %D%/err.h \
 	%D%/fs.c %D%/fs.h \
 	%D%/json.c %D%/json.h \
-	%D%/knob.c %D%/knob.h \
+	%D%/knob.h \
 	%D%/log.c %D%/log.h \
-	%D%/proc.c %D%/proc.h \
-	%D%/recipe.c %D%/recipe.h \
+	%D%/proc.h \
+	%D%/recipe.h \
 	%D%/rng.c %D%/rng.h
 %C%_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS)
 BASE_LIBS = src/base/libbase.a $(CJSON_LIBS)
