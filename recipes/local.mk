@@ -1,1 +1,3 @@
-# nothing yet
+recipedir = $(pkgdatadir)/recipes
+dist_recipe_DATA = %D%/mr-bitfit.json %D%/mr-full.json %D%/mr-head.json %D%/mr-lora.json %D%/mr-zero-shot.json
+EXTRA_DIST += %D%/README.md
