@@ -1,7 +1,9 @@
 #ifndef TENSOR_GRAPH_H
 #define TENSOR_GRAPH_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "tensor/gemm.h"
@@ -27,8 +29,6 @@ struct pass {
 	int64_t step;		/* optimizer step, for dropout's counter */
 };
 
-struct op_case;
-
 /* One op, one file: see op.h. */
 struct op {
 	const char *name;
@@ -49,7 +49,12 @@ int graph_new(const struct gemm *gm, struct graph **ret);
 void graph_free(struct graph *g);
 /* Forget everything and start a shard. leaves may be NULL when nothing trains. */
 void graph_begin(struct graph *g, const struct pass *pass, struct leaves *leaves, int shard);
-/* Backward from a scalar (or NULL-safe: from nothing). Afterwards every leaf's turn was passed on. */
+/*
+ * Backward from a scalar, and from every activation that was given a gradient
+ * (data in t->grad, t->has_grad set) since it was made; loss may be NULL.
+ * Afterwards every leaf's turn was passed on. Gradients of activations do not
+ * outlive the call: their buffers are used again.
+ */
 int graph_backward(struct graph *g, struct tensor *loss);
 /* End a shard whose backward was not run (evaluation needs no call; a failed shard does, so that no turn is held). */
 void graph_end(struct graph *g);
@@ -73,9 +78,26 @@ uint32_t graph_draw(struct graph *g);	/* the next random site's number within th
  */
 float *graph_grad(struct graph *g, struct tensor *t, float *ret_beta);
 void graph_grad_done(struct graph *g, struct tensor *t);
-struct arena *graph_arena(struct graph *g);		/* scratch between mark and rewind inside one op */
+/*
+ * As graph_grad, but when t is an activation that has none yet, the buffer of
+ * from's gradient (the same count; from is n->out) becomes t's: then the result
+ * is from->grad as it was, beta is 0, and the op changes it in place.
+ */
+float *graph_grad_reuse(struct graph *g, struct tensor *from, struct tensor *t, float *ret_beta);
+struct arena *graph_arena(struct graph *g);		/* scratch inside one op's forward or backward; rewound after it */
+void *graph_scratch(struct graph *g, size_t size);	/* from graph_arena; NULL (and the graph fails) without memory */
+size_t graph_bytes(const struct graph *g);		/* held from the system: arenas and tape */
 
-/* Keep only t of what was made since the mark, when nothing since then needs a gradient; else does nothing. Returns t, moved. */
+static inline bool graph_needs(const struct tensor *t)	/* NULL: no */
+{
+	return t && t->needs;
+}
+
+/*
+ * Keep only t (and its origin) of what was made since the mark, when nothing
+ * since then needs a gradient; else does nothing. Returns t, moved: all other
+ * tensors and memory of the graph since the mark are gone.
+ */
 struct arena_mark graph_mark(struct graph *g);
 struct tensor *graph_keep(struct graph *g, struct arena_mark mark, struct tensor *t);
 

@@ -76,6 +76,11 @@ int leaves_new(struct arena *a, struct tensor *const *leaf, size_t n, struct lea
 	return TT_OK;
 }
 
+int leaves_count(const struct leaves *l)
+{
+	return (int)l->n;
+}
+
 void leaves_free(struct leaves *l)
 {
 	if (!l)

@@ -18,6 +18,7 @@ struct leaves;
 
 /* Gives every tensor its slot and a grad buffer in the arena. The array is kept by reference. */
 int leaves_new(struct arena *a, struct tensor *const *leaf, size_t n, struct leaves **ret);
+int leaves_count(const struct leaves *l);		/* slots are 0 .. count - 1 */
 void leaves_free(struct leaves *l);			/* the tensors stay */
 int leaves_begin(struct leaves *l, int shards);		/* before the shards of a step; steady state allocates nothing */
 void leaves_finish(struct leaves *l);			/* after them: leaf->grad holds the sums (zero when never touched) */

@@ -3,7 +3,12 @@
 
 #include "tensor/graph.h"
 
-/* Every op's builder. Shapes in brackets; N rows, H columns. A NULL input gives NULL. */
+/*
+ * Every op's builder. Shapes in brackets; N rows, H columns. A NULL input gives
+ * NULL. Arrays that are handed in (ids, rows, offsets, labels, where a loss goes)
+ * are kept by reference and must live until backward; numbers in them that lie
+ * outside their table are a bug of the caller.
+ */
 
 /* e[N,H] = word[id] + position[pos] + type[type] (each table may be NULL). Rows word[pad] get no gradient. */
 struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor *position, struct tensor *type,

@@ -1,0 +1,456 @@
+/*
+ * The tape: forward at once, backward in reverse.
+ *
+ * Memory. Tensors and their numbers lie in `arena` until graph_begin. What an
+ * op needs only while it runs lies in `scratch`, which is rewound after every
+ * forward and every backward. The gradient of an activation is dead as soon as
+ * the op that made the activation has run backward, so its buffer goes to the
+ * next activation that fits: a shard holds a handful of gradients, not one for
+ * every node.
+ *
+ * Leaves. While recording, the uses of each leaf in this shard are counted; in
+ * backward the last use passes the leaf's turn to the next shard. What is left
+ * at the end (unused leaves, failed shards) is passed on by graph_end.
+ */
+#include "tensor/graph.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+
+/* A buffer of gradients, in the arena. */
+struct buffer {
+	float *data;
+	size_t count;
+	bool busy;
+};
+
+struct graph {
+	const struct gemm *gemm;
+	struct arena *arena, *scratch;
+	struct pass pass;
+	struct leaves *leaves;		/* NULL: none, or the shard has ended */
+	int shard;
+	struct node *node;
+	size_t nodes, node_room;
+	int *uses;			/* of each leaf in this shard; -1: its turn was passed on */
+	int leaf_count, leaf_room;
+	struct buffer *buffer;
+	size_t buffers, buffer_room;
+	struct arena_mark pinned;	/* what lies before must stay until backward */
+	uint32_t draws;
+	bool failed;			/* memory ran out */
+};
+
+static const struct arena_mark start = { 0, 0 };
+
+int graph_new(const struct gemm *gm, struct graph **ret)
+{
+	struct graph *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return err_set(TT_NOMEM, "not enough memory for a tape");
+	g->gemm = gm;
+	g->arena = arena_new();
+	g->scratch = arena_new();
+	if (!g->arena || !g->scratch) {
+		graph_free(g);
+		return err_set(TT_NOMEM, "not enough memory for a tape");
+	}
+	*ret = g;
+	return TT_OK;
+}
+
+void graph_free(struct graph *g)
+{
+	if (!g)
+		return;
+	arena_free(g->arena);
+	arena_free(g->scratch);
+	free(g->node);
+	free(g->uses);
+	free(g->buffer);
+	free(g);
+}
+
+size_t graph_bytes(const struct graph *g)
+{
+	return arena_bytes(g->arena) + arena_bytes(g->scratch) + g->node_room * sizeof(*g->node) +
+	       g->buffer_room * sizeof(*g->buffer) + (size_t)g->leaf_room * sizeof(*g->uses);
+}
+
+/* Make room for one more element; the array keeps its room over the steps. */
+static void *grow(struct graph *g, void *array, size_t n, size_t *room, size_t size)
+{
+	size_t want = *room ? *room * 2 : 64;
+	void *p;
+
+	if (n < *room)
+		return array;
+	p = realloc(array, want * size);
+	if (!p) {
+		err_set(TT_NOMEM, "not enough memory for a tape of %zu ops", want);
+		g->failed = true;
+		return NULL;
+	}
+	*room = want;
+	return p;
+}
+
+static void count_leaves(struct graph *g)
+{
+	const int n = leaves_count(g->leaves);
+
+	g->leaf_count = 0;
+	if (n > g->leaf_room) {
+		int *uses = realloc(g->uses, (size_t)n * sizeof(*uses));
+
+		if (!uses) {
+			err_set(TT_NOMEM, "not enough memory for %d gradients", n);
+			g->failed = true;
+			return;
+		}
+		g->uses = uses;
+		g->leaf_room = n;
+	}
+	g->leaf_count = n;
+	for (int i = 0; i < n; i++)
+		g->uses[i] = 0;
+}
+
+void graph_begin(struct graph *g, const struct pass *pass, struct leaves *leaves, int shard)
+{
+	arena_rewind(g->arena, start);
+	arena_rewind(g->scratch, start);
+	g->pass = *pass;
+	g->leaves = pass->train ? leaves : NULL;
+	g->shard = shard;
+	g->nodes = g->buffers = 0;
+	g->pinned = start;
+	g->draws = 0;
+	g->failed = false;
+	g->leaf_count = 0;
+	if (g->leaves)
+		count_leaves(g);
+}
+
+void graph_end(struct graph *g)
+{
+	if (!g->leaves)
+		return;
+	/* all of them, also when the memory for the counts was missing: somebody waits */
+	for (int i = 0, n = leaves_count(g->leaves); i < n; i++)
+		if (i >= g->leaf_count || g->uses[i] >= 0)
+			leaves_done(g->leaves, i, g->shard);
+	g->leaves = NULL;
+}
+
+void *graph_alloc(struct graph *g, size_t size)
+{
+	void *p = arena_alloc(g->arena, size);
+
+	if (!p)
+		g->failed = true;
+	return p;
+}
+
+static float *alloc_numbers(struct graph *g, int64_t rows, int64_t cols)
+{
+	assert(rows >= 0 && cols >= 0);
+	if (cols && (uint64_t)rows > SIZE_MAX / sizeof(float) / (uint64_t)cols) {
+		err_set(TT_NOMEM, "not enough memory for %lld x %lld numbers", (long long)rows, (long long)cols);
+		g->failed = true;
+		return NULL;
+	}
+	return graph_alloc(g, (size_t)(rows * cols) * sizeof(float));
+}
+
+struct tensor *graph_tensor(struct graph *g, int64_t rows, int64_t cols, bool needs)
+{
+	float *data = alloc_numbers(g, rows, cols);
+	struct tensor *t = data ? graph_alloc(g, sizeof(*t)) : NULL;
+
+	if (!t)
+		return NULL;
+	*t = (struct tensor){
+		.rank = 2, .dim = { rows, cols }, .data = data, .needs = needs && g->pass.train, .slot = -1,
+	};
+	if (t->needs)
+		g->pinned = arena_mark(g->arena);
+	return t;
+}
+
+struct tensor *graph_tensor_like(struct graph *g, const struct tensor *x, int64_t cols, bool needs)
+{
+	struct tensor *t = graph_tensor(g, tensor_rows(x), cols, needs);
+
+	if (t)
+		t->origin = x->origin;
+	return t;
+}
+
+/* Does the shard count and release this tensor? */
+static bool counted(const struct graph *g, const struct tensor *t)
+{
+	return g->leaves && graph_needs(t) && t->slot >= 0;
+}
+
+static bool keep_node(struct graph *g, const struct node *n)
+{
+	struct node *all = grow(g, g->node, g->nodes, &g->node_room, sizeof(*all));
+
+	if (!all)
+		return false;
+	g->node = all;
+	g->node[g->nodes++] = *n;
+	g->pinned = arena_mark(g->arena);
+	for (int i = 0; i < NODE_INPUTS; i++)
+		if (counted(g, n->in[i])) {
+			assert(n->in[i]->slot < g->leaf_count);
+			g->uses[n->in[i]->slot]++;
+		}
+	return true;
+}
+
+struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out, struct tensor *const *in, int n,
+			    void *arg)
+{
+	struct node node = { .op = op, .graph = g, .out = out, .arg = arg };
+
+	assert(n <= NODE_INPUTS);
+	if (g->failed || !out)
+		return NULL;
+	for (int i = 0; i < n; i++)
+		node.in[i] = in[i];
+	out->name = op->name;
+	op->forward(&node);
+	arena_rewind(g->scratch, start);
+	if (g->failed)
+		return NULL;
+	if (g->pass.train && out->needs && !keep_node(g, &node))
+		return NULL;
+	return out;
+}
+
+const struct gemm *graph_gemm(const struct graph *g)
+{
+	return g->gemm;
+}
+
+const struct pass *graph_pass(const struct graph *g)
+{
+	return &g->pass;
+}
+
+uint32_t graph_draw(struct graph *g)
+{
+	return g->draws++;
+}
+
+struct arena *graph_arena(struct graph *g)
+{
+	return g->scratch;
+}
+
+void *graph_scratch(struct graph *g, size_t size)
+{
+	void *p = arena_alloc(g->scratch, size);
+
+	if (!p)
+		g->failed = true;
+	return p;
+}
+
+/* The smallest free buffer that fits, or a new one. */
+static float *buffer_take(struct graph *g, size_t count)
+{
+	struct buffer *best = NULL, *all;
+	float *data;
+
+	for (size_t i = 0; i < g->buffers; i++) {
+		struct buffer *b = &g->buffer[i];
+
+		if (!b->busy && b->count >= count && (!best || b->count < best->count))
+			best = b;
+	}
+	if (best) {
+		best->busy = true;
+		return best->data;
+	}
+	all = grow(g, g->buffer, g->buffers, &g->buffer_room, sizeof(*all));
+	if (!all)
+		return NULL;
+	g->buffer = all;
+	data = graph_alloc(g, count * sizeof(*data));
+	if (data)
+		g->buffer[g->buffers++] = (struct buffer){ data, count, true };
+	return data;
+}
+
+/* Who holds this gradient; NULL when it is not one of ours. */
+static struct buffer *buffer_of(struct graph *g, const float *data)
+{
+	for (size_t i = 0; data && i < g->buffers; i++)
+		if (g->buffer[i].data == data)
+			return &g->buffer[i];
+	return NULL;
+}
+
+float *graph_grad(struct graph *g, struct tensor *t, float *ret_beta)
+{
+	float *grad;
+
+	assert(t->needs);
+	if (t->slot >= 0) {
+		assert(g->leaves && g->uses[t->slot] > 0);
+		grad = leaves_grad(g->leaves, t->slot, g->shard, ret_beta);
+		if (!grad)
+			g->failed = true;
+		return grad;
+	}
+	assert(!t->trainable);
+	if (t->has_grad) {
+		*ret_beta = 1;
+		return t->grad;
+	}
+	grad = buffer_take(g, (size_t)tensor_count(t));
+	if (!grad)
+		return NULL;
+	t->grad = grad;
+	t->has_grad = true;
+	*ret_beta = 0;
+	return grad;
+}
+
+float *graph_grad_reuse(struct graph *g, struct tensor *from, struct tensor *t, float *ret_beta)
+{
+	assert(tensor_count(from) == tensor_count(t));
+	if (t->slot >= 0 || t->has_grad || !buffer_of(g, from->grad))
+		return graph_grad(g, t, ret_beta);
+	t->grad = from->grad;
+	t->has_grad = true;
+	from->grad = NULL;
+	from->has_grad = false;
+	*ret_beta = 0;
+	return t->grad;
+}
+
+void graph_grad_done(struct graph *g, struct tensor *t)
+{
+	if (!counted(g, t))
+		return;
+	assert(g->uses[t->slot] > 0);
+	if (--g->uses[t->slot] == 0) {
+		leaves_done(g->leaves, t->slot, g->shard);
+		g->uses[t->slot] = -1;
+	}
+}
+
+static void node_backward(struct graph *g, struct node *n)
+{
+	struct buffer *b;
+
+	if (!n->out->has_grad) {
+		for (int i = 0; i < NODE_INPUTS; i++)
+			graph_grad_done(g, n->in[i]);
+		return;
+	}
+	n->op->backward(n);
+	arena_rewind(g->scratch, start);
+	b = buffer_of(g, n->out->grad);
+	if (b) {
+		b->busy = false;
+		n->out->grad = NULL;
+		n->out->has_grad = false;
+	}
+}
+
+int graph_backward(struct graph *g, struct tensor *loss)
+{
+	assert(g->pass.train);
+	if (!g->failed && loss && loss->needs && !loss->has_grad) {
+		float beta, *grad = graph_grad(g, loss, &beta);
+
+		assert(tensor_count(loss) == 1);
+		if (grad)
+			*grad = 1;
+	}
+	for (size_t i = g->nodes; i-- > 0 && !g->failed;)
+		node_backward(g, &g->node[i]);
+	graph_end(g);
+	return g->failed ? TT_NOMEM : TT_OK;
+}
+
+struct arena_mark graph_mark(struct graph *g)
+{
+	return arena_mark(g->arena);
+}
+
+static bool after(struct arena_mark a, struct arena_mark b)
+{
+	return a.block > b.block || (a.block == b.block && a.used > b.used);
+}
+
+/* A copy of the numbers; NULL without memory. */
+static uint32_t *copy_numbers(struct arena *a, const uint32_t *from, int64_t n)
+{
+	uint32_t *p = arena_alloc(a, (size_t)n * sizeof(*p));
+
+	return p ? memcpy(p, from, (size_t)n * sizeof(*p)) : NULL;
+}
+
+static struct origin *copy_origin(struct arena *a, const struct origin *from, int64_t rows)
+{
+	const uint32_t *example = copy_numbers(a, from->example, rows), *pos = copy_numbers(a, from->pos, rows);
+	struct origin *o = arena_alloc(a, sizeof(*o));
+
+	if (!example || !pos || !o)
+		return NULL;
+	*o = (struct origin){ example, pos };
+	return o;
+}
+
+/*
+ * The numbers move within the arena, so they go first, with memmove: nothing
+ * else is written before they are safe. The origin waits in the scratch.
+ */
+static struct tensor *move_to_mark(struct graph *g, struct arena_mark mark, const struct tensor *t)
+{
+	struct tensor copy = *t, *moved;
+	const size_t size = (size_t)tensor_count(t) * sizeof(float);
+
+	if (t->origin) {
+		copy.origin = copy_origin(g->scratch, t->origin, tensor_rows(t));
+		if (!copy.origin)
+			return NULL;
+	}
+	arena_rewind(g->arena, mark);
+	copy.data = arena_alloc(g->arena, size);
+	if (!copy.data)
+		return NULL;
+	memmove(copy.data, t->data, size);
+	if (copy.origin) {
+		copy.origin = copy_origin(g->arena, copy.origin, tensor_rows(&copy));
+		if (!copy.origin)
+			return NULL;
+	}
+	moved = arena_alloc(g->arena, sizeof(*moved));
+	if (moved)
+		*moved = copy;
+	return moved;
+}
+
+struct tensor *graph_keep(struct graph *g, struct arena_mark mark, struct tensor *t)
+{
+	struct tensor *moved;
+
+	if (!t || g->failed || t->needs || after(g->pinned, mark))
+		return t;
+	moved = move_to_mark(g, mark, t);
+	arena_rewind(g->scratch, start);
+	if (!moved)
+		g->failed = true;
+	return moved;
+}

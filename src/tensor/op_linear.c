@@ -1,0 +1,93 @@
+/*
+ * Linear layer: y = x w^T + b.
+ *
+ *     gx = G w        gw = G^T x        gb = sum of the rows of G
+ *
+ * A frozen w comes prepared: the forward and the backward copy are then used
+ * instead of w->data, which may be absent.
+ */
+#include "tensor/op.h"
+
+#include <assert.h>
+
+#include "tensor/kernel.h"
+#include "tensor/linear.h"
+
+void linear_forward(const struct gemm *gm, const struct tensor *x, const struct tensor *w, const struct tensor *b,
+		    struct tensor *out)
+{
+	const int64_t n = tensor_rows(x), in = w->dim[1], rows = w->dim[0];
+	const float beta = b ? 1 : 0;
+
+	if (b)
+		kernel_set_rows(out->data, b->data, n, rows);
+	if (w->forward)
+		gemm_prepared(gm, w->forward, n, x->data, in, beta, out->data, rows);
+	else
+		gemm_run(gm, false, true, n, rows, in, 1, x->data, in, w->data, in, beta, out->data, rows);
+}
+
+void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const struct tensor *w, float beta,
+		   float *gx)
+{
+	const int64_t out = w->dim[0], in = w->dim[1];
+
+	if (w->backward)
+		gemm_prepared(gm, w->backward, rows, grad, out, beta, gx, in);
+	else
+		gemm_run(gm, false, false, rows, in, out, 1, grad, out, w->data, in, beta, gx, in);
+}
+
+void linear_back_weight(struct graph *g, const float *grad, const struct tensor *x, struct tensor *w,
+			struct tensor *b)
+{
+	const int64_t n = tensor_rows(x), out = w->dim[0], in = w->dim[1];
+	float beta, *to;
+
+	if (graph_needs(w)) {
+		to = graph_grad(g, w, &beta);
+		if (to)
+			gemm_run(graph_gemm(g), true, false, out, in, n, 1, grad, out, x->data, in, beta, to, in);
+		graph_grad_done(g, w);
+	}
+	if (graph_needs(b)) {
+		to = graph_grad(g, b, &beta);
+		if (to)
+			kernel_column_sums(to, beta, grad, n, out);
+		graph_grad_done(g, b);
+	}
+}
+
+static void forward(struct node *n)
+{
+	linear_forward(graph_gemm(n->graph), n->in[0], n->in[1], n->in[2], n->out);
+}
+
+static void backward(struct node *n)
+{
+	struct tensor *x = n->in[0], *w = n->in[1];
+	const float *grad = n->out->grad;
+	float beta, *gx;
+
+	linear_back_weight(n->graph, grad, x, w, n->in[2]);
+	if (!graph_needs(x))
+		return;
+	gx = graph_grad(n->graph, x, &beta);
+	if (gx)
+		linear_back_x(graph_gemm(n->graph), grad, tensor_rows(x), w, beta, gx);
+	graph_grad_done(n->graph, x);
+}
+
+static const struct op op = { "linear", forward, backward };
+
+struct tensor *op_linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b)
+{
+	struct tensor *out;
+
+	if (!x || !w)
+		return NULL;
+	assert(w->rank == 2 && tensor_cols(x) == w->dim[1]);
+	assert(!b || tensor_count(b) == w->dim[0]);
+	out = graph_tensor_like(g, x, w->dim[0], x->needs || w->needs || graph_needs(b));
+	return graph_record(g, &op, out, (struct tensor *[]){ x, w, b }, 3, NULL);
+}

@@ -1,0 +1,154 @@
+/*
+ * Linear layer with a low-rank step beside it (LoRA):
+ *
+ *     y = x w^T + b + s (u b2^T + c)        u = z a^T  [N,r], kept
+ *
+ *     gb2 = s G^T u     gc = s sum of the rows of G     gu = s G b2
+ *     ga = gu^T z       gx += G w                       gz += gu a
+ *
+ * The step is added in place by beta = 1, and s is the alpha of the products
+ * with b2, so neither costs a pass over [N,O]. z may be x itself.
+ */
+#include "tensor/op.h"
+
+#include <assert.h>
+
+#include "tensor/kernel.h"
+#include "tensor/linear.h"
+
+enum { X, Z, W, B, STEP_A, STEP_B, STEP_C, INPUTS };	/* Z is NULL where z is x */
+
+struct step {
+	float scale;
+	float *u;
+};
+
+static void forward(struct node *n)
+{
+	const struct step *s = n->arg;
+	const struct gemm *gm = graph_gemm(n->graph);
+	const struct tensor *z = n->in[Z] ? n->in[Z] : n->in[X], *a = n->in[STEP_A], *b = n->in[STEP_B];
+	const int64_t rows = tensor_rows(z), rank = a->dim[0], in = a->dim[1], out = b->dim[0];
+	float *c;
+
+	linear_forward(gm, n->in[X], n->in[W], n->in[B], n->out);
+	gemm_run(gm, false, true, rows, rank, in, 1, z->data, in, a->data, in, 0, s->u, rank);
+	gemm_run(gm, false, true, rows, out, rank, s->scale, s->u, rank, b->data, rank, 1, n->out->data, out);
+	if (!n->in[STEP_C])
+		return;
+	c = graph_scratch(n->graph, (size_t)out * sizeof(*c));
+	if (!c)
+		return;
+	kernel_axpby(c, 0, s->scale, n->in[STEP_C]->data, out);
+	kernel_add_rows(n->out->data, c, rows, out);
+}
+
+/* gb2 = s G^T u and gc = s sum of G. */
+static void back_out(struct node *n)
+{
+	const struct step *s = n->arg;
+	struct tensor *b = n->in[STEP_B], *c = n->in[STEP_C];
+	const int64_t rows = tensor_rows(n->out), out = b->dim[0], rank = b->dim[1];
+	float beta, *to, *sum;
+
+	if (graph_needs(b)) {
+		to = graph_grad(n->graph, b, &beta);
+		if (to)
+			gemm_run(graph_gemm(n->graph), true, false, out, rank, rows, s->scale, n->out->grad, out, s->u,
+				 rank, beta, to, rank);
+		graph_grad_done(n->graph, b);
+	}
+	if (graph_needs(c)) {
+		sum = graph_scratch(n->graph, (size_t)out * sizeof(*sum));
+		to = graph_grad(n->graph, c, &beta);
+		if (sum && to) {
+			kernel_column_sums(sum, 0, n->out->grad, rows, out);
+			kernel_axpby(to, beta, s->scale, sum, out);
+		}
+		graph_grad_done(n->graph, c);
+	}
+}
+
+/* gu [N,r] = s G b2, then ga. Returns gu; NULL without memory or when nothing needs it. */
+static const float *back_in(struct node *n, const struct tensor *z)
+{
+	const struct step *s = n->arg;
+	struct tensor *a = n->in[STEP_A], *b = n->in[STEP_B];
+	const int64_t rows = tensor_rows(z), out = b->dim[0], rank = a->dim[0], in = a->dim[1];
+	float beta, *to, *gu;
+
+	if (!graph_needs(a) && !graph_needs(z))
+		return NULL;
+	gu = graph_scratch(n->graph, (size_t)(rows * rank) * sizeof(*gu));
+	if (!gu)
+		return NULL;
+	gemm_run(graph_gemm(n->graph), false, false, rows, rank, out, s->scale, n->out->grad, out, b->data, rank, 0, gu,
+		 rank);
+	if (graph_needs(a)) {
+		to = graph_grad(n->graph, a, &beta);
+		if (to)
+			gemm_run(graph_gemm(n->graph), true, false, rank, in, rows, 1, gu, rank, z->data, in, beta, to,
+				 in);
+		graph_grad_done(n->graph, a);
+	}
+	return gu;
+}
+
+static void backward(struct node *n)
+{
+	struct tensor *x = n->in[X], *z = n->in[Z] ? n->in[Z] : x, *a = n->in[STEP_A];
+	const struct gemm *gm = graph_gemm(n->graph);
+	const int64_t rows = tensor_rows(x), rank = a->dim[0], in = a->dim[1];
+	float beta, *to;
+	const float *gu;
+
+	back_out(n);
+	gu = back_in(n, z);
+	linear_back_weight(n->graph, n->out->grad, x, n->in[W], n->in[B]);
+	if (graph_needs(x)) {
+		to = graph_grad(n->graph, x, &beta);
+		if (to)
+			linear_back_x(gm, n->out->grad, rows, n->in[W], beta, to);
+	}
+	if (graph_needs(z)) {
+		to = graph_grad(n->graph, z, &beta);
+		if (to && gu)
+			gemm_run(gm, false, false, rows, in, rank, 1, gu, rank, a->data, in, beta, to, in);
+	}
+	graph_grad_done(n->graph, x);
+	graph_grad_done(n->graph, n->in[Z]);
+}
+
+static const struct op op = { "linear_low_rank", forward, backward };
+
+static bool any_needs(struct tensor *const *in)
+{
+	for (int i = 0; i < INPUTS; i++)
+		if (graph_needs(in[i]))
+			return true;
+	return false;
+}
+
+struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z, struct tensor *w,
+				  struct tensor *b, const struct low_rank *step)
+{
+	struct tensor *const in[INPUTS] = {
+		[X] = x, [Z] = z == x ? NULL : z, [W] = w, [B] = b,
+		[STEP_A] = step->a, [STEP_B] = step->b, [STEP_C] = step->c,
+	};
+	struct tensor *out;
+	struct step *s;
+
+	if (!x || !z || !w || !step->a || !step->b)
+		return NULL;
+	assert(tensor_cols(x) == w->dim[1] && tensor_cols(z) == w->dim[1] && tensor_rows(x) == tensor_rows(z));
+	assert(step->a->dim[1] == w->dim[1] && step->b->dim[0] == w->dim[0]);
+	assert(step->a->dim[0] == step->b->dim[1]);
+	out = graph_tensor_like(g, x, w->dim[0], any_needs(in));
+	s = graph_alloc(g, sizeof(*s));
+	if (!out || !s)
+		return NULL;
+	s->scale = step->scale;
+	s->u = graph_alloc(g, (size_t)(tensor_rows(x) * step->a->dim[0]) * sizeof(*s->u));
+	return s->u ? graph_record(g, &op, out, in, INPUTS, s) : NULL;
+}
