@@ -187,8 +187,8 @@ int fs_read(const char *path, size_t max, struct buf *ret)
 
 /* What goes into the file: bytes, or everything that can be read from fd. */
 struct source {
-	const char *data;
-	size_t size;
+	const struct fs_part *part;
+	size_t n;
 	int fd;
 };
 
@@ -223,13 +223,16 @@ static int fill(int fd, const struct source *from, bool broken)
 	char part[65536];
 
 	if (broken) {	/* half of it arrives, as on a disk that fills up */
-		if (from->size && write_all(fd, from->data, from->size / 2))
+		if (from->n && write_all(fd, from->part->data, from->part->size / 2))
 			return -1;
 		errno = ENOSPC;
 		return -1;
 	}
+	for (size_t i = 0; i < from->n; i++)
+		if (write_all(fd, from->part[i].data, from->part[i].size))
+			return -1;
 	if (from->fd < 0)
-		return write_all(fd, from->data, from->size);
+		return 0;
 	for (;;) {
 		const ssize_t n = read(from->fd, part, sizeof(part));
 
@@ -305,7 +308,12 @@ static int write_atomic(const char *path, const struct source *from)
 
 int fs_write_atomic(const char *path, const void *data, size_t size)
 {
-	return write_atomic(path, &(struct source){ .data = data, .size = size, .fd = -1 });
+	return fs_write_parts(path, &(struct fs_part){ data, size }, 1);
+}
+
+int fs_write_parts(const char *path, const struct fs_part *part, size_t n)
+{
+	return write_atomic(path, &(struct source){ .part = part, .n = n, .fd = -1 });
 }
 
 int fs_copy(const char *from, const char *to)

@@ -16,6 +16,12 @@ int fs_remove_tree(const char *path);			/* rm -r, never follows links; absent is
 int fs_read(const char *path, size_t max, struct buf *ret);	/* a whole regular file; ret is initialised here; caller buf_done */
 /* Write to a temporary sibling, fsync, rename over path, fsync the folder: path is whole or unchanged. */
 int fs_write_atomic(const char *path, const void *data, size_t size);
+/* The same for a file whose parts lie apart: a header and many tensors. */
+struct fs_part {
+	const void *data;
+	size_t size;
+};
+int fs_write_parts(const char *path, const struct fs_part *part, size_t n);
 int fs_copy(const char *from, const char *to);		/* atomic, as above */
 
 /* A read-only mapping of a regular file. */
