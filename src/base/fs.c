@@ -417,9 +417,20 @@ static void path_clean(char *path)
 	path[out] = 0;
 }
 
+/* Taking ".." back by name is wrong behind a link to a folder; then the path stays as it was. */
+static bool same_place(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	if (stat(a, &x))
+		return true;
+	return !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int fs_absolute(char *ret, size_t size, const char *path)
 {
-	char cwd[PATH_MAX], whole[PATH_MAX];
+	char cwd[PATH_MAX], whole[PATH_MAX], clean[PATH_MAX];
+	const char *best;
 	int rc;
 
 	if (path[0] != '/' && !getcwd(cwd, sizeof(cwd)))
@@ -427,8 +438,10 @@ int fs_absolute(char *ret, size_t size, const char *path)
 	rc = path[0] == '/' ? path_set(whole, sizeof(whole), "", 0, path) : fs_join(whole, sizeof(whole), cwd, path);
 	if (rc)
 		return rc;
-	path_clean(whole);
-	return path_set(ret, size, whole, strlen(whole), "");
+	memcpy(clean, whole, strlen(whole) + 1);
+	path_clean(clean);
+	best = same_place(whole, clean) ? clean : whole;
+	return path_set(ret, size, best, strlen(best), "");
 }
 
 int fs_home(char *ret, size_t size)

@@ -43,27 +43,33 @@ struct ints {
 	size_t n;
 };
 
-enum { KNOB_REQUIRED = 1, KNOB_OPTIONAL = 2, KNOB_OPEN_MIN = 4, KNOB_OPEN_MAX = 8 };
+/* OPEN: the end itself is not allowed. BYTES: an int that the file may also give as "4GiB". */
+enum { KNOB_REQUIRED = 1, KNOB_OPTIONAL = 2, KNOB_OPEN_MIN = 4, KNOB_OPEN_MAX = 8, KNOB_BYTES = 16 };
 
 struct knob {
 	const char *name;
 	enum knob_type type;
 	size_t at;			/* offsetof in the settings struct */
-	double def, min, max;		/* int, real, bool, choice (index) */
-	unsigned flags;			/* optional: null and absence are KNOB_NONE / NAN / NULL */
+	double def, min, max;		/* int, real, bool, choice (index); min >= max: any number */
+	/*
+	 * optional: null and absence are KNOB_NONE / NAN / NULL. A choice has no such value: it is
+	 * then `def`, which may lie behind the last choice and is left out by knob_write.
+	 */
+	unsigned flags;
 	const char *choices;		/* choice: "adamw|sgd" */
-	const char *text;		/* text, path: default, or NULL */
+	const char *text;		/* text: default, or NULL */
 	const char *help;		/* one sentence for form, help and manual */
 };
 
 /* Fill the struct at `settings` with every knob's default. The table ends with a name of NULL. */
 void knob_defaults(const struct knob *table, void *settings);
 /*
- * Read a JSON object into the struct (defaults first). Errors name `where` (the
+ * Read a JSON object (NULL: an empty one) into the struct (defaults first). Errors name `where` (the
  * path inside the file, "peft"), what was found, what is allowed, and the
  * nearest known key on a typo: "peft.lora_alhpa is not a key; did you mean
  * lora_alpha?". "note" is allowed and ignored. Strings and arrays are copied
- * into the arena; dir resolves KNOB_PATH.
+ * into the arena, but KNOB_JSON points into the object, which must live as
+ * long as the settings. dir resolves KNOB_PATH. An unfinished struct is left on failure.
  */
 int knob_parse(const struct knob *table, const struct json *object, const char *where, const char *dir,
 	       struct arena *a, void *settings);
@@ -71,5 +77,9 @@ int knob_parse(const struct knob *table, const struct json *object, const char *
 void knob_write(const struct knob *table, const void *settings, struct jsonw *w);
 /* The nearest of the names to a misspelt one (edit distance <= 1/3 of its length + 1), or NULL. */
 const char *knob_nearest(const char *name, const char *const *names, size_t n);
+/* What a knob takes, for sentences and help: "a whole number from 1 to 1024". */
+void knob_allowed(const struct knob *k, char *ret, size_t size);
+/* A text from outside as part of a sentence: quoted, on one line, cut after some 60 bytes. ret holds 80 or more. */
+void knob_quote(const char *text, char *ret, size_t size);
 
 #endif

@@ -16,7 +16,7 @@ struct proc_spawn {
 };
 int proc_spawn(const struct proc_spawn *how, pid_t *ret);
 
-/* Who a pid is: start time in clock ticks since boot, from /proc/PID/stat; 0 when there is no such process. */
+/* Who a pid is: start time in clock ticks since boot, from /proc/PID/stat; 0 when there is no such process or it is a zombie. */
 uint64_t proc_start_time(pid_t pid);
 int proc_boot_id(char *ret, size_t size);	/* /proc/sys/kernel/random/boot_id */
 int proc_host(char *ret, size_t size);

@@ -102,7 +102,9 @@ int recipe_load(const char *path, const char *const *set, size_t n_set,
 void recipe_free(struct recipe *r);		/* NULL is fine */
 /* The recipe with every default written out and paths absolute, as pretty JSON. */
 int recipe_write(const struct recipe *r, struct buf *out);
-/* The tables, for describe, forms and manuals. */
+/* The tables, for describe, forms and manuals. The offsets of top and prompt are recipe.c's own. */
+const struct knob *recipe_top_knobs(void);
+const struct knob *recipe_prompt_knobs(void);
 const struct knob *recipe_task_knobs(void);
 const struct knob *recipe_data_knobs(void);
 const struct knob *recipe_train_knobs(void);
