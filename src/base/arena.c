@@ -20,14 +20,11 @@ struct block {
 
 struct arena {
 	struct block *block;
-	size_t nblock, room;	/* blocks held; slots in the block array */
-	size_t at, used;	/* current block, bytes used in it */
+	size_t nblock, room; /* blocks held; slots in the block array */
+	size_t at, used;     /* current block, bytes used in it */
 };
 
-struct arena *arena_new(void)
-{
-	return calloc(1, sizeof(struct arena));
-}
+struct arena *arena_new(void) { return calloc(1, sizeof(struct arena)); }
 
 void arena_free(struct arena *a)
 {
@@ -80,7 +77,8 @@ void *arena_alloc(struct arena *a, size_t size)
 		size_t next = a->used ? a->at + 1 : a->at;
 
 		/* a kept block that is too small is passed over only by inserting before it */
-		if ((next == a->nblock || a->block[next].size < size) && block_insert(a, next, size))
+		if ((next == a->nblock || a->block[next].size < size) &&
+		    block_insert(a, next, size))
 			goto none;
 		a->at = next;
 		a->used = 0;

@@ -14,15 +14,15 @@ struct arena_mark {
 	size_t block, used;
 };
 
-struct arena *arena_new(void);			/* NULL when there is no memory */
-void arena_free(struct arena *a);		/* NULL is fine */
+struct arena *arena_new(void);    /* NULL when there is no memory */
+void arena_free(struct arena *a); /* NULL is fine */
 /* size bytes, 64-byte aligned, not cleared; NULL (and err_set) when there is no memory. size 0 gives a valid pointer. */
 void *arena_alloc(struct arena *a, size_t size);
-void *arena_zero(struct arena *a, size_t n, size_t size);	/* n * size, cleared, overflow-checked */
-char *arena_text(struct arena *a, const char *text);		/* a copy */
+void *arena_zero(struct arena *a, size_t n, size_t size); /* n * size, cleared, overflow-checked */
+char *arena_text(struct arena *a, const char *text);      /* a copy */
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct arena_mark arena_mark(const struct arena *a);
-void arena_rewind(struct arena *a, struct arena_mark mark);	/* blocks stay for reuse */
-size_t arena_bytes(const struct arena *a);			/* held from the system */
+void arena_rewind(struct arena *a, struct arena_mark mark); /* blocks stay for reuse */
+size_t arena_bytes(const struct arena *a);                  /* held from the system */
 
 #endif

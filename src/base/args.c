@@ -68,7 +68,8 @@ static int option(const struct arg *table, int argc, char **argv, int *i, struct
 		return err_set(TT_INVALID, "%s takes no value", arg->name);
 	if (arg->value && !value) {
 		if (*i + 1 == argc)
-			return err_set(TT_INVALID, "%s needs a value: %s %s", arg->name, arg->name, arg->value);
+			return err_set(TT_INVALID, "%s needs a value: %s %s", arg->name, arg->name,
+				       arg->value);
 		value = argv[++*i];
 	}
 	return add(r, arg, value);
@@ -123,7 +124,8 @@ size_t args_values(const struct args *a, const char *name, const char **ret, siz
 	return n;
 }
 
-int args_int(const struct args *a, const char *name, long long lo, long long hi, long long def, long long *ret)
+int args_int(const struct args *a, const char *name, long long lo, long long hi, long long def,
+	     long long *ret)
 {
 	const char *text = args_value(a, name);
 	char *end;
@@ -136,7 +138,8 @@ int args_int(const struct args *a, const char *name, long long lo, long long hi,
 	errno = 0;
 	v = strtoll(text, &end, 10);
 	if (errno || end == text || *end || v < lo || v > hi)
-		return err_set(TT_INVALID, "%s is '%s'; it takes a whole number from %lld to %lld", name, text, lo, hi);
+		return err_set(TT_INVALID, "%s is '%s'; it takes a whole number from %lld to %lld",
+			       name, text, lo, hi);
 	*ret = v;
 	return TT_OK;
 }

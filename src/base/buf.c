@@ -8,10 +8,7 @@
 
 #include "base/err.h"
 
-void buf_init(struct buf *b, size_t max)
-{
-	*b = (struct buf){ .max = max };
-}
+void buf_init(struct buf *b, size_t max) { *b = (struct buf){ .max = max }; }
 
 void buf_done(struct buf *b)
 {
@@ -61,15 +58,9 @@ void buf_add(struct buf *b, const void *data, size_t size)
 	b->data[b->size] = 0;
 }
 
-void buf_text(struct buf *b, const char *text)
-{
-	buf_add(b, text, strlen(text));
-}
+void buf_text(struct buf *b, const char *text) { buf_add(b, text, strlen(text)); }
 
-void buf_char(struct buf *b, char c)
-{
-	buf_add(b, &c, 1);
-}
+void buf_char(struct buf *b, char c) { buf_add(b, &c, 1); }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
@@ -90,6 +81,7 @@ void buf_printf(struct buf *b, const char *fmt, ...)
 int buf_check(const struct buf *b, const char *what)
 {
 	if (b->bad)
-		return err_set(TT_NOMEM, "%s is larger than %zu bytes, or memory ran out", what, b->max);
+		return err_set(TT_NOMEM, "%s is larger than %zu bytes, or memory ran out", what,
+			       b->max);
 	return TT_OK;
 }

@@ -12,16 +12,16 @@
 struct buf {
 	char *data;
 	size_t size, room, max;
-	bool bad;		/* ran out of memory or over max */
+	bool bad; /* ran out of memory or over max */
 };
 
 void buf_init(struct buf *b, size_t max);
-void buf_done(struct buf *b);			/* frees; the struct may be used again after buf_init */
-void buf_clear(struct buf *b);			/* keeps the memory */
+void buf_done(struct buf *b);  /* frees; the struct may be used again after buf_init */
+void buf_clear(struct buf *b); /* keeps the memory */
 void buf_add(struct buf *b, const void *data, size_t size);
 void buf_text(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int buf_check(const struct buf *b, const char *what);	/* TT_OK, or a sentence naming `what` */
+int buf_check(const struct buf *b, const char *what); /* TT_OK, or a sentence naming `what` */
 
 #endif

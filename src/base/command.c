@@ -16,7 +16,8 @@ static bool wants_help(int argc, char **argv)
 
 static void help(const char *program, const struct command *c)
 {
-	printf("Usage: %s %s%s%s\n\n%s\n", program, c->name, *c->usage ? " " : "", c->usage, c->summary);
+	printf("Usage: %s %s%s%s\n\n%s\n", program, c->name, *c->usage ? " " : "", c->usage,
+	       c->summary);
 	if (c->details)
 		printf("\n%s\n", c->details);
 	if (c->options && c->options->name)
@@ -24,7 +25,8 @@ static void help(const char *program, const struct command *c)
 	for (const struct arg *a = c->options; a && a->name; a++) {
 		char left[64];
 
-		snprintf(left, sizeof(left), "%s%s%s", a->name, a->value ? " " : "", a->value ? a->value : "");
+		snprintf(left, sizeof(left), "%s%s%s", a->name, a->value ? " " : "",
+			 a->value ? a->value : "");
 		if (a->letter)
 			printf("  -%c, %-24s %s\n", a->letter, left, a->help);
 		else
@@ -34,7 +36,8 @@ static void help(const char *program, const struct command *c)
 
 static int wrong_usage(const char *program, const struct command *c)
 {
-	fprintf(stderr, "%s %s: %s\nUsage: %s %s %s\n", program, c->name, err_text(), program, c->name, c->usage);
+	fprintf(stderr, "%s %s: %s\nUsage: %s %s %s\n", program, c->name, err_text(), program,
+		c->name, c->usage);
 	return 2;
 }
 

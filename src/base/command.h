@@ -11,10 +11,10 @@
 enum { TT_USAGE = -100 };
 
 struct command {
-	const char *name, *usage, *summary;	/* usage: what follows the verb */
-	const char *details;			/* more help, or NULL */
-	const struct arg *options;		/* NULL: none but --help */
-	int min_args, max_args;			/* arguments that are no options */
+	const char *name, *usage, *summary; /* usage: what follows the verb */
+	const char *details;                /* more help, or NULL */
+	const struct arg *options;          /* NULL: none but --help */
+	int min_args, max_args;             /* arguments that are no options */
 	int (*run)(const struct args *a);
 };
 

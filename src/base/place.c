@@ -66,14 +66,18 @@ int place_recipe(const char *name, char *ret, size_t size)
 		return found(ret, size, name);
 	if (!strchr(name, '/') && *name && !place_share(share, sizeof(share)))
 		for (size_t i = 0; i < COUNT(form); i++) {
-			const int n = i ? snprintf(dir, sizeof(dir), "%s/recipes/%s.json", share, name)
+			const int n = i ? snprintf(dir, sizeof(dir), "%s/recipes/%s.json", share,
+						   name)
 					: snprintf(dir, sizeof(dir), "%s/recipes/%s", share, name);
 
 			snprintf(path, sizeof(path), "%s", dir);
 			if (n > 0 && (size_t)n < sizeof(dir) && fs_exists(path))
 				return found(ret, size, path);
 		}
-	return err_set(TT_NOTFOUND, "there is no recipe '%s': it is neither a file nor one that `trimtab recipes` lists", name);
+	return err_set(TT_NOTFOUND,
+		       "there is no recipe '%s': it is neither a file nor one that `trimtab "
+		       "recipes` lists",
+		       name);
 }
 
 int place_hub_cache(char *ret, size_t size)
@@ -81,7 +85,9 @@ int place_hub_cache(char *ret, size_t size)
 	static const struct {
 		const char *name, *below;
 	} try[] = {
-		{ "HF_HUB_CACHE", "" }, { "HF_HOME", "/hub" }, { "XDG_CACHE_HOME", "/huggingface/hub" },
+		{ "HF_HUB_CACHE", "" },
+		{ "HF_HOME", "/hub" },
+		{ "XDG_CACHE_HOME", "/huggingface/hub" },
 		{ "HOME", "/.cache/huggingface/hub" },
 	};
 
@@ -92,9 +98,13 @@ int place_hub_cache(char *ret, size_t size)
 		if (!base || !*base)
 			continue;
 		n = snprintf(ret, size, "%s%s", base, try[i].below);
-		return n > 0 && (size_t)n < size ? TT_OK : err_set(TT_INVALID, "%s is too long for a path", try[i].name);
+		return n > 0 && (size_t)n < size
+			       ? TT_OK
+			       : err_set(TT_INVALID, "%s is too long for a path", try[i].name);
 	}
-	return err_set(TT_NOTFOUND, "none of HF_HUB_CACHE, HF_HOME and HOME is set, so there is no Hugging Face cache");
+	return err_set(
+		TT_NOTFOUND,
+		"none of HF_HUB_CACHE, HF_HOME and HOME is set, so there is no Hugging Face cache");
 }
 
 /* org/name: at most one slash, and only the letters that hub ids have. */
@@ -103,13 +113,15 @@ static bool is_hub_id(const char *name)
 	size_t slashes = 0;
 
 	for (const char *p = name; *p; p++) {
-		const bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9');
+		const bool letter = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+				    (*p >= '0' && *p <= '9');
 
 		slashes += *p == '/';
 		if (!letter && !strchr("-_./", *p))
 			return false;
 	}
-	return *name && *name != '/' && *name != '.' && slashes <= 1 && !strstr(name, "..") && name[strlen(name) - 1] != '/';
+	return *name && *name != '/' && *name != '.' && slashes <= 1 && !strstr(name, "..") &&
+	       name[strlen(name) - 1] != '/';
 }
 
 /* cache/models--org--name/refs/main holds a revision; snapshots/REVISION is the folder. */
@@ -165,6 +177,9 @@ int place_model(const char *name, char *ret, size_t size)
 	}
 	if (is_hub_id(name) && !in_hub(name, ret, size))
 		return TT_OK;
-	return err_set(TT_NOTFOUND, "there is no model '%s': it is neither a folder, nor one that comes with trimtab, "
-		       "nor in the local Hugging Face cache", name);
+	return err_set(
+		TT_NOTFOUND,
+		"there is no model '%s': it is neither a folder, nor one that comes with trimtab, "
+		"nor in the local Hugging Face cache",
+		name);
 }

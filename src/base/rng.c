@@ -42,7 +42,8 @@ uint32_t rng_u32(struct rng *r)
 
 uint32_t rng_below(struct rng *r, uint32_t n)
 {
-	const uint32_t low = (uint32_t)-n % n;	/* 2^32 mod n: words under it would favour small values */
+	const uint32_t low = (uint32_t)-n %
+			     n; /* 2^32 mod n: words under it would favour small values */
 	uint32_t w;
 
 	do
@@ -51,10 +52,7 @@ uint32_t rng_below(struct rng *r, uint32_t n)
 	return w % n;
 }
 
-float rng_uniform(struct rng *r)
-{
-	return (float)(rng_u32(r) >> 8) * 0x1p-24f;
-}
+float rng_uniform(struct rng *r) { return (float)(rng_u32(r) >> 8) * 0x1p-24f; }
 
 float rng_normal(struct rng *r)
 {
@@ -64,7 +62,7 @@ float rng_normal(struct rng *r)
 		r->has_spare = 0;
 		return (float)r->spare;
 	}
-	u = ((double)rng_u32(r) + 1.0) * 0x1p-32;	/* (0, 1]: the logarithm is finite */
+	u = ((double)rng_u32(r) + 1.0) * 0x1p-32; /* (0, 1]: the logarithm is finite */
 	v = (double)rng_u32(r) * 0x1p-32;
 	radius = sqrt(-2.0 * log(u));
 	r->spare = radius * sin(2.0 * 3.14159265358979323846 * v);

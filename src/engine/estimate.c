@@ -1,0 +1,172 @@
+/*
+ * estimate: parameters and memory of a run before it starts.
+ *
+ * Activations follow from what the shards keep: a shard of T tokens keeps, for
+ * every layer that lies above the lowest trainable parameter, the inputs of
+ * its ops; layers below keep nothing. Every thread works on one shard at a
+ * time, and backward makes a gradient for each activation that is kept.
+ */
+#include "engine/estimate.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "data/shard.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+
+/* The lowest block a gradient must reach: 0 with a trainable parameter in the embeddings, all blocks when only the head trains. */
+static int64_t lowest_layer(const struct session *s)
+{
+	const struct model *m = s->model;
+	int64_t lowest = m->hp.num_hidden_layers;
+
+	for (size_t i = 0; i < s->method->nparam; i++) {
+		const char *name = s->method->param[i]->name;
+		const char *at = strstr(name, ".layer.");
+		long long layer;
+
+		if (at && sscanf(at, ".layer.%lld.", &layer) == 1)
+			lowest = layer < lowest ? layer : lowest;
+		else if (strstr(name, "embeddings"))
+			return 0;
+	}
+	return lowest;
+}
+
+/* Numbers kept for one token of one block: q, k, v, context, two projections, two norms and the two wide ones of the FFN. */
+static int64_t block_numbers(const struct hparams *h, int64_t tokens)
+{
+	return 9 * h->hidden_size + 3 * h->intermediate_size + h->num_attention_heads * tokens;
+}
+
+static int64_t shard_bytes(const struct session *s, int64_t layers_kept)
+{
+	const struct hparams *h = &s->model->hp;
+	const int64_t length = s->recipe->data.max_length < h->max_position_embeddings
+				       ? s->recipe->data.max_length
+				       : h->max_position_embeddings;
+	const int64_t tokens = length > SHARD_TOKENS ? length : SHARD_TOKENS;
+	const int64_t head = s->model->head == HEAD_MLM ? tokens * 15 / 100 * h->vocab_size : 0;
+	const int64_t plain = block_numbers(h, length) + 3 * h->hidden_size;
+
+	/* kept blocks twice: the activation and its gradient */
+	return 4 * (tokens * (plain + 2 * layers_kept * block_numbers(h, length)) + 2 * head);
+}
+
+static int64_t optimizer_numbers(const struct recipe *r, int64_t trainable)
+{
+	switch (r->train.optim) {
+	case OPTIM_SGD: return r->train.sgd_momentum > 0 ? trainable : 0;
+	default: return 2 * trainable;
+	}
+}
+
+int estimate_make(struct session *s, struct estimate *ret)
+{
+	const int64_t base = model_param_count(s->model), trains = method_param_count(s->method);
+	const int64_t extra = method_extra_count(s->method);
+	const int64_t layers = s->model->hp.num_hidden_layers;
+	const int threads = pool_threads(s->pool);
+	struct estimate e = { .total_params = base + extra, .trainable_params = trains };
+
+	e.weights = 4 * (base + extra - trains);
+	e.trainable = 4 * trains;
+	e.gradients = 4 * trains;
+	e.optimizer = 4 * optimizer_numbers(s->recipe, trains);
+	e.activations = threads * shard_bytes(s, layers - lowest_layer(s));
+	e.total = e.weights + e.trainable + e.gradients + e.optimizer + e.activations;
+	e.full_finetune = 4 * (2 * base + optimizer_numbers(s->recipe, base)) +
+			  threads * shard_bytes(s, layers);
+	*ret = e;
+	return TT_OK;
+}
+
+static void write_json(const struct estimate *e, struct buf *out)
+{
+	const struct {
+		const char *name;
+		int64_t value;
+	} bytes[] = {
+		{ "weights", e->weights },         { "trainable", e->trainable },
+		{ "gradients", e->gradients },     { "optimizer", e->optimizer },
+		{ "activations", e->activations }, { "total", e->total },
+	};
+	struct jsonw w;
+
+	jsonw_init(&w, out, 0);
+	jsonw_object(&w);
+	jsonw_key(&w, "total_params");
+	jsonw_int(&w, e->total_params);
+	jsonw_key(&w, "trainable_params");
+	jsonw_int(&w, e->trainable_params);
+	jsonw_key(&w, "trainable_percent");
+	jsonw_real(&w, 100.0 * (double)e->trainable_params / (double)e->total_params);
+	jsonw_key(&w, "bytes");
+	jsonw_object(&w);
+	for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+		jsonw_key(&w, bytes[i].name);
+		jsonw_int(&w, bytes[i].value);
+	}
+	jsonw_end(&w, '}');
+	jsonw_key(&w, "full_finetune_bytes");
+	jsonw_int(&w, e->full_finetune);
+	jsonw_end(&w, '}');
+}
+
+static double mib(int64_t bytes) { return (double)bytes / (1 << 20); }
+
+static void write_plain(const struct estimate *e, struct buf *out)
+{
+	buf_printf(out, "parameters   %lld, of which %lld train (%.3f %%)\n",
+		   (long long)e->total_params, (long long)e->trainable_params,
+		   100.0 * (double)e->trainable_params / (double)e->total_params);
+	buf_printf(out, "weights      %9.1f MiB\n", mib(e->weights));
+	buf_printf(out, "trainable    %9.1f MiB\n", mib(e->trainable));
+	buf_printf(out, "gradients    %9.1f MiB\n", mib(e->gradients));
+	buf_printf(out, "optimizer    %9.1f MiB\n", mib(e->optimizer));
+	buf_printf(out, "activations  %9.1f MiB\n", mib(e->activations));
+	buf_printf(out, "total        %9.1f MiB (full fine-tuning: %.1f MiB)", mib(e->total),
+		   mib(e->full_finetune));
+}
+
+static int estimate(const struct args *a)
+{
+	const char *set[ARGS_MAX];
+	const size_t n = args_values(a, "--set", set, ARGS_MAX);
+	struct estimate e;
+	struct session s;
+	struct buf out;
+	int code = session_open(a->pos[0], set, n, &s);
+
+	if (code)
+		return code;
+	code = session_load(&s, true);
+	if (!code)
+		code = estimate_make(&s, &e);
+	session_close(&s);
+	if (code)
+		return code;
+	buf_init(&out, 1 << 16);
+	(args_has(a, "--json") ? write_json : write_plain)(&e, &out);
+	puts(out.data);
+	buf_done(&out);
+	return TT_OK;
+}
+
+static const struct arg options[] = { { "--set", 0, "PATH=VALUE",
+					"change a setting of the recipe; may be repeated" },
+				      { "--json", 0, NULL, "one JSON document" },
+				      { 0 } };
+
+const struct command verb_estimate = {
+	.name = "estimate",
+	.usage = "RECIPE [--set PATH=VALUE]... [--json]",
+	.summary = "Count parameters and memory of a run before it starts.",
+	.options = options,
+	.min_args = 1,
+	.max_args = 1,
+	.run = estimate,
+};

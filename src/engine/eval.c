@@ -1,0 +1,159 @@
+/* eval: the metrics of a recipe's model as it is, or of a run, on the validation or test split. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/fs.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+
+static int split_path(const struct recipe *r, const char *split, const char **ret)
+{
+	const char *path;
+
+	if (!strcmp(split, "validation"))
+		path = r->data.validation;
+	else if (!strcmp(split, "test"))
+		path = r->data.test;
+	else
+		return err_set(TT_USAGE, "--split is '%s'; it takes validation or test", split);
+	if (!path)
+		return err_set(TT_INVALID,
+			       "%s: data.%s is missing, so there is nothing to evaluate on",
+			       r->path, split);
+	*ret = path;
+	return TT_OK;
+}
+
+/* How often was label i right? */
+static void write_per_label(struct jsonw *w, const struct session *s, const struct scores *x)
+{
+	jsonw_key(w, "per_label");
+	jsonw_object(w);
+	for (int64_t i = 0; i < x->n_labels; i++) {
+		int64_t said = 0, is = 0, hit = x->confusion[i * x->n_labels + i];
+
+		for (int64_t j = 0; j < x->n_labels; j++) {
+			is += x->confusion[i * x->n_labels + j];
+			said += x->confusion[j * x->n_labels + i];
+		}
+		jsonw_key(w, labels_name(s->labels, (int32_t)i));
+		jsonw_object(w);
+		jsonw_key(w, "n");
+		jsonw_int(w, is);
+		jsonw_key(w, "precision");
+		jsonw_real(w, said ? (double)hit / (double)said : 0);
+		jsonw_key(w, "recall");
+		jsonw_real(w, is ? (double)hit / (double)is : 0);
+		jsonw_key(w, "f1");
+		jsonw_real(w, said + is ? 2.0 * (double)hit / (double)(said + is) : 0);
+		jsonw_end(w, '}');
+	}
+	jsonw_end(w, '}');
+	jsonw_key(w, "confusion");
+	jsonw_array(w);
+	for (int64_t i = 0; i < x->n_labels; i++) {
+		jsonw_array(w);
+		for (int64_t j = 0; j < x->n_labels; j++)
+			jsonw_int(w, x->confusion[i * x->n_labels + j]);
+		jsonw_end(w, ']');
+	}
+	jsonw_end(w, ']');
+}
+
+static void write_json(struct buf *out, const struct session *s, const struct scores *x)
+{
+	struct jsonw w;
+
+	jsonw_init(&w, out, 0);
+	jsonw_object(&w);
+	for (int i = 0; i < x->n; i++) {
+		jsonw_key(&w, x->score[i].name);
+		jsonw_real(&w, x->score[i].value);
+	}
+	jsonw_key(&w, "n");
+	jsonw_int(&w, x->examples);
+	if (x->confusion)
+		write_per_label(&w, s, x);
+	jsonw_end(&w, '}');
+}
+
+static void write_plain(struct buf *out, const struct scores *x)
+{
+	for (int i = 0; i < x->n; i++)
+		buf_printf(out, "%-12s %.4f\n", x->score[i].name, x->score[i].value);
+	buf_printf(out, "%-12s %lld", "n", (long long)x->examples);
+}
+
+static int score(struct session *s, bool json)
+{
+	struct trainer t;
+	struct scores x;
+	struct buf out;
+	int code = session_evaluator(s, &t);
+
+	if (code)
+		return code;
+	buf_init(&out, (size_t)64 << 20);
+	code = train_eval(&t, s->other, &x);
+	if (!code) {
+		if (json)
+			write_json(&out, s, &x);
+		else
+			write_plain(&out, &x);
+		code = buf_check(&out, "the answer");
+	}
+	if (!code)
+		puts(out.data);
+	buf_done(&out);
+	train_close(&t);
+	return code;
+}
+
+static int eval(const struct args *a)
+{
+	const char *set[ARGS_MAX], *path, *split = args_value(a, "--split"),
+					  *adapter = args_value(a, "--adapter");
+	const size_t n = args_values(a, "--set", set, ARGS_MAX);
+	char folder[PATH_MAX];
+	struct session s;
+	int code = session_open(a->pos[0], set, n, &s);
+
+	if (code)
+		return code;
+	code = split_path(s.recipe, split ? split : "validation", &path);
+	if (!code && adapter) {
+		code = fs_absolute(folder, sizeof(folder), adapter);
+		s.recipe->init_adapter = folder;
+	}
+	if (!code)
+		code = session_load(&s, false);
+	if (!code && !adapter)
+		code = session_restore(
+			&s, args_value(a, "--checkpoint") ? args_value(a, "--checkpoint") : "last");
+	if (!code)
+		code = session_dataset(&s, path, true, false, &s.other);
+	if (!code)
+		code = score(&s, args_has(a, "--json"));
+	session_close(&s);
+	return code;
+}
+
+static const struct arg options[] = {
+	{ "--split", 0, "validation|test", "which rows (validation)" },
+	{ "--adapter", 0, "DIR", "with the adapter of this folder" },
+	{ "--checkpoint", 0, "best|last|STEP", "of a run: which checkpoint (last)" },
+	{ "--set", 0, "PATH=VALUE", "change a setting of the recipe; may be repeated" },
+	{ "--json", 0, NULL, "one JSON document, with per-label figures and the confusion matrix" },
+	{ 0 }
+};
+
+const struct command verb_eval = {
+	.name = "eval",
+	.usage = "RECIPE|RUN [--split validation|test] [--adapter DIR] [--json]",
+	.summary = "Measure a run, or the model of a recipe before any training.",
+	.options = options,
+	.min_args = 1,
+	.max_args = 1,
+	.run = eval,
+};

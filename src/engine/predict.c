@@ -1,0 +1,193 @@
+/* predict: what a run says of a text or of the rows of a file. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/fs.h"
+#include "engine/engine.h"
+#include "engine/session.h"
+
+struct answer {
+	const struct session *s;
+	bool json, logits;
+	int64_t columns;
+};
+
+static int argmax(const float *x, int64_t n)
+{
+	int best = 0;
+
+	for (int i = 1; i < n; i++)
+		if (x[i] > x[best])
+			best = i;
+	return best;
+}
+
+/* softmax in double, in place */
+static void probabilities(const float *x, int64_t n, double *ret)
+{
+	const double top = x[argmax(x, n)];
+	double sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		sum += ret[i] = exp((double)x[i] - top);
+	for (int64_t i = 0; i < n; i++)
+		ret[i] /= sum;
+}
+
+static void write_classes(const struct answer *a, const float *x, const double *p, struct jsonw *w)
+{
+	jsonw_key(w, "label");
+	jsonw_text(w, labels_name(a->s->labels, argmax(x, a->columns)));
+	jsonw_key(w, "probs");
+	jsonw_object(w);
+	for (int64_t i = 0; i < a->columns; i++) {
+		jsonw_key(w, labels_name(a->s->labels, (int32_t)i));
+		jsonw_real(w, p[i]);
+	}
+	jsonw_end(w, '}');
+}
+
+static void write_row(const struct answer *a, const float *x, double *p, struct buf *out)
+{
+	struct jsonw w;
+
+	if (a->s->labels)
+		probabilities(x, a->columns, p);
+	if (!a->json) {
+		if (a->s->labels)
+			buf_printf(out, "%s\t%.4f\n",
+				   labels_name(a->s->labels, argmax(x, a->columns)),
+				   p[argmax(x, a->columns)]);
+		else
+			buf_printf(out, "%.6g\n", (double)x[0]);
+		return;
+	}
+	jsonw_init(&w, out, 0);
+	jsonw_object(&w);
+	if (a->s->labels) {
+		write_classes(a, x, p, &w);
+	} else {
+		jsonw_key(&w, "label");
+		jsonw_real(&w, (double)x[0]);
+	}
+	if (a->logits) {
+		jsonw_key(&w, "logits");
+		jsonw_array(&w);
+		for (int64_t i = 0; i < a->columns; i++)
+			jsonw_real(&w, (double)x[i]);
+		jsonw_end(&w, ']');
+	}
+	jsonw_end(&w, '}');
+	buf_char(out, '\n');
+}
+
+static int write_rows(const struct answer *a, const float *logits, size_t n)
+{
+	double *p = calloc((size_t)a->columns, sizeof(*p));
+	struct buf out;
+	int code = p ? TT_OK : err_set(TT_NOMEM, "not enough memory");
+
+	buf_init(&out, (size_t)64 << 20);
+	for (size_t i = 0; !code && i < n; i++) {
+		buf_clear(&out);
+		write_row(a, logits + (int64_t)i * a->columns, p, &out);
+		code = buf_check(&out, "one row of the answer");
+		if (!code && fwrite(out.data, 1, out.size, stdout) != out.size)
+			code = err_set(TT_IO, "cannot write: %s", strerror(errno));
+	}
+	if (fflush(stdout) && !code)
+		code = err_set(TT_IO, "cannot write: %s", strerror(errno));
+	buf_done(&out);
+	free(p);
+	return code;
+}
+
+static int answer(struct session *s, const struct args *args)
+{
+	const struct answer a = {
+		s,
+		args_has(args, "--json"),
+		args_has(args, "--logits"),
+		s->labels ? labels_count(s->labels) : 1,
+	};
+	const size_t n = dataset_count(s->other);
+	float *logits = calloc(n * (size_t)a.columns, sizeof(*logits));
+	struct trainer t;
+	int code;
+
+	if (!logits)
+		return err_set(TT_NOMEM, "not enough memory for the answers of %zu rows", n);
+	code = session_evaluator(s, &t);
+	if (!code) {
+		code = train_predict(&t, s->other, logits);
+		train_close(&t);
+	}
+	if (!code)
+		code = write_rows(&a, logits, n);
+	free(logits);
+	return code;
+}
+
+static int rows_to_answer(struct session *s, const struct args *a)
+{
+	const char *data = args_value(a, "--data"), *text = args_value(a, "--text");
+	char path[PATH_MAX];
+	int code;
+
+	if (text)
+		return session_text(s, text, args_value(a, "--text-b"), &s->other);
+	code = fs_absolute(path, sizeof(path), data);
+	return code ? code : session_dataset(s, path, true, true, &s->other);
+}
+
+static int predict(const struct args *a)
+{
+	const char *set[ARGS_MAX], *which = args_value(a, "--checkpoint");
+	const size_t n = args_values(a, "--set", set, ARGS_MAX);
+	struct session s;
+	int code;
+
+	if (!args_value(a, "--data") == !args_value(a, "--text"))
+		return err_set(TT_USAGE, "give either --text or --data");
+	code = session_open(a->pos[0], set, n, &s);
+	if (code)
+		return code;
+	if (s.recipe->task.type == TASK_MLM)
+		code = err_set(TT_INVALID, "%s trains a masked language model; use `trimtab fill`",
+			       s.recipe->path);
+	if (!code)
+		code = session_load(&s, false);
+	if (!code)
+		code = session_restore(&s, which ? which : "last");
+	if (!code)
+		code = rows_to_answer(&s, a);
+	if (!code)
+		code = answer(&s, a);
+	session_close(&s);
+	return code;
+}
+
+static const struct arg options[] = {
+	{ "--text", 0, "TEXT", "one text" },
+	{ "--text-b", 0, "TEXT", "its second part" },
+	{ "--data", 0, "FILE", "the rows of a file, with the recipe's column names" },
+	{ "--checkpoint", 0, "best|last|STEP", "of a run: which checkpoint (last)" },
+	{ "--set", 0, "PATH=VALUE", "change a setting of the recipe; may be repeated" },
+	{ "--logits", 0, NULL, "with --json: the head's outputs too" },
+	{ "--json", 0, NULL, "JSON lines: {\"label\",\"probs\",\"logits\"}" },
+	{ 0 }
+};
+
+const struct command verb_predict = {
+	.name = "predict",
+	.usage = "RECIPE|RUN (--text TEXT [--text-b TEXT] | --data FILE) [--logits] [--json]",
+	.summary = "Say what a run makes of a text, or of every row of a file.",
+	.options = options,
+	.min_args = 1,
+	.max_args = 1,
+	.run = predict,
+};

@@ -1,0 +1,80 @@
+/* resume: go on with a run from its newest checkpoint, or from the start when it has none. */
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "engine/engine.h"
+#include "engine/launch.h"
+#include "train/checkpoint.h"
+
+/* Where to go on from: the newest checkpoint, or step 0 when there is none yet. */
+static int newest(const struct session *s, int64_t *ret)
+{
+	int64_t *step;
+	size_t n;
+	int code = checkpoint_list(s->run.dir, &step, &n);
+
+	if (code)
+		return code;
+	*ret = n ? step[0] : 0;
+	free(step);
+	return TT_OK;
+}
+
+static int resume_row(struct session *s, int64_t step, int *ret_attempt)
+{
+	char path[PATH_MAX];
+	struct store *store;
+	int code = home_path("runs.db", path, sizeof(path));
+
+	if (!code)
+		code = store_open(path, &store);
+	if (code)
+		return code;
+	code = run_resume(store, s->run.row, step, NULL, ret_attempt);
+	store_close(store);
+	return code;
+}
+
+static int resume_run(const struct args *a)
+{
+	struct session s;
+	int64_t step;
+	int attempt, code;
+
+	engine_catch_signals();
+	code = session_open(a->pos[0], NULL, 0, &s);
+	if (code)
+		return code;
+	if (!s.run.id)
+		code = err_set(TT_INVALID, "%s is a recipe; resume takes a run", a->pos[0]);
+	else if (s.run.state == RUN_FINISHED)
+		code = err_set(TT_INVALID, "run %s is finished; there is nothing left to do",
+			       s.run.id);
+	if (!code)
+		code = launch_load(&s);
+	if (!code)
+		code = newest(&s, &step);
+	if (!code)
+		code = resume_row(&s, step, &attempt);
+	if (!code)
+		code = launch_report(a, s.run.id, s.run.dir);
+	if (!code)
+		code = launch_train(&s, s.run.row, attempt, s.run.dir, step > 0);
+	session_close(&s);
+	return code;
+}
+
+static const struct arg resume_options[] = {
+	{ "--report", 0, NULL, "write the run's id to file descriptor 3 once the run log has it" },
+	{ 0 }
+};
+
+const struct command verb_resume = {
+	.name = "resume",
+	.usage = "RUN",
+	.summary = "Go on with a stopped, failed or lost run from its newest checkpoint.",
+	.options = resume_options,
+	.min_args = 1,
+	.max_args = 1,
+	.run = resume_run,
+};

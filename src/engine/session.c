@@ -1,0 +1,292 @@
+/* Opening what a recipe or a run names. */
+#include "engine/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/command.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/place.h"
+#include "method/adapter.h"
+#include "train/checkpoint.h"
+
+int home_path(const char *below, char *ret, size_t size)
+{
+	char home[PATH_MAX];
+	int code = fs_home(home, sizeof(home));
+
+	return code ? code : fs_join(ret, size, home, below);
+}
+
+/* A run of the run log; its recipe lies in its folder. */
+static int open_run(const char *what, struct run *run, char *recipe, size_t size)
+{
+	char path[PATH_MAX];
+	struct store *store;
+	int code = home_path("runs.db", path, sizeof(path));
+
+	if (code)
+		return code;
+	code = store_open_read(path, &store);
+	if (code == TT_NOTFOUND)
+		return err_set(TT_NOTFOUND, "there is no recipe and no run '%s'", what);
+	if (code)
+		return code;
+	code = run_find(store, what, run);
+	store_close(store);
+	return code ? code : fs_join(recipe, size, run->dir, "recipe.json");
+}
+
+int session_open(const char *what, const char *const *set, size_t n_set, struct session *ret)
+{
+	char path[PATH_MAX];
+	int code;
+
+	memset(ret, 0, sizeof(*ret));
+	if (place_recipe(what, path, sizeof(path))) {
+		code = strlen(what) > 5 && !strcmp(what + strlen(what) - 5, ".json")
+			       ? err_set(TT_NOTFOUND, "there is no recipe '%s'", what)
+			       : open_run(what, &ret->run, path, sizeof(path));
+		if (code)
+			goto out;
+	}
+	code = recipe_load(path, set, n_set, method_table(), &ret->recipe);
+out:
+	if (code)
+		session_close(ret);
+	return code;
+}
+
+void session_close(struct session *s)
+{
+	dataset_free(s->train);
+	dataset_free(s->other);
+	model_close(s->model);
+	labels_free(s->labels);
+	tokenizer_close(s->tokenizer);
+	pool_free(s->pool);
+	gemm_close(s->gemm);
+	recipe_free(s->recipe);
+	run_done(&s->run);
+	memset(s, 0, sizeof(*s));
+}
+
+static const char *backend_name(int backend)
+{
+	static const char *const name[] = {
+		[BACKEND_AUTO] = "auto",
+		[BACKEND_OPENBLAS] = "openblas",
+		[BACKEND_ONEDNN] = "onednn",
+		[BACKEND_REF] = "ref",
+	};
+
+	return name[backend];
+}
+
+static int task_head(const struct recipe *r, enum head *ret)
+{
+	switch (r->task.type) {
+	case TASK_SEQ_CLS: *ret = HEAD_SEQ_CLS; return TT_OK;
+	case TASK_REGRESSION: *ret = HEAD_REGRESSION; return TT_OK;
+	case TASK_MLM: *ret = HEAD_MLM; return TT_OK;
+	default:
+		return err_set(TT_INVALID,
+			       "%s: task.type is %s, which this version cannot train yet; it can "
+			       "train seq_cls, "
+			       "regression and mlm",
+			       r->path, recipe_task_name(r->task.type));
+	}
+}
+
+/* What the recipe may say, but this version cannot do: refused, never ignored. */
+static int refuse_unsupported(const struct recipe *r)
+{
+	if (r->compute.precision == PRECISION_BF16)
+		return err_set(TT_INVALID,
+			       "%s: compute.precision bf16 is not supported yet; fp32 and auto are",
+			       r->path);
+	if (r->compute.base_quant != QUANT_NONE)
+		return err_set(TT_INVALID, "%s: compute.base_quant is not supported yet; none is",
+			       r->path);
+	if (r->compute.executor != 0)
+		return err_set(TT_INVALID, "%s: compute.executor is not supported yet; local is",
+			       r->path);
+	if (r->train.gradient_checkpointing)
+		return err_set(TT_INVALID,
+			       "%s: train.gradient_checkpointing is not supported yet; false is",
+			       r->path);
+	if (r->n_peft != 1)
+		return err_set(TT_INVALID,
+			       "%s: peft is a combination of %zu methods, which is not supported "
+			       "yet; one is",
+			       r->path, r->n_peft);
+	return TT_OK;
+}
+
+/* The classes, and the recipe told of them, so that the recipe as run says what the indices mean. */
+static int load_labels(struct session *s)
+{
+	struct recipe *r = s->recipe;
+	const struct row_columns columns = { r->data.text_a, r->data.text_b, r->data.label };
+	const struct labels_options from = { &r->task.labels, r->data.train, &columns };
+	const char **name;
+	size_t n;
+	int code;
+
+	if (r->task.type != TASK_SEQ_CLS)
+		return TT_OK;
+	if (!r->task.labels.item && !r->data.train)
+		return err_set(
+			TT_INVALID,
+			"%s: task.labels is missing, and there is no data.train to take them from",
+			r->path);
+	code = labels_load(&from, &s->labels);
+	if (code)
+		return code;
+	n = (size_t)labels_count(s->labels);
+	if (n < 2)
+		return err_set(TT_INVALID,
+			       "%s: classification needs two labels or more; %s has %zu", r->path,
+			       labels_origin(s->labels), n);
+	name = arena_zero(r->arena, n, sizeof(*name));
+	if (!name)
+		return TT_NOMEM;
+	for (size_t i = 0; i < n; i++) {
+		name[i] = arena_text(r->arena, labels_name(s->labels, (int32_t)i));
+		if (!name[i])
+			return TT_NOMEM;
+	}
+	r->task.labels = (struct texts){ name, n, true };
+	return TT_OK;
+}
+
+static int load_model(struct session *s, bool train)
+{
+	const struct recipe *r = s->recipe;
+	struct model_options how = {
+		.folder = s->model_dir,
+		.n_labels = r->task.type == TASK_SEQ_CLS ? (int64_t)r->task.labels.n : 1,
+		.labels = r->task.labels,
+		.dropout = r->train.dropout,
+		.seed = (uint64_t)r->train.seed,
+		.gemm = s->gemm,
+	};
+	struct method_options method = { r->peft, NULL, r->task.type, (uint64_t)r->train.seed };
+	int code = task_head(r, &how.head);
+
+	if (!code)
+		code = model_open(&how, &s->model);
+	if (code)
+		return code;
+	method.model = s->model;
+	code = method_open(&method, &s->method);
+	if (!code && r->init_adapter)
+		code = adapter_load(s->method, r->init_adapter);
+	if (!code)
+		code = model_prepare(s->model, train);
+	return code;
+}
+
+int session_load(struct session *s, bool train)
+{
+	struct recipe *r = s->recipe;
+	const int threads = r->compute.threads ? (int)r->compute.threads : pool_cores();
+	int code = refuse_unsupported(r);
+
+	if (!code)
+		code = place_model(r->base_model, s->model_dir, sizeof(s->model_dir));
+	if (code)
+		return err_in("%s: base_model", r->path);
+	code = load_labels(s);
+	if (!code)
+		code = tokenizer_open(s->model_dir, &s->tokenizer);
+	if (!code)
+		code = gemm_open(backend_name(r->compute.backend), &s->gemm);
+	if (!code)
+		code = pool_new(threads, &s->pool);
+	return code ? code : load_model(s, train);
+}
+
+/* "best", "last" or a step. */
+static int which_checkpoint(const char *which, int64_t *ret)
+{
+	char *end;
+
+	if (!strcmp(which, "last")) {
+		*ret = CHECKPOINT_NEWEST;
+		return TT_OK;
+	}
+	if (!strcmp(which, "best")) {
+		*ret = CHECKPOINT_BEST;
+		return TT_OK;
+	}
+	*ret = strtoll(which, &end, 10);
+	if (end == which || *end || *ret < 0)
+		return err_set(TT_USAGE, "--checkpoint is '%s'; it takes best, last or a step",
+			       which);
+	return TT_OK;
+}
+
+int session_restore(struct session *s, const char *which)
+{
+	struct checkpoint_parts parts;
+	struct checkpoint at;
+	int64_t step;
+	int code;
+
+	if (!s->run.id)
+		return TT_OK;
+	parts = (struct checkpoint_parts){ s->method->param, s->method->nparam, NULL };
+	code = which_checkpoint(which, &step);
+	if (!code && checkpoint_read(s->run.dir, step, &parts, &at))
+		code = err_in("run %s", s->run.id);
+	return code;
+}
+
+static struct dataset_options dataset_how(const struct session *s, const char *path, bool eval,
+					  bool label_optional)
+{
+	const struct recipe *r = s->recipe;
+
+	return (struct dataset_options){
+		.tokenizer = s->tokenizer,
+		.path = path,
+		.columns = { r->data.text_a, r->data.text_b, r->data.label },
+		.task = r->task.type,
+		.labels = s->labels,
+		.max_length = r->data.max_length,
+		.limit = eval ? r->data.eval_limit : r->data.limit,
+		.per_label_limit = eval ? 0 : r->data.per_label_limit,
+		.label_optional = label_optional,
+	};
+}
+
+int session_dataset(struct session *s, const char *path, bool eval, bool label_optional,
+		    struct dataset **ret)
+{
+	const struct dataset_options how = dataset_how(s, path, eval, label_optional);
+
+	return dataset_load(&how, ret);
+}
+
+int session_text(struct session *s, const char *a, const char *b, struct dataset **ret)
+{
+	const struct dataset_options how = dataset_how(s, "--text", true, true);
+
+	return dataset_of_text(&how, a, b, ret);
+}
+
+int session_evaluator(struct session *s, struct trainer *ret)
+{
+	*ret = (struct trainer){
+		.recipe = s->recipe,
+		.tokenizer = s->tokenizer,
+		.model = s->model,
+		.method = s->method,
+		.gemm = s->gemm,
+		.pool = s->pool,
+	};
+	return train_open(ret);
+}

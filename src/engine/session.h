@@ -1,0 +1,51 @@
+#ifndef ENGINE_SESSION_H
+#define ENGINE_SESSION_H
+
+#include <limits.h>
+
+#include "base/recipe.h"
+#include "data/dataset.h"
+#include "data/task.h"
+#include "data/tokenizer.h"
+#include "db/run.h"
+#include "method/method.h"
+#include "model/model.h"
+#include "tensor/pool.h"
+#include "train/train.h"
+
+/* Everything that a recipe or a run names, opened: what train, eval, predict and export share. */
+struct session {
+	struct recipe *recipe;
+	struct run run; /* of a run; run.id is NULL for a recipe */
+	char model_dir[PATH_MAX];
+	struct gemm *gemm;
+	struct pool *pool;
+	struct tokenizer *tokenizer;
+	struct labels *labels; /* classification only */
+	struct model *model;
+	struct method *method;
+	struct dataset *train, *other; /* other: validation, or the split asked for */
+};
+
+/*
+ * what: a recipe's path or name, or a run (id, prefix, name, latest); a file
+ * wins. set: PATH=VALUE overrides. For a run the recipe is the one it ran.
+ */
+int session_open(const char *what, const char *const *set, size_t n_set, struct session *ret);
+void session_close(struct session *s); /* a zeroed one is fine */
+/* Tokenizer, labels, matrix products, threads, model and method; init_adapter is loaded. train: prepare for backward. */
+int session_load(struct session *s, bool train);
+/* The parameters of a run's checkpoint: "best", "last" or a step. For a recipe: nothing to do. */
+int session_restore(struct session *s, const char *which);
+/* Tokenise a file of the recipe's columns. eval: eval_limit holds, not limit. */
+int session_dataset(struct session *s, const char *path, bool eval, bool label_optional,
+		    struct dataset **ret);
+/* One text as a dataset of one row; b NULL: a single text. */
+int session_text(struct session *s, const char *a, const char *b, struct dataset **ret);
+/* A trainer over the session, for evaluation and prediction; the caller train_closes it. */
+int session_evaluator(struct session *s, struct trainer *ret);
+
+/* The path of the run log in the data home, and of a run's folder. */
+int home_path(const char *below, char *ret, size_t size);
+
+#endif
