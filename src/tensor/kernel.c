@@ -75,22 +75,26 @@ static ALWAYS_INLINE vf gelu_slope(vf x)
 }
 
 /* ½ (1 + tanh u) is the logistic function of 2u. */
-static ALWAYS_INLINE vf tanh_gate(vf x, vf x2)
+static ALWAYS_INLINE vf tanh_arg(vf x, vf x2)
 {
-	return vf_sigmoid(0x1.988454p0f * x * (1.0f + 0.044715f * x2));	/* 2 sqrt(2 / pi) */
+	return 0x1.988454p0f * x * (1.0f + 0.044715f * x2);	/* 2 sqrt(2 / pi) */
 }
 
 static ALWAYS_INLINE vf gelu_tanh(vf x)
 {
-	return x * tanh_gate(x, x * x);
+	return x * vf_sigmoid(tanh_arg(x, x * x));
 }
 
+/*
+ * With s = 1 / (1 + e), 1 - s is e s: the difference itself would lose all its
+ * places where s is near 1. The clamps keep e finite; the slope there is nothing.
+ */
 static ALWAYS_INLINE vf gelu_tanh_slope(vf x)
 {
-	const vf c = vf_clamp(x, -100.0f, 100.0f), x2 = c * c;
-	const vf s = tanh_gate(c, x2);
+	const vf c = vf_clamp(x, -8.0f, 100.0f), x2 = c * c;
+	const vf e = vf_exp(-tanh_arg(c, x2)), s = 1.0f / (1.0f + e);
 
-	return s + c * s * (1.0f - s) * 0x1.988454p0f * (1.0f + 0.134145f * x2);
+	return s + c * s * (e * s) * 0x1.988454p0f * (1.0f + 0.134145f * x2);
 }
 
 static ALWAYS_INLINE vf silu(vf x)
@@ -100,9 +104,9 @@ static ALWAYS_INLINE vf silu(vf x)
 
 static ALWAYS_INLINE vf silu_slope(vf x)
 {
-	const vf c = vf_clamp(x, -120.0f, 120.0f), s = vf_sigmoid(c);
+	const vf c = vf_clamp(x, -80.0f, 120.0f), e = vf_exp(-c), s = 1.0f / (1.0f + e);
 
-	return s * (1.0f + c * (1.0f - s));
+	return s * (1.0f + c * (e * s));
 }
 
 static ALWAYS_INLINE vf relu(vf x)

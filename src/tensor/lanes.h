@@ -217,14 +217,14 @@ static ALWAYS_INLINE vf vf_erf(vf x)
 static ALWAYS_INLINE vf vf_tanh(vf x)
 {
 	const vf a = vf_clamp(vf_abs(x), 0, 20.0f), s = a * a;
-	const vf far = vf_sign_of(1.0f - 2.0f / (vf_exp(a + a) + 1.0f), x);
+	const vf far = 1.0f - 2.0f / (vf_exp(a + a) + 1.0f);
 	vf p = vf_set(-0x1.82585ap-8f);
 
 	p = p * s + 0x1.54b8a2p-6f;
 	p = p * s + -0x1.b898dep-5f;
 	p = p * s + 0x1.1109aep-3f;
 	p = p * s + -0x1.55553ep-2f;
-	return vf_pick(a < vf_set(0.6f), p * s * x + x, far);
+	return vf_sign_of(vf_pick(a < vf_set(0.6f), p * s * a + a, far), x);
 }
 
 static ALWAYS_INLINE vf vf_sigmoid(vf x)

@@ -1,0 +1,553 @@
+/* The elementwise kernels against libm in double, against plain loops, and against the counter generator. */
+#include "tests/check.h"
+
+#include <stdlib.h>
+
+#include "base/array.h"
+#include "base/rng.h"
+#include "tensor/kernel.h"
+
+enum { MANY = 1 << 16, ROW = 77 };
+
+static double exact_exp(double x) { return exp(x); }
+static double exact_tanh(double x) { return tanh(x); }
+static double exact_erf(double x) { return erf(x); }
+static double cdf(double x) { return 0.5 * erfc(-x * sqrt(0.5)); }
+static double exact_gelu(double x) { return x * cdf(x); }
+static double gelu_slope(double x) { return cdf(x) + x * exp(-0.5 * x * x) / sqrt(2 * acos(-1.0)); }
+static double tanh_arg(double x) { return sqrt(2 / acos(-1.0)) * (x + 0.044715 * x * x * x); }
+static double exact_gelu_tanh(double x) { return 0.5 * x * (1 + tanh(tanh_arg(x))); }
+static double exact_silu(double x) { return x / (1 + exp(-x)); }
+static double exact_relu(double x) { return x > 0 ? x : 0; }
+static double relu_slope(double x) { return x > 0 ? 1 : 0; }
+static double tanh_slope(double x) { return 1 - tanh(x) * tanh(x); }
+
+static double gelu_tanh_slope(double x)
+{
+	const double t = tanh(tanh_arg(x));
+
+	return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / acos(-1.0)) * (1 + 0.134145 * x * x);
+}
+
+static double silu_slope(double x)
+{
+	const double s = 1 / (1 + exp(-x));
+
+	return s * (1 + x * (1 - s));
+}
+
+/*
+ * The error counts relative to |exact|, or to floor where that is larger. exp, tanh
+ * and erf have the bounds that kernel.h states; for the others 6e-8 is half a unit in
+ * the last place, and the left tail of a GELU multiplies the rounding of x^2 by x^2.
+ */
+static const struct {
+	const char *name;
+	void (*run)(float *y, const float *x, int64_t n);
+	double (*exact)(double x);
+	double low, high, floor, bound;
+} maps[] = {
+	{ "exp", kernel_exp, exact_exp, -87.3, 88.7, 0, 1.5e-7 },
+	{ "exp below the normal numbers", kernel_exp, exact_exp, -104, -87.3, 1.2e-38, 1.5e-7 },
+	{ "tanh", kernel_tanh, exact_tanh, -12, 12, 1, 3e-7 },
+	{ "tanh near zero", kernel_tanh, exact_tanh, -0.7, 0.7, 0, 3e-7 },
+	{ "erf", kernel_erf, exact_erf, -6, 6, 1, 3e-7 },
+	{ "erf near zero", kernel_erf, exact_erf, -0.7, 0.7, 0, 3e-7 },
+	{ "gelu", kernel_gelu, exact_gelu, -6, 6, 0.01, 7e-7 },
+	{ "gelu far out", kernel_gelu, exact_gelu, -40, 40, 1, 3e-7 },
+	{ "gelu_tanh", kernel_gelu_tanh, exact_gelu_tanh, -6, 6, 0.01, 1.2e-6 },
+	{ "gelu_tanh far out", kernel_gelu_tanh, exact_gelu_tanh, -1000, 1000, 1, 3e-7 },
+	{ "silu", kernel_silu, exact_silu, -80, 80, 1e-3, 3e-7 },
+	{ "relu", kernel_relu, exact_relu, -5, 5, 0, 0 },
+};
+
+static const struct {
+	const char *name;
+	void (*run)(float *dx, float beta, const float *x, const float *dy, int64_t n);
+	double (*exact)(double x);
+	double low, high, bound;
+} backs[] = {
+	{ "gelu_back", kernel_gelu_back, gelu_slope, -30, 30, 4e-7 },
+	{ "gelu_tanh_back", kernel_gelu_tanh_back, gelu_tanh_slope, -30, 30, 5e-7 },
+	{ "silu_back", kernel_silu_back, silu_slope, -130, 130, 4e-7 },
+	{ "relu_back", kernel_relu_back, relu_slope, -5, 5, 0 },
+	{ "tanh_back", kernel_tanh_back, tanh_slope, -12, 12, 6e-7 },
+};
+
+static float x[MANY], y[MANY], z[MANY], w[MANY];
+
+static void fill_range(double low, double high)
+{
+	for (int i = 0; i < MANY; i++)
+		x[i] = (float)(low + (high - low) * i / (MANY - 1));
+}
+
+static void fill_normal(float *to, int n, uint32_t stream)
+{
+	struct rng r;
+
+	rng_init(&r, 11, RNG_TEST, stream);
+	for (int i = 0; i < n; i++)
+		to[i] = rng_normal(&r);
+}
+
+static bool close_to(double got, double exact, double floor, double bound, double *worst)
+{
+	const double size = fabs(exact) > floor ? fabs(exact) : floor;
+	const double error = got == exact ? 0 : fabs(got - exact) / size;
+
+	if (!(error <= *worst))
+		*worst = error;
+	return error <= bound;
+}
+
+static void maps_are_close(void)
+{
+	for (size_t k = 0; k < COUNT(maps); k++) {
+		double worst = 0;
+		bool good = true;
+
+		fill_range(maps[k].low, maps[k].high);
+		maps[k].run(y, x, MANY);
+		for (int i = 0; i < MANY; i++)
+			good &= close_to(y[i], maps[k].exact(x[i]), maps[k].floor, maps[k].bound, &worst);
+		CHECK_NAMED(good, maps[k].name);
+		printf("# %s: largest error %.2g\n", maps[k].name, worst);
+	}
+}
+
+static void slopes_are_close(void)
+{
+	for (size_t k = 0; k < COUNT(backs); k++) {
+		double worst = 0;
+		bool good = true, added = true;
+
+		fill_range(backs[k].low, backs[k].high);
+		for (int i = 0; i < MANY; i++)
+			w[i] = i % 3 ? 1 : -2;
+		backs[k].run(y, 0, x, w, MANY);
+		for (int i = 0; i < MANY; i++) {
+			good &= close_to(y[i] / w[i], backs[k].exact(x[i]), 1, backs[k].bound, &worst);
+			z[i] = 3;
+		}
+		backs[k].run(z, 1, x, w, MANY);
+		for (int i = 0; i < MANY; i++)
+			added &= fabsf(z[i] - 3 - y[i]) <= 1e-6f;
+		backs[k].run(w, 0, x, w, MANY);
+		CHECK_NAMED(good, backs[k].name);
+		CHECK_NAMED(added, backs[k].name);
+		CHECK_NAMED(!memcmp(w, y, sizeof(w)), backs[k].name);
+		printf("# %s: largest error %.2g\n", backs[k].name, worst);
+	}
+}
+
+static float one(void (*run)(float *, const float *, int64_t), float v)
+{
+	float r;
+
+	run(&r, &v, 1);
+	return r;
+}
+
+static void extremes(void)
+{
+	CHECK(one(kernel_exp, INFINITY) == INFINITY);
+	CHECK(one(kernel_exp, 89) == INFINITY);
+	CHECK(one(kernel_exp, 3e38f) == INFINITY);
+	CHECK(one(kernel_exp, -INFINITY) == 0);
+	CHECK(one(kernel_exp, -104) == 0);
+	CHECK(one(kernel_exp, 0) == 1);
+	CHECK(one(kernel_tanh, INFINITY) == 1);
+	CHECK(one(kernel_tanh, -INFINITY) == -1);
+	CHECK(signbit(one(kernel_tanh, -0.0f)));
+	CHECK(one(kernel_tanh, 1e-30f) == 1e-30f);
+	CHECK(one(kernel_erf, INFINITY) == 1);
+	CHECK(one(kernel_erf, -INFINITY) == -1);
+	CHECK(one(kernel_gelu, 1e30f) == 1e30f);
+	CHECK(one(kernel_gelu, -1e30f) == 0);
+	CHECK(one(kernel_gelu_tanh, 1e30f) == 1e30f);
+	CHECK(one(kernel_silu, 1e30f) == 1e30f);
+	CHECK(one(kernel_silu, -1e30f) == 0);
+	for (size_t k = 0; k < COUNT(maps); k++)
+		CHECK_NAMED(isnan(one(maps[k].run, NAN)), maps[k].name);
+	for (size_t k = 0; k < COUNT(backs); k++) {
+		const float in[4] = { 1e30f, -1e30f, 300, -300 }, ones[4] = { 1, 1, 1, 1 };
+		const float end = k == 4 ? 0 : 1;
+		float r[4];
+
+		backs[k].run(r, 0, in, ones, 4);
+		CHECK_NAMED(r[0] == end && r[2] == end, backs[k].name);
+		CHECK_NAMED(fabsf(r[1]) < 1e-18f && fabsf(r[3]) < 1e-18f, backs[k].name);
+	}
+}
+
+/* Spot values from another implementation (fp32). */
+static void known_values(void)
+{
+	static const float at[] = { -3, -1, -0.5f, 0.5f, 1, 2, 3 };
+	static const double gelu[] = { -0.004049867, -0.158655286, -0.154268786, 0.345731199, 0.841344714,
+				       1.954499960, 2.995950222 };
+	static const double form[] = { -0.003637433, -0.158807993, -0.154285997, 0.345714003, 0.841192007,
+				       1.954597712, 2.996362686 };
+	static const double silu[] = { -0.142277613, -0.268941432, -0.188770339, 0.311229676, 0.731058598,
+				       1.761594057, 2.857722521 };
+
+	for (size_t i = 0; i < COUNT(at); i++) {
+		CHECK_NEAR(one(kernel_gelu, at[i]), gelu[i], 3e-7);
+		CHECK_NEAR(one(kernel_gelu_tanh, at[i]), form[i], 4e-7);
+		CHECK_NEAR(one(kernel_silu, at[i]), silu[i], 3e-7);
+	}
+}
+
+/* A value's result is the same in every place, also at the ragged end. */
+static void place_does_not_matter(void)
+{
+	for (size_t k = 0; k < COUNT(maps); k++) {
+		bool same = true;
+
+		fill_normal(x, ROW, 3);
+		maps[k].run(y, x, ROW);
+		for (int from = 1; from < ROW; from++) {
+			maps[k].run(z, x + from, ROW - from);
+			same &= !memcmp(z, y + from, (size_t)(ROW - from) * sizeof(*z));
+		}
+		for (int i = 0; i < ROW; i++)
+			same &= one(maps[k].run, x[i]) == y[i];
+		CHECK_NAMED(same, maps[k].name);
+	}
+}
+
+static void softmax_rows(void)
+{
+	bool good = true, back = true;
+
+	fill_normal(x, 3 * ROW, 1);
+	fill_normal(w, 3 * ROW, 2);
+	for (int n = 1; n <= ROW; n++) {
+		kernel_softmax(y, x, 2.5f, 3, n);
+		kernel_softmax_back(z, y, w, 2.5f, 3, n);
+		for (int r = 0; r < 3; r++) {
+			double sum = 0, dot = 0;
+
+			for (int i = 0; i < n; i++)
+				sum += exp(2.5 * x[r * n + i]);
+			for (int i = 0; i < n; i++)
+				dot += exp(2.5 * x[r * n + i]) / sum * w[r * n + i];
+			for (int i = 0; i < n; i++) {
+				const double p = exp(2.5 * x[r * n + i]) / sum;
+
+				good &= fabs(y[r * n + i] - p) <= 1e-6 * p;
+				back &= fabs(z[r * n + i] - 2.5 * p * (w[r * n + i] - dot)) <= 2e-6;
+			}
+		}
+	}
+	CHECK(good);
+	CHECK(back);
+	x[0] = 3e38f;
+	x[1] = -3e38f;
+	x[2] = -INFINITY;
+	kernel_softmax(x, x, 1, 1, 3);
+	CHECK(x[0] == 1 && x[1] == 0 && x[2] == 0);
+}
+
+static void sums_of_exponentials(void)
+{
+	double sum = 0;
+
+	fill_normal(x, MANY, 5);
+	for (int i = 0; i < MANY; i++)
+		sum += exp(x[i]);
+	CHECK_NEAR(kernel_log_sum_exp(x, MANY), log(sum), 2e-7);
+	x[7] = 500;
+	CHECK_NEAR(kernel_log_sum_exp(x, MANY), 500, 1e-12);
+	CHECK(kernel_max(x, MANY) == 500);
+	CHECK(kernel_max(x, 7) < 500);
+	CHECK(kernel_max(x, 0) == -INFINITY);
+	x[0] = 1;
+	x[1] = 2;
+	CHECK_NEAR(kernel_exp_sum(y, x, 0.5f, 1, 2), exp(-0.5) + 1, 2e-7);
+	CHECK_NEAR(y[0], exp(-0.5), 1e-7);
+}
+
+/* One row of width n at `at` against double. */
+static bool norm_row(int n, const float *dy, const float *gamma, const float *beta, const float *r)
+{
+	double mean = 0, var = 0, rstd, g = 0, gx = 0;
+	bool good = true;
+	float rs, xhat[ROW], out[ROW], dx[ROW], dr[ROW], dgamma[ROW] = { 0 }, dbeta[ROW] = { 0 };
+	const struct kernel_norm k = { .rows = 1, .cols = n, .x = x, .r = r, .gamma = gamma, .beta = beta,
+				       .eps = 1e-5f, .y = out, .xhat = xhat, .rstd = &rs };
+	const struct kernel_norm_back b = { .rows = 1, .cols = n, .dy = dy, .xhat = xhat, .rstd = &rs, .gamma = gamma,
+					    .dx = dx, .dr = dr, .dr_beta = 1, .dgamma = dgamma, .dbeta = dbeta };
+
+	for (int i = 0; i < n; i++) {
+		mean += ((double)x[i] + r[i]) / n;
+		dr[i] = 1;
+	}
+	for (int i = 0; i < n; i++)
+		var += (x[i] + r[i] - mean) * (x[i] + r[i] - mean) / n;
+	rstd = 1 / sqrt(var + (double)1e-5f);
+	for (int i = 0; i < n; i++) {
+		g += (double)dy[i] * gamma[i] / n;
+		gx += (double)dy[i] * gamma[i] * (x[i] + r[i] - mean) * rstd / n;
+	}
+	kernel_layer_norm(&k);
+	kernel_layer_norm_back(&b);
+	for (int i = 0; i < n; i++) {
+		const double h = (x[i] + r[i] - mean) * rstd, d = rstd * ((double)dy[i] * gamma[i] - g - h * gx);
+		const double wide = 1 + rstd;	/* rows of one or two numbers can have a tiny deviation */
+
+		good &= fabs(xhat[i] - h) <= 3e-6 * wide && fabs(out[i] - (h * gamma[i] + beta[i])) <= 6e-6 * wide;
+		good &= fabs(dx[i] - d) <= 2e-5 * wide && fabs(dr[i] - 1 - d) <= 2e-5 * wide;
+		good &= fabs(dgamma[i] - dy[i] * h) <= 6e-6 * wide && dbeta[i] == dy[i];
+	}
+	return good;
+}
+
+static void layer_norm(void)
+{
+	static float dy[ROW], gamma[ROW], beta[ROW], r[ROW];
+	bool good = true;
+
+	fill_normal(dy, ROW, 1);
+	fill_normal(gamma, ROW, 2);
+	fill_normal(beta, ROW, 3);
+	fill_normal(r, ROW, 4);
+	fill_normal(x, ROW, 5);
+	for (int n = 1; n <= ROW; n++)
+		good &= norm_row(n, dy, gamma, beta, r);
+	CHECK(good);
+}
+
+static void layer_norm_known(void)
+{
+	static const float in[4] = { 1, 2, 3, 4 }, ones[4] = { 1, 1, 1, 1 }, none[4];
+	struct kernel_norm k = { .rows = 1, .cols = 4, .x = in, .gamma = ones, .beta = none, .eps = 1e-12f, .y = y };
+
+	kernel_layer_norm(&k);
+	CHECK_NEAR(y[0], -1.341640830, 3e-7);
+	CHECK_NEAR(y[3], 1.341640711, 3e-7);
+	for (int i = 0; i < 4; i++)
+		x[i] = in[i] + 10000;	/* one pass over squares would lose the variance here */
+	k.x = x;
+	k.y = x;
+	kernel_layer_norm(&k);
+	CHECK_NEAR(x[1], -0.447213650, 3e-7);
+}
+
+static void sums(void)
+{
+	double sum = 0, squares = 0, dot = 0;
+	bool good = true;
+
+	fill_normal(x, MANY, 1);
+	fill_normal(w, MANY, 2);
+	for (int i = 0; i < MANY; i++) {
+		sum += x[i];
+		squares += (double)x[i] * x[i];
+		dot += (double)x[i] * w[i];
+	}
+	CHECK_NEAR(kernel_sum(x, MANY), sum, 1e-9);
+	CHECK_NEAR(kernel_sum_squares(x, MANY), squares, 1e-9 * squares);
+	CHECK_NEAR(kernel_dot(x, w, MANY), dot, 0.01);
+	for (int n = 0; n < 2 * ROW; n++) {
+		float b[2 * ROW];
+
+		memcpy(b, w, sizeof(b));
+		for (int i = 0; i < n; i++)
+			y[i] = w[i];
+		kernel_axpby(y, 0.5f, 2, x, n);
+		kernel_add(z, x, w, n);
+		kernel_mul(b, b, x, n);
+		for (int i = 0; i < n; i++)
+			good &= fabsf(y[i] - (0.5f * w[i] + 2 * x[i])) < 1e-6f && z[i] == x[i] + w[i] &&
+				b[i] == x[i] * w[i];
+		good &= n == 2 * ROW || b[n] == w[n];	/* nothing past the end */
+	}
+	CHECK(good);
+	y[0] = NAN;
+	kernel_axpby(y, 0, 1, x, 1);
+	CHECK(y[0] == x[0]);
+}
+
+static void rows_and_columns(void)
+{
+	bool good = true;
+
+	fill_normal(x, 5 * ROW, 1);
+	fill_normal(w, ROW, 2);
+	memcpy(y, x, 5 * ROW * sizeof(*y));
+	kernel_add_rows(y, w, 5, ROW);
+	kernel_set_rows(z, w, 5, ROW);
+	for (int i = 0; i < 5 * ROW; i++)
+		good &= y[i] == x[i] + w[i % ROW] && z[i] == w[i % ROW];
+	CHECK(good);
+	for (int i = 0; i < ROW; i++)
+		z[i] = NAN;
+	kernel_column_sums(z, 0, x, 5, ROW);
+	memcpy(y, w, ROW * sizeof(*y));
+	kernel_column_sums(y, 1, x, 5, ROW);
+	for (int i = 0; i < ROW; i++) {
+		float sum = 0;
+
+		for (int r = 0; r < 5; r++)
+			sum += x[r * ROW + i];
+		good &= z[i] == sum && y[i] == w[i] + sum;
+	}
+	CHECK(good);
+}
+
+/* What one element should become, straight from base/rng.h. */
+static bool kept(const struct kernel_drop *d, uint32_t c1, uint32_t c0, int col)
+{
+	uint32_t word[4];
+	const uint32_t below = (uint32_t)lrintf(d->p * 65536.0f);
+
+	rng_block(d->key, d->c3, d->c2, c1, c0 + (uint32_t)col / 8, word);
+	return (word[col % 8 / 2] >> (col % 2 * 16) & 0xffff) >= below;
+}
+
+static void dropout_follows_the_counter(void)
+{
+	const struct kernel_drop d = { 0x123456789abcdef0, kernel_drop_site(5), 77, 0.1f };
+	uint32_t example[20], pos[20];
+	bool rows = true, block = true, added = true;
+
+	CHECK(d.c3 == ((uint32_t)RNG_DROPOUT << 24 | 5));
+	for (uint32_t r = 0; r < 20; r++) {
+		example[r] = 1000 - r / 7;
+		pos[r] = r * 3 % 7;
+	}
+	fill_normal(x, 20 * ROW, 1);
+	x[3] = INFINITY;
+	for (int n = 1; n <= ROW; n += 4) {
+		const uint32_t each = ((uint32_t)n + 7) / 8;
+
+		kernel_dropout_rows(y, 0, x, &d, example, pos, 20, n);
+		kernel_dropout_block(z, 0, x, &d, 9, 1u << 31, 20, n);
+		for (int i = 0; i < 20 * n; i++) {
+			const uint32_t r = (uint32_t)(i / n);
+			const float whole = x[i] * (1.0f / (1.0f - 0.1f));
+
+			rows &= y[i] == (kept(&d, example[r], pos[r] * each, i % n) ? whole : 0);
+			block &= z[i] == (kept(&d, 9, (1u << 31) + r * each, i % n) ? whole : 0);
+			w[i] = 2;
+		}
+		kernel_dropout_rows(w, 1, x, &d, example, pos, 20, n);
+		for (int i = 0; i < 20 * n; i++)
+			added &= w[i] == y[i] + 2;
+	}
+	CHECK(rows);
+	CHECK(block);
+	CHECK(added);
+}
+
+static void dropout_share(void)
+{
+	struct kernel_drop d = { 42, kernel_drop_site(1), 3, 0.1f };
+	int gone = 0;
+
+	for (int i = 0; i < MANY; i++)
+		x[i] = 1;
+	kernel_dropout_block(y, 0, x, &d, 0, 0, 1, MANY);
+	for (int i = 0; i < MANY; i++)
+		gone += y[i] == 0;
+	CHECK(abs(gone - MANY / 10) < 4 * 77);	/* four standard deviations of sqrt(n p (1 - p)) = 77 */
+	d.p = 0;
+	kernel_dropout_block(y, 0, x, &d, 0, 0, 1, MANY);
+	CHECK(!memcmp(x, y, sizeof(x)));
+	d.p = 1;
+	kernel_dropout_block(x, 0, x, &d, 0, 0, 1, MANY);
+	CHECK(kernel_sum_squares(x, MANY) == 0);
+}
+
+static double half_value(unsigned h)
+{
+	const int e = (int)(h >> 10 & 31), f = (int)(h & 1023);
+	const double v = e ? ldexp(1024 + f, e - 25) : ldexp(f, -24);
+
+	return h & 0x8000 ? -v : v;
+}
+
+static void narrow_types(void)
+{
+	static uint16_t in[MANY];
+	bool half = true, brain = true;
+
+	for (int i = 0; i < MANY; i++)
+		in[i] = (uint16_t)i;
+	kernel_from_f16(y, in, MANY);
+	kernel_from_bf16(z, in, MANY);
+	for (unsigned i = 0; i < MANY; i++) {
+		uint32_t u;
+
+		memcpy(&u, z + i, sizeof(u));
+		brain &= u == i << 16;
+		if ((i >> 10 & 31) == 31)
+			half &= i & 1023 ? isnan(y[i]) : y[i] == (i & 0x8000 ? -INFINITY : INFINITY);
+		else
+			half &= (double)y[i] == half_value(i) && !signbit(y[i]) == !(i & 0x8000);
+	}
+	CHECK(half);
+	CHECK(brain);
+}
+
+/* Three steps against another implementation's numbers (fp32). */
+static void adamw_known(void)
+{
+	static const float grad[3][2] = { { 0.5f, -1 }, { 0.1f, 0 }, { -0.2f, 3 } };
+	static const double want[3][2] = { { 0.899000049, -1.898000002 }, { 0.817796946, -1.829096198 },
+					   { 0.782543778, -1.871511936 } };
+	struct kernel_adamw k = { .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01,
+				  .grad_scale = 1 };
+	float p[2] = { 1, -2 }, m[2] = { 0 }, v[2] = { 0 };
+
+	for (int t = 0; t < 3; t++) {
+		k.step = t + 1;
+		kernel_adamw(p, m, v, grad[t], &k, 2);
+		CHECK_NEAR(p[0], want[t][0], 2.5e-7);
+		CHECK_NEAR(p[1], want[t][1], 5e-7);
+	}
+}
+
+static void sgd_known(void)
+{
+	static const float grad[3][2] = { { 0.5f, -1 }, { 0.1f, 0 }, { -0.2f, 3 } };
+	static const double want[3][2] = { { 0.903100014, -1.806200027 }, { 0.841074109, -1.720148206 },
+					   { 0.831465542, -2.211058855 } };
+	struct kernel_sgd k = { .lr = 0.1, .momentum = 0.9, .decay = 0.01, .grad_scale = 1, .nesterov = 1 };
+	float p[2] = { 1, -2 }, velocity[2] = { NAN, NAN };
+
+	for (int t = 0; t < 3; t++) {
+		k.step = t + 1;
+		kernel_sgd(p, velocity, grad[t], &k, 2);
+		CHECK_NEAR(p[0], want[t][0], 2.5e-7);
+		CHECK_NEAR(p[1], want[t][1], 5e-7);
+	}
+	k = (struct kernel_sgd){ .lr = 0.5, .grad_scale = 0.5, .step = 4 };
+	kernel_sgd(p, NULL, (const float[]){ 4, 8 }, &k, 1);
+	CHECK_NEAR(p[0], 0.831465542 - 1, 3e-7);
+	CHECK_NEAR(p[1], -2.211058855, 5e-7);
+}
+
+int main(void)
+{
+	printf("# kernels run as %s\n", kernel_isa());
+	maps_are_close();
+	slopes_are_close();
+	extremes();
+	known_values();
+	place_does_not_matter();
+	softmax_rows();
+	sums_of_exponentials();
+	layer_norm();
+	layer_norm_known();
+	sums();
+	rows_and_columns();
+	dropout_follows_the_counter();
+	dropout_share();
+	narrow_types();
+	adamw_known();
+	sgd_known();
+	return check_done();
+}
