@@ -38,7 +38,7 @@ int command_add(struct store *st, int64_t run, const char *verb, const char *arg
 int command_take(struct store *st, int64_t run, struct command_row *ret, bool *ret_any);
 int command_done(struct store *st, int64_t id, bool ok, const char *answer);
 int command_get(struct store *st, int64_t id, struct command_row *ret);	/* to wait: poll until done is set */
-/* The front gave up waiting: closed if it was not taken yet, so that no later attempt obeys it. ret_was: whether it was. */
-int command_cancel(struct store *st, int64_t id, bool *ret_was);
+/* The front gave up waiting: closed if it was not taken yet, so that no later attempt obeys it. ret_taken: it was taken (or answered) before. */
+int command_cancel(struct store *st, int64_t id, bool *ret_taken);
 
 #endif

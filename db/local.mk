@@ -1,8 +1,15 @@
 noinst_LIBRARIES += %D%/libdb.a
 migrations = %D%/schema/0001_init.sql
-EXTRA_DIST += $(migrations)
-%C%_libdb_a_SOURCES = %D%/store.c %D%/store.h
+EXTRA_DIST += $(migrations) %D%/README.md
+%C%_libdb_a_SOURCES = \
+	%D%/event.c %D%/event.h \
+	%D%/metric.c %D%/metric.h \
+	%D%/note.c %D%/note.h \
+	%D%/run.c %D%/run_list.c %D%/run.h \
+	%D%/sql.c %D%/sql.h \
+	%D%/store.c %D%/store.h
 %C%_libdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)
+DB_LIBS = db/libdb.a $(SQLITE_LIBS)
 BUILT_SOURCES += %D%/schema.inc
 CLEANFILES    += %D%/schema.inc
 %D%/schema.inc: $(migrations) tools/embed-sql.sh Makefile

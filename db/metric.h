@@ -14,7 +14,7 @@
  */
 
 enum {
-	METRIC_KEY_MAX = 200	/* bytes of a key: letters, digits and _ - . / : [ ] */
+	METRIC_KEY_MAX = 200	/* bytes of a key, without spaces and control characters */
 };
 
 struct metric {

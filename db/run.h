@@ -24,7 +24,7 @@ bool run_state_parse(const char *word, enum run_state *ret);
 
 /*
  * Ids: 14 characters of base 32 (Crockford's digits in lower case), 50 bits of
- * microseconds since 2025 and 20 random bits, so that text order is time order
+ * microseconds since 2015 and 20 random bits, so that text order is time order
  * and two machines do not meet. The first five characters change every 33 s.
  */
 enum { RUN_ID_SIZE = 15 };

@@ -1,0 +1,643 @@
+/* Runs as they are read: one, the one a person meant, and lists of them. */
+#include "db/run.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/knob.h"
+#include "base/proc.h"
+#include "db/sql.h"
+
+/* In the order run_take expects: twelve texts, then numbers. */
+#define COLUMNS \
+	"run.id, run.name, cause, method, model, task, host, boot_id, dir, parent, metric_key, " \
+	"(SELECT group_concat(word, ' ') FROM (SELECT word FROM tag WHERE tag.run = run.row ORDER BY word)), " \
+	"row, state, created, started, ended, heartbeat, trashed, pid, pid_start, attempt, run.step, total_steps, " \
+	"steps_per_epoch, epoch, trainable_params, total_params, best_greater, best_step, best_value"
+
+enum {
+	TEXTS = 12,
+	LOST_US = 10 * 1000 * 1000,	/* silence of another machine before a run counts as lost */
+	POINT_READS = 256		/* lists up to this long look values up one by one */
+};
+
+/* --- state as of now --------------------------------------------------------------------- */
+
+/* This machine, looked up once for a whole list. */
+struct here {
+	bool known;
+	int64_t now;
+	char boot_id[64], host[256];
+};
+
+static void here_find(struct here *h)
+{
+	if (h->known)
+		return;
+	(void)proc_boot_id(h->boot_id, sizeof(h->boot_id));
+	(void)proc_host(h->host, sizeof(h->host));
+	h->known = true;
+}
+
+static bool vanished(struct here *h, const char *host, const char *boot_id, int64_t pid, uint64_t pid_start,
+		     int64_t heartbeat)
+{
+	uint64_t start;
+
+	here_find(h);
+	if (strcmp(host, h->host) != 0 || !pid)
+		return h->now - heartbeat > LOST_US;
+	if (strcmp(boot_id, h->boot_id) != 0)
+		return true;
+	start = proc_start_time((pid_t)pid);
+	return !start || (pid_start && start != pid_start);
+}
+
+enum run_state run_state_now(enum run_state stored, const struct run_process *trainer, int64_t heartbeat, int64_t now)
+{
+	struct here h = { .now = now };
+
+	if (stored != RUN_RUNNING && stored != RUN_PAUSED)
+		return stored;
+	return vanished(&h, trainer->host, trainer->boot_id, trainer->pid, trainer->pid_start, heartbeat) ?
+		RUN_LOST : stored;
+}
+
+/* --- one row ----------------------------------------------------------------------------- */
+
+void run_done(struct run *r)
+{
+	free(r->text);
+	*r = (struct run){ 0 };
+}
+
+static int take_texts(sqlite3_stmt *q, struct run *r)
+{
+	const char **const field[TEXTS] = {
+		&r->id, &r->name, &r->cause, &r->method, &r->model, &r->task, &r->host, &r->boot_id, &r->dir,
+		&r->parent, &r->metric_key, &r->tags
+	};
+	const char *text[TEXTS];
+	size_t size[TEXTS], all = 0;
+	char *at;
+
+	for (int i = 0; i < TEXTS; i++) {
+		text[i] = sql_text(q, i);
+		size[i] = strlen(text[i]) + 1;
+		all += size[i];
+	}
+	at = r->text = malloc(all);
+	if (!at)
+		return err_set(TT_NOMEM, "not enough memory for the list of runs");
+	for (int i = 0; i < TEXTS; i++) {
+		memcpy(at, text[i], size[i]);
+		*field[i] = at;
+		at += size[i];
+	}
+	return TT_OK;
+}
+
+static void take_numbers(sqlite3_stmt *q, struct run *r)
+{
+	int64_t *const first[] = {
+		&r->created, &r->started, &r->ended, &r->heartbeat, &r->trashed, &r->pid
+	};
+	int at = TEXTS;
+
+	r->row = sqlite3_column_int64(q, at++);
+	r->stored = (enum run_state)sqlite3_column_int(q, at++);
+	for (size_t i = 0; i < COUNT(first); i++)
+		*first[i] = sqlite3_column_int64(q, at++);
+	r->pid_start = (uint64_t)sqlite3_column_int64(q, at++);
+	r->attempt = sqlite3_column_int(q, at++);
+	r->step = sqlite3_column_int64(q, at++);
+	r->total_steps = sqlite3_column_int64(q, at++);
+	r->steps_per_epoch = sqlite3_column_int64(q, at++);
+	r->epoch = sqlite3_column_double(q, at++);
+	r->trainable_params = sqlite3_column_int64(q, at++);
+	r->total_params = sqlite3_column_int64(q, at++);
+	r->best_greater = sqlite3_column_int(q, at++) != 0;
+	r->has_best = sqlite3_column_type(q, at) != SQLITE_NULL;
+	r->best_step = sqlite3_column_int64(q, at++);
+	r->best_value = sql_real(q, at);
+}
+
+static int run_take(sqlite3_stmt *q, struct here *h, struct run *ret)
+{
+	struct run r = { 0 };
+	const int code = take_texts(q, &r);
+
+	if (code)
+		return code;
+	take_numbers(q, &r);
+	r.state = r.stored;
+	if ((r.stored == RUN_RUNNING || r.stored == RUN_PAUSED) &&
+	    vanished(h, r.host, r.boot_id, r.pid, r.pid_start, r.heartbeat))
+		r.state = RUN_LOST;
+	*ret = r;
+	return TT_OK;
+}
+
+/* The first row of q, which is given back: 1 found, 0 none, < 0 failed. */
+static int take_one(struct store *st, sqlite3_stmt *q, struct run *ret)
+{
+	struct here h = { .now = proc_now_us() };
+	int got = sql_step(st, q);
+
+	if (got > 0) {
+		const int code = run_take(q, &h, ret);
+
+		got = code ? code : 1;
+	}
+	sql_done(q);
+	return got;
+}
+
+static int by_text(struct store *st, const char *sql, const char *text, struct run *ret)
+{
+	sqlite3_stmt *q;
+	const int code = sql_prepare(st, sql, &q);
+
+	if (code)
+		return code;
+	if (text)
+		sql_bind_text(q, 1, text);
+	return take_one(st, q, ret);
+}
+
+static int by_id(struct store *st, const char *id, struct run *ret)
+{
+	return by_text(st, "SELECT " COLUMNS " FROM run WHERE run.id = ?1", id, ret);
+}
+
+int run_get(struct store *st, const char *id, struct run *ret)
+{
+	const int got = by_id(st, id, ret);
+
+	if (!got)
+		return err_set(TT_NOTFOUND, "there is no run '%s'", id);
+	return got < 0 ? got : TT_OK;
+}
+
+int run_get_row(struct store *st, int64_t row, struct run *ret)
+{
+	sqlite3_stmt *q;
+	int got = sql_prepare(st, "SELECT " COLUMNS " FROM run WHERE row = ?1", &q);
+
+	if (got)
+		return got;
+	sqlite3_bind_int64(q, 1, row);
+	got = take_one(st, q, ret);
+	if (!got)
+		return err_set(TT_NOTFOUND, "run number %lld is not in the run log any more", (long long)row);
+	return got < 0 ? got : TT_OK;
+}
+
+int run_last_trashed(struct store *st, struct run *ret)
+{
+	const int got = by_text(st, "SELECT " COLUMNS " FROM run WHERE trashed > 0 "
+				"ORDER BY trashed DESC, run.id DESC LIMIT 1", NULL, ret);
+
+	if (!got)
+		return err_set(TT_NOTFOUND, "the trash is empty");
+	return got < 0 ? got : TT_OK;
+}
+
+int run_recipe(struct store *st, const char *id, char **ret)
+{
+	sqlite3_stmt *q;
+	char *text = NULL;
+	int got, code = sql_prepare(st, "SELECT json FROM recipe JOIN run ON run.row = recipe.run WHERE run.id = ?1",
+				    &q);
+
+	if (code)
+		return code;
+	sql_bind_text(q, 1, id);
+	got = sql_step(st, q);
+	if (got > 0)
+		text = strdup(sql_text(q, 0));
+	sql_done(q);
+	if (got < 0)
+		return got;
+	if (!got)
+		return err_set(TT_NOTFOUND, "there is no run '%s'", id);
+	if (!text)
+		return err_set(TT_NOMEM, "not enough memory");
+	*ret = text;
+	return TT_OK;
+}
+
+/* --- what a person meant ----------------------------------------------------------------- */
+
+static int fail_nothing(struct store *st, const char *what)
+{
+	const char *near;
+	char **name;
+	size_t n;
+	sqlite3_stmt *q;
+	int code = sql_prepare(st, "SELECT DISTINCT name FROM run WHERE trashed = 0", &q);
+
+	if (code)
+		return code;
+	code = sql_texts(st, q, &name, &n);
+	sql_done(q);
+	if (code)
+		return code;
+	near = knob_nearest(what, (const char *const *)name, n);
+	if (near)
+		code = err_set(TT_NOTFOUND, "there is no run '%.100s'; did you mean '%.100s'?", what, near);
+	else
+		code = err_set(TT_NOTFOUND, "there is no run '%.100s': 'trimtab ls' lists what there is", what);
+	free(name);
+	return code;
+}
+
+static int fail_many(char *const *fit, size_t n, const char *prefix)
+{
+	struct buf list;
+
+	buf_init(&list, 300);
+	for (size_t i = 0; i < n && i < 4; i++)
+		buf_printf(&list, "%s%.14s", i ? ", " : "", fit[i]);
+	err_set(TT_INVALID, "'%s' is the beginning of several runs (%s%s): type more of the id", prefix,
+		list.data ? list.data : "", n > 4 ? ", ..." : "");
+	buf_done(&list);
+	return TT_INVALID;
+}
+
+/* 1 found, 0 none, < 0 failed or several. */
+static int by_prefix(struct store *st, const char *prefix, struct run *ret)
+{
+	sqlite3_stmt *q;
+	char **fit;
+	size_t n;
+	int code = sql_prepare(st, "SELECT id FROM run WHERE id >= ?1 AND id < ?1 || '~' AND trashed = 0 "
+			       "ORDER BY id DESC LIMIT 5", &q);
+
+	if (code)
+		return code;
+	sql_bind_text(q, 1, prefix);
+	code = sql_texts(st, q, &fit, &n);
+	sql_done(q);
+	if (code)
+		return code;
+	if (n > 1)
+		code = fail_many(fit, n, prefix);
+	else
+		code = n ? by_id(st, fit[0], ret) : 0;
+	free(fit);
+	return code;
+}
+
+int run_find(struct store *st, const char *what, struct run *ret)
+{
+	char id[RUN_ID_SIZE];
+	size_t n = strlen(what);
+	int got;
+
+	if (!n)
+		return err_set(TT_INVALID, "which run? Give an id, the beginning of one, a name, or 'latest'");
+	if (!strcmp(what, "latest")) {
+		got = by_text(st, "SELECT " COLUMNS " FROM run WHERE trashed = 0 ORDER BY run.id DESC LIMIT 1", NULL,
+			      ret);
+		if (!got)
+			return err_set(TT_NOTFOUND, "there are no runs yet: start one with 'trimtab run RECIPE'");
+		return got < 0 ? got : TT_OK;
+	}
+	for (size_t i = 0; i <= n && n < sizeof(id); i++)
+		id[i] = (char)tolower((unsigned char)what[i]);
+	got = n == sizeof(id) - 1 ? by_id(st, id, ret) : 0;
+	if (!got)
+		got = by_text(st, "SELECT " COLUMNS " FROM run WHERE run.name = ?1 AND trashed = 0 "
+			      "ORDER BY run.id DESC LIMIT 1", what, ret);
+	if (!got && n < sizeof(id) - 1)
+		got = by_prefix(st, id, ret);
+	if (!got)
+		return fail_nothing(st, what);
+	return got < 0 ? got : TT_OK;
+}
+
+int run_id_width(struct store *st, int *ret)
+{
+	char before[RUN_ID_SIZE] = "";
+	sqlite3_stmt *q;
+	int got, width = 5, code = sql_prepare(st, "SELECT id FROM run ORDER BY id", &q);
+
+	if (code)
+		return code;
+	while ((got = sql_step(st, q)) > 0) {
+		const char *id = sql_text(q, 0);
+		int same = 0;
+
+		while (before[same] && before[same] == id[same])
+			same++;
+		if (same + 1 > width && id[same])
+			width = same + 1;
+		snprintf(before, sizeof(before), "%s", id);
+	}
+	sql_done(q);
+	if (got < 0)
+		return got;
+	*ret = width;
+	return TT_OK;
+}
+
+/* --- lists ------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *word, *sql;
+	bool rising;			/* its natural direction */
+} order[] = {
+	{ "id", "run.id", true },
+	{ "name", "run.name COLLATE NOCASE", true },
+	{ "state", "state", true },
+	{ "method", "method", true },
+	{ "model", "model", true },
+	{ "task", "task", true },
+	{ "created", "created", false },
+	{ "started", "nullif(started, 0)", false },
+	{ "ended", "nullif(ended, 0)", false },
+	{ "step", "run.step", false },
+	{ "epoch", "epoch", false },
+	{ "trainable_params", "nullif(trainable_params, 0)", false },
+	{ "total_params", "nullif(total_params, 0)", false },
+	{ "best", "iif(best_greater, best_value, -best_value)", false }
+};
+
+static bool ends_in(const char *text, const char *end)
+{
+	const size_t n = strlen(text), m = strlen(end);
+
+	return n >= m && !strcmp(text + n - m, end);
+}
+
+static int fail_sort(const char *word)
+{
+	const char *name[COUNT(order)], *near;
+
+	for (size_t i = 0; i < COUNT(order); i++)
+		name[i] = order[i].word;
+	near = knob_nearest(word, name, COUNT(order));
+	if (near)
+		return err_set(TT_INVALID, "runs cannot be sorted by '%.60s'; did you mean '%s'?", word, near);
+	return err_set(TT_INVALID, "runs cannot be sorted by '%.60s': it takes a column such as created, name, step or "
+		       "best, or a metric such as eval/accuracy", word);
+}
+
+/* The ORDER BY of a sort word. */
+static int sort_sql(const char *sort, struct buf *sql)
+{
+	const bool turned = sort && sort[0] == '-';
+	const char *word = sort ? sort + turned : "";
+	const char *by = NULL;
+	bool rising = false;
+
+	if (!word[0]) {		/* ids are in order of time, and have an index */
+		buf_text(sql, turned ? " ORDER BY run.id" : " ORDER BY run.id DESC");
+		return TT_OK;
+	}
+	for (size_t i = 0; i < COUNT(order); i++) {
+		if (!strcmp(word, order[i].word)) {
+			by = order[i].sql;
+			rising = order[i].rising;
+		}
+	}
+	if (!by && strchr(word, '/')) {
+		by = "s.value";
+		rising = ends_in(word, "loss") || ends_in(word, "perplexity");
+	}
+	if (!by)
+		return fail_sort(word);
+	buf_printf(sql, " ORDER BY %s IS NULL, %s %s, run.id DESC", by, by, rising != turned ? "ASC" : "DESC");
+	return TT_OK;
+}
+
+/* Parameters: ?1 states, ?2 tag, ?3 method, ?4 text, ?5 the key sorted by. */
+static int list_sql(const struct run_filter *f, struct buf *sql)
+{
+	buf_text(sql, "SELECT " COLUMNS " FROM run");
+	if (f->sort && strchr(f->sort, '/'))
+		buf_text(sql, " LEFT JOIN last s ON s.key = ?5 AND s.run = run.row");
+	buf_text(sql, f->only_trashed ? " WHERE trashed > 0" : f->with_trashed ? " WHERE 1" : " WHERE trashed = 0");
+	if (f->states)
+		buf_text(sql, " AND (1 << state) & ?1");
+	if (f->tag)
+		buf_text(sql, " AND EXISTS (SELECT 1 FROM tag WHERE tag.run = run.row AND word = ?2)");
+	if (f->method)
+		buf_text(sql, " AND method = ?3");
+	if (f->text)
+		buf_text(sql, " AND (instr(lower(run.name), lower(?4)) OR instr(run.id, lower(?4)))");
+	return sort_sql(f->sort, sql);
+}
+
+static int list_bind(struct store *st, const struct run_filter *f, sqlite3_stmt *q)
+{
+	const unsigned live = 1u << RUN_RUNNING | 1u << RUN_PAUSED;
+	const int parameters = sqlite3_bind_parameter_count(q);
+	int64_t key = 0;
+	int code;
+
+	/* A lost run is stored as running or paused. */
+	if (f->states)
+		sqlite3_bind_int64(q, 1, f->states & 1u << RUN_LOST ? f->states | live : f->states);
+	if (f->tag)
+		sql_bind_text(q, 2, f->tag);
+	if (f->method)
+		sql_bind_text(q, 3, f->method);
+	if (f->text)
+		sql_bind_text(q, 4, f->text);
+	if (parameters < 5)
+		return TT_OK;
+	code = sql_key_find(st, f->sort + (f->sort[0] == '-'), &key);
+	sqlite3_bind_int64(q, 5, key);
+	return code;
+}
+
+static int list_add(struct run_list *l, size_t *room, const struct run *r)
+{
+	if (l->n == *room) {
+		const size_t want = *room ? *room * 2 : 64;
+		struct run *grown = realloc(l->run, want * sizeof(*grown));
+
+		if (!grown)
+			return err_set(TT_NOMEM, "not enough memory for the list of runs");
+		l->run = grown;
+		*room = want;
+	}
+	l->run[l->n++] = *r;
+	return TT_OK;
+}
+
+static int list_rows(struct store *st, const struct run_filter *f, sqlite3_stmt *q, struct run_list *l)
+{
+	struct here h = { .now = proc_now_us() };
+	size_t room = 0;
+	int got = 0, code = TT_OK;
+
+	while (!code && (!f->limit || l->n < f->limit) && (got = sql_step(st, q)) > 0) {
+		struct run r;
+
+		code = run_take(q, &h, &r);
+		if (code)
+			break;
+		if (f->states && !(f->states & 1u << r.state)) {
+			run_done(&r);
+			continue;
+		}
+		code = list_add(l, &room, &r);
+		if (code)
+			run_done(&r);
+	}
+	return code ? code : got < 0 ? got : TT_OK;
+}
+
+/* --- their latest values ----------------------------------------------------------------- */
+
+struct place {
+	int64_t row;
+	size_t at;
+};
+
+static int place_order(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return (x->row > y->row) - (x->row < y->row);
+}
+
+static struct run_value value_of(sqlite3_stmt *q)
+{
+	return (struct run_value){
+		sqlite3_column_int64(q, 1), sql_real(q, 2), sql_real(q, 3), sql_real(q, 4)
+	};
+}
+
+/* Few runs: one look-up each. */
+static int values_each(struct store *st, struct run_list *l, int64_t key, size_t k)
+{
+	sqlite3_stmt *q;
+	int got = 0, code = sql_prepare(st, "SELECT run, step, value, low, high FROM last WHERE key = ?1 AND run = ?2",
+					&q);
+
+	for (size_t i = 0; !code && i < l->n; i++) {
+		sqlite3_bind_int64(q, 1, key);
+		sqlite3_bind_int64(q, 2, l->run[i].row);
+		got = sql_step(st, q);
+		if (got > 0)
+			l->value[i * l->keys_n + k] = value_of(q);
+		sql_done(q);
+		code = got < 0 ? got : TT_OK;
+	}
+	return code;
+}
+
+/* Many runs: the key's rows are in order of run, so walk both. */
+static int values_merge(struct store *st, struct run_list *l, const struct place *place, int64_t key, size_t k)
+{
+	sqlite3_stmt *q;
+	size_t i = 0;
+	int got = 0, code = sql_prepare(st, "SELECT run, step, value, low, high FROM last WHERE key = ?1 ORDER BY run",
+					&q);
+
+	if (code)
+		return code;
+	sqlite3_bind_int64(q, 1, key);
+	while (i < l->n && (got = sql_step(st, q)) > 0) {
+		const int64_t row = sqlite3_column_int64(q, 0);
+
+		while (i < l->n && place[i].row < row)
+			i++;
+		if (i < l->n && place[i].row == row)
+			l->value[place[i].at * l->keys_n + k] = value_of(q);
+	}
+	sql_done(q);
+	return got < 0 ? got : TT_OK;
+}
+
+static int values_fill(struct store *st, const struct run_filter *f, struct run_list *l)
+{
+	struct place *place = calloc(l->n + 1, sizeof(*place));
+	int code = TT_OK;
+
+	if (!place)
+		return err_set(TT_NOMEM, "not enough memory for the list of runs");
+	for (size_t i = 0; i < l->n; i++)
+		place[i] = (struct place){ l->run[i].row, i };
+	qsort(place, l->n, sizeof(*place), place_order);
+	for (size_t k = 0; !code && k < f->keys_n; k++) {
+		int64_t key = 0;
+
+		code = sql_key_find(st, f->keys[k], &key);
+		if (!code && key)
+			code = l->n <= POINT_READS ? values_each(st, l, key, k) : values_merge(st, l, place, key, k);
+	}
+	free(place);
+	return code;
+}
+
+static int list_values(struct store *st, const struct run_filter *f, struct run_list *l)
+{
+	const struct run_value none = { -1, (double)NAN, (double)NAN, (double)NAN };
+
+	if (!f->keys_n)
+		return TT_OK;
+	l->keys_n = f->keys_n;
+	l->value = calloc(l->n * l->keys_n + 1, sizeof(*l->value));
+	if (!l->value)
+		return err_set(TT_NOMEM, "not enough memory for the list of runs");
+	for (size_t i = 0; i < l->n * l->keys_n; i++)
+		l->value[i] = none;
+	return values_fill(st, f, l);
+}
+
+static int list(struct store *st, const struct run_filter *f, const char *sql, struct run_list *l)
+{
+	sqlite3_stmt *q;
+	int code = sql_prepare_once(st, sql, &q);
+
+	if (code)
+		return code;
+	code = list_bind(st, f, q);
+	if (!code)
+		code = list_rows(st, f, q, l);
+	sqlite3_finalize(q);
+	return code ? code : list_values(st, f, l);
+}
+
+int run_list(struct store *st, const struct run_filter *f, struct run_list *ret)
+{
+	struct run_list l = { 0 };
+	struct buf sql;
+	int code;
+
+	buf_init(&sql, 8192);
+	code = list_sql(f, &sql);
+	if (!code)
+		code = buf_check(&sql, "the list of runs");
+	if (!code)
+		code = sql_begin_read(st);
+	if (!code)
+		code = sql_end(st, list(st, f, sql.data, &l));
+	buf_done(&sql);
+	if (code) {
+		run_list_done(&l);
+		return code;
+	}
+	*ret = l;
+	return TT_OK;
+}
+
+void run_list_done(struct run_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		run_done(&l->run[i]);
+	free(l->run);
+	free(l->value);
+	*l = (struct run_list){ 0 };
+}
