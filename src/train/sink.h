@@ -1,10 +1,9 @@
+/* What a run says while it goes, and what it may be told. The trainer knows no database: it speaks to a sink. */
 #ifndef TRAIN_SINK_H
 #define TRAIN_SINK_H
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* What a run says while it goes, and what it may be told. The trainer knows no database: it speaks to a sink. */
 
 enum train_verb { TRAIN_PAUSE, TRAIN_RESUME, TRAIN_STOP, TRAIN_SET_LEARNING_RATE, TRAIN_CHECKPOINT, TRAIN_EVAL_NOW };
 
@@ -14,6 +13,7 @@ struct train_command {
 	int64_t id;			/* the sink's own, handed back with the answer */
 };
 
+/* All is called from the thread that trains, and every callback may be NULL. */
 struct sink {
 	void *arg;
 	/* Never waits for a disk. step counts from 1. */

@@ -1,0 +1,207 @@
+/*
+ * Evaluation and prediction: packed groups of rows in file order, about
+ * GROUP_TOKENS tokens each, run on the pool. The groups depend on the lengths
+ * alone and their sums are added in order, so the result has the same bits on
+ * any number of threads. Work goes in rounds of a few groups a thread, between
+ * which the run may be told to stop.
+ */
+#include "train/train.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "tensor/graph.h"
+#include "tensor/op.h"
+#include "train/step.h"
+
+enum { GROUP_TOKENS = 2048, ROUND_GROUPS = 8 };
+
+/* Masks of an evaluation are those of this epoch, always; training counts from 0. */
+static const int64_t eval_epoch = -1;
+
+struct work {
+	struct trainer *t;
+	const struct dataset *data;
+	struct pass pass;
+	int64_t cols;
+	bool wants_loss;
+	struct shard *shard;			/* of this round */
+	float *logits;				/* of the whole dataset; NULL for mlm */
+	struct fault *fault;
+	/* so far */
+	double loss;
+	int64_t rows, right;
+};
+
+static void count_right(struct shard *s, const struct tensor *out)
+{
+	const int64_t cols = tensor_cols(out);
+
+	for (int64_t i = 0; i < s->batch.rows; i++) {
+		const float *x = out->data + i * cols;
+		int64_t best = 0;
+
+		for (int64_t j = 1; j < cols; j++)
+			if (x[j] > x[best])
+				best = j;
+		s->right += best == s->batch.label[i];
+	}
+}
+
+static void run_group(void *arg, int i, int thread)
+{
+	const struct work *w = arg;
+	struct trainer *t = w->t;
+	struct graph *g = t->graph[thread];
+	struct shard *s = &w->shard[i];
+	struct tensor *out;
+
+	if (!s->batch.rows)
+		return;
+	graph_begin(g, &w->pass, NULL, i);
+	out = model_forward(t->model, g, &s->batch);
+	if (!out || (w->wants_loss && !shard_loss(t, g, out, &s->batch, 0, (double)s->batch.rows, &s->loss))) {
+		fault_note(&w->fault[thread], i, TT_INVALID);
+		return;
+	}
+	if (!w->logits) {
+		count_right(s, out);
+		return;
+	}
+	for (int64_t k = 0; k < s->batch.rows; k++)
+		memcpy(w->logits + (s->first + s->batch.row_seq[k]) * w->cols, out->data + k * w->cols,
+		       (size_t)w->cols * sizeof(float));
+}
+
+/* Pack one group from row `from` on; returns one past its last row. */
+static int pack_group(struct work *w, size_t from, struct shard *ret, size_t *ret_end)
+{
+	const size_t n = dataset_count(w->data);
+	const int32_t *length = dataset_lengths(w->data);
+	struct arena *a = w->t->arena;
+	struct example *ex;
+	int64_t tokens = 0;
+	size_t end = from;
+
+	while (end < n && (end == from || tokens + length[end] <= GROUP_TOKENS))
+		tokens += length[end++];
+	ex = arena_alloc(a, (end - from) * sizeof(*ex));
+	if (!ex)
+		return err_in("an evaluation");
+	for (size_t i = from; i < end; i++)
+		ex[i - from] = dataset_example(w->data, i);
+	ret->first = (int64_t)from;
+	*ret_end = end;
+	return shard_pack(w->t, a, ex, end - from, eval_epoch, &ret->batch);
+}
+
+/* A few groups a thread, starting with row *at. */
+static int run_round(struct work *w, size_t *at)
+{
+	struct trainer *t = w->t;
+	const struct arena_mark mark = arena_mark(t->arena);
+	const int most = ROUND_GROUPS * t->threads;
+	int n = 0, rc = TT_OK;
+
+	w->shard = arena_zero(t->arena, (size_t)most, sizeof(*w->shard));
+	w->fault = arena_zero(t->arena, (size_t)t->threads, sizeof(*w->fault));
+	if (!w->shard || !w->fault)
+		return err_in("an evaluation");
+	for (; n < most && *at < dataset_count(w->data) && !rc; n++)
+		rc = pack_group(w, *at, &w->shard[n], at);
+	if (rc)
+		return rc;
+	pool_run(t->pool, n, run_group, w);
+	rc = fault_first(w->fault, t->threads);
+	for (int i = 0; i < n && !rc; i++) {
+		w->loss += w->shard[i].loss.sum;
+		w->rows += w->shard[i].batch.rows;
+		w->right += w->shard[i].right;
+	}
+	arena_rewind(t->arena, mark);
+	return rc;
+}
+
+static int run_all(struct work *w)
+{
+	const struct sink *sink = w->t->sink;
+	size_t at = 0;
+
+	while (at < dataset_count(w->data)) {
+		const int rc = run_round(w, &at);
+
+		if (rc)
+			return rc;
+		if (sink && sink->stop && at < dataset_count(w->data) && sink->stop(sink->arg))
+			return err_set(TT_STOPPED, "the evaluation was interrupted");
+	}
+	return TT_OK;
+}
+
+static struct work work_new(struct trainer *t, const struct dataset *d, bool wants_loss)
+{
+	arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
+	return (struct work){
+		.t = t, .data = d, .cols = train_columns(t), .wants_loss = wants_loss,
+		.pass = { .train = false, .seed = (uint64_t)t->recipe->train.seed },
+	};
+}
+
+static int score(struct work *w, struct scores *ret)
+{
+	const size_t n = dataset_count(w->data);
+	struct arena *a = w->t->arena;
+	const double loss = w->rows ? w->loss / (double)w->rows : 0;
+	int32_t *label = arena_alloc(a, n * sizeof(*label));
+	float *value = arena_alloc(a, n * sizeof(*value));
+
+	if (!label || !value)
+		return err_in("an evaluation");
+	for (size_t i = 0; i < n; i++) {
+		const struct example ex = dataset_example(w->data, i);
+
+		label[i] = ex.label;
+		value[i] = ex.value;
+	}
+	if (w->t->recipe->task.type == TASK_REGRESSION)
+		return metrics_regression(a, w->logits, value, (int64_t)n, loss, ret);
+	return metrics_classification(a, w->logits, label, (int64_t)n, w->cols, loss, ret);
+}
+
+int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret)
+{
+	struct work w = work_new(t, d, true);
+	int rc;
+
+	if (t->recipe->task.type == TASK_MLM) {
+		rc = run_all(&w);
+		return rc ? rc : metrics_mlm(w.right, w.rows, w.rows ? w.loss / (double)w.rows : 0, ret);
+	}
+	w.logits = arena_alloc(t->arena, dataset_count(d) * (size_t)w.cols * sizeof(float));
+	if (!w.logits)
+		return err_in("an evaluation of %zu rows", dataset_count(d));
+	rc = run_all(&w);
+	return rc ? rc : score(&w, ret);
+}
+
+int train_predict(struct trainer *t, const struct dataset *d, float *ret_logits)
+{
+	struct work w = work_new(t, d, false);
+
+	if (t->recipe->task.type == TASK_MLM)
+		return err_set(TT_INVALID, "task mlm has no answer a row; fill predicts masked words");
+	w.logits = ret_logits;
+	return run_all(&w);
+}
+
+int64_t train_columns(const struct trainer *t)
+{
+	switch (t->recipe->task.type) {
+	case TASK_REGRESSION:
+		return 1;
+	case TASK_MLM:
+		return t->model->hp.vocab_size;
+	default:
+		return t->model->n_labels;
+	}
+}

@@ -1,0 +1,219 @@
+/*
+ * One step's gradients.
+ *
+ * The window is packed here, on one thread, since the loss of a masked language
+ * model is a mean over masked tokens that must be counted before the first
+ * backward. Shards then run on the pool, each with the whole step's total, so
+ * the sum over shards is the mean over the window. The method's own tape, when
+ * it has one, counts as the shard after the last.
+ */
+#include "train/step.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "data/shard.h"
+#include "tensor/graph.h"
+#include "tensor/op.h"
+
+static const double mlm_probability = 0.15;
+
+/* ---- faults ---- */
+
+void fault_note(struct fault *f, int shard, int code)
+{
+	if (f->code)
+		return;
+	f->shard = shard;
+	f->code = code;
+	strncpy(f->text, err_text(), sizeof(f->text) - 1);
+	f->text[sizeof(f->text) - 1] = 0;
+}
+
+int fault_first(const struct fault *f, int threads)
+{
+	const struct fault *first = NULL;
+
+	for (int i = 0; i < threads; i++)
+		if (f[i].code && (!first || f[i].shard < first->shard))
+			first = &f[i];
+	return first ? err_set(first->code, "%s", first->text) : TT_OK;
+}
+
+/* ---- packing and loss ---- */
+
+int shard_pack(const struct trainer *t, struct arena *a, const struct example *ex, size_t n, int64_t epoch,
+	       struct batch *ret)
+{
+	const struct mlm_options how = {
+		.probability = mlm_probability,
+		.mask_id = t->tokenizer ? tokenizer_roles(t->tokenizer)->mask : -1,
+		.vocab = t->tokenizer ? tokenizer_size(t->tokenizer) : 0,
+		.seed = (uint64_t)t->recipe->train.seed,
+		.epoch = epoch,
+		.special = t->tokenizer ? tokenizer_specials(t->tokenizer) : NULL,
+	};
+
+	if (t->recipe->task.type == TASK_MLM)
+		return batch_pack_mlm(a, ex, n, &how, ret);
+	return batch_pack(a, ex, n, ret);
+}
+
+static int check_labels(const struct batch *b, int64_t classes, bool numbers)
+{
+	for (int64_t i = 0; i < b->rows; i++) {
+		const bool fine = numbers ? b->value && !isnan(b->value[i])
+					  : b->label && b->label[i] >= 0 && b->label[i] < classes;
+
+		if (!fine)
+			return err_set(TT_INVALID, "row %lld of the data has no label",
+				       (long long)b->example[b->row_seq[i]] + 1);
+	}
+	return TT_OK;
+}
+
+struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tensor *out, const struct batch *b,
+			  double smoothing, double total, struct loss *ret)
+{
+	const bool numbers = t->recipe->task.type == TASK_REGRESSION;
+
+	if (!out || check_labels(b, tensor_cols(out), numbers))
+		return NULL;
+	if (numbers)
+		return op_mse(g, out, b->value, total, ret);
+	return op_cross_entropy(g, out, b->label, smoothing, total, ret);
+}
+
+/* ---- the work of a step ---- */
+
+struct work {
+	struct trainer *t;
+	struct pass pass;
+	struct shard *shard;
+	int shards;
+	double total;
+	struct fault *fault;
+};
+
+static void run_shard(void *arg, int i, int thread)
+{
+	const struct work *w = arg;
+	struct trainer *t = w->t;
+	struct graph *g = t->graph[thread];
+	struct shard *s = &w->shard[i];
+	struct tensor *loss;
+
+	graph_begin(g, &w->pass, t->leaves, i);
+	if (!s->batch.rows) {	/* nothing was masked in it */
+		graph_end(g);
+		return;
+	}
+	loss = shard_loss(t, g, model_forward(t->model, g, &s->batch), &s->batch,
+			  t->recipe->train.label_smoothing_factor, w->total, &s->loss);
+	if (!loss) {
+		fault_note(&w->fault[thread], i, TT_INVALID);
+		graph_end(g);
+	} else if (graph_backward(g, loss)) {
+		fault_note(&w->fault[thread], i, TT_NOMEM);
+	}
+}
+
+/* Cut and pack; the arena holds it until the next step. */
+static int prepare(struct work *w, const struct window *win, struct gradients *ret)
+{
+	struct trainer *t = w->t;
+	struct arena *a = t->arena;
+	struct example *ex = arena_alloc(a, win->n * sizeof(*ex));
+	int32_t *length = arena_alloc(a, win->n * sizeof(*length));
+	size_t *end = arena_alloc(a, win->n * sizeof(*end)), from = 0;
+
+	if (!ex || !length || !end)
+		return err_in("a step of %zu rows", win->n);
+	for (size_t i = 0; i < win->n; i++) {
+		ex[i] = dataset_example(t->train, (size_t)win->row[i]);
+		length[i] = ex[i].n;
+		ret->tokens += ex[i].n;
+	}
+	w->shards = (int)shard_cut(length, win->n, win->n, end);
+	w->shard = arena_zero(a, (size_t)w->shards, sizeof(*w->shard));
+	w->fault = arena_zero(a, (size_t)t->threads, sizeof(*w->fault));
+	if (!w->shard || !w->fault)
+		return err_in("a step of %zu rows", win->n);
+	for (int i = 0; i < w->shards; i++) {
+		const int rc = shard_pack(t, a, ex + from, end[i] - from, win->epoch, &w->shard[i].batch);
+
+		if (rc)
+			return rc;
+		ret->rows += w->shard[i].batch.rows;
+		from = end[i];
+	}
+	w->total = (double)ret->rows;
+	return TT_OK;
+}
+
+/* The method's tape, before the shards. */
+static int step_tape_begin(struct work *w)
+{
+	struct method *m = w->t->method;
+	struct graph *g = w->t->graph[w->t->threads];
+
+	if (!m->ops->before_step && !m->ops->penalty)
+		return TT_OK;
+	graph_begin(g, &w->pass, w->t->leaves, w->shards);
+	return m->ops->before_step ? m->ops->before_step(m, g) : TT_OK;
+}
+
+/* ... and after them: the penalty joins the loss, and gradients go back through what before_step made. */
+static int step_tape_end(struct work *w, double *ret_penalty)
+{
+	struct method *m = w->t->method;
+	struct graph *g = w->t->graph[w->t->threads];
+	struct tensor *penalty = NULL;
+
+	*ret_penalty = 0;
+	if (!m->ops->before_step && !m->ops->penalty)
+		return TT_OK;
+	if (m->ops->penalty) {
+		penalty = m->ops->penalty(m, g);
+		if (!penalty) {
+			graph_end(g);
+			return err_in("the penalty of method %s", m->ops->name);
+		}
+		*ret_penalty = (double)penalty->data[0];
+	}
+	return graph_backward(g, penalty);
+}
+
+int step_gradients(struct trainer *t, const struct window *win, struct gradients *ret)
+{
+	struct work w = {
+		.t = t,
+		.pass = { .train = true, .seed = (uint64_t)t->recipe->train.seed, .step = win->step },
+	};
+	struct gradients result = { 0 };
+	double penalty = 0;
+	int rc;
+
+	arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
+	rc = prepare(&w, win, &result);
+	if (!rc)
+		rc = leaves_begin(t->leaves, w.shards + 1);
+	if (!rc)
+		rc = step_tape_begin(&w);
+	if (rc)
+		return rc;
+	pool_run(t->pool, w.shards, run_shard, &w);
+	rc = fault_first(w.fault, t->threads);
+	if (!rc)
+		rc = step_tape_end(&w, &penalty);
+	leaves_finish(t->leaves);
+	if (rc)
+		return rc;
+	for (int i = 0; i < w.shards; i++)
+		result.loss += w.shard[i].loss.sum;
+	result.loss = (result.rows ? result.loss / w.total : 0) + penalty;
+	*ret = result;
+	return TT_OK;
+}
