@@ -1,6 +1,7 @@
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
 
+#include "base/knob.h"
 #include "data/batch.h"
 #include "model/safetensors.h"
 #include "model/site.h"
@@ -10,14 +11,15 @@
 enum head {
 	HEAD_SEQ_CLS,		/* logits [seqs, n_labels] */
 	HEAD_REGRESSION,	/* [seqs, 1] */
-	HEAD_MLM		/* [rows, vocab]: only the rows the batch asks for */
+	HEAD_MLM,		/* [rows, vocab]: only the rows the batch asks for */
+	HEADS
 };
 
-/* From config.json, checked: sizes are positive, heads divide hidden, products fit in memory. */
+/* From config.json, checked: sizes are positive and bounded, so that products of two fit easily; heads divide hidden. */
 struct hparams {
 	const char *model_type;
 	int64_t vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size;
-	int64_t max_position_embeddings, type_vocab_size, pad_token_id;
+	int64_t max_position_embeddings, type_vocab_size, pad_token_id;		/* pad -1: none */
 	enum activation hidden_act;
 	double hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout;	/* the last NAN: as hidden */
 	double layer_norm_eps, initializer_range;
@@ -25,12 +27,37 @@ struct hparams {
 
 struct model;
 
+/* A second name under which a file may hold a parameter. */
+struct alias {
+	const char *stored, *name;
+};
+
 struct model_ops {
 	const char *name, *title;	/* name: config.json's model_type */
-	int (*shape)(struct model *m);	/* check and derive; refuses with a sentence */
-	int (*sites)(struct model *m);	/* declare every site and parameter, head included */
+	const char *prefix;		/* of the backbone's names; a bare backbone is stored without it */
+	const struct alias *aliases;	/* ties; ends with NULL */
+	const char *const *ignored;	/* endings of stored buffers that mean nothing; ends with NULL */
+	const char *architectures[HEADS];	/* for config.json of a saved model */
+	struct hparams defaults;	/* config.json leaves out what equals the default */
+	int (*shape)(struct model *m);	/* check what only this architecture has; refuses with a sentence */
+	int (*sites)(struct model *m);	/* declare every parameter and site in the order of use, head included */
 	struct tensor *(*forward)(struct model *m, struct graph *g, const struct batch *b);	/* the head's output */
-	const char *(*rename)(const char *name);	/* file name -> our name (gamma/beta, missing prefix); NULL: as it is */
+};
+
+/* What a file may do with a declared parameter. */
+enum param_flag {
+	PARAM_MAY_MISS = 1,	/* then it is drawn anew: a head, a pooler */
+	PARAM_LABELS = 2	/* dim[0] counts labels: of another number, it is drawn anew too */
+};
+
+struct param_info {
+	unsigned flags;
+	bool owned;		/* data is a writable copy in the arena */
+};
+
+struct param_name {
+	const char *name;
+	int at;					/* in param */
 };
 
 struct model {
@@ -43,10 +70,13 @@ struct model {
 	enum head head;
 	int64_t n_labels;
 	struct texts labels;			/* for config.json of a merged export; may be empty */
-	struct site *site;
+	struct site *site;			/* in the order of use */
 	size_t nsite;
 	struct tensor **param;			/* every base parameter once (tied ones too), named as in transformers */
+	struct param_info *info;		/* beside param */
 	size_t nparam;
+	struct param_name *by_name;		/* [nparam] */
+	size_t site_room, param_room;
 	struct st_file *file;			/* stays mapped */
 	void *state;				/* the architecture's own */
 };
@@ -54,8 +84,8 @@ struct model {
 struct model_options {
 	const char *folder;
 	enum head head;
-	int64_t n_labels;
-	struct texts labels;
+	int64_t n_labels;			/* sequence classification; else ignored */
+	struct texts labels;			/* n_labels of them, or none */
 	double dropout;				/* NAN: the model's own; else every dropout of the model */
 	uint64_t seed;				/* for parameters the file lacks (a new head): N(0, initializer_range), bias 0 */
 	const struct gemm *gemm;
@@ -69,20 +99,27 @@ struct tensor *model_param(const struct model *m, const char *name);	/* NULL: no
 struct site *model_site(const struct model *m, const char *name);
 /* Make a base parameter trainable: a writable copy in the arena, shared by all its uses. */
 int model_train_param(struct model *m, struct tensor *t);
-/* A new named tensor of a method, zeroed, in the arena; not part of model->param. */
+/* A new named tensor of a method, zeroed, in the arena; not part of model->param. NULL without memory. */
 struct tensor *model_new_tensor(struct model *m, const char *name, int rank, const int64_t *dim);
 /* A writable fp32 copy of a frozen parameter's data in its place (PiSSA, merge); invalidates what was prepared. */
 int model_own_param(struct model *m, struct tensor *t);
-/* After methods are attached: prepare every frozen linear weight for the sides that will run (backward only when `train`). */
+/*
+ * After methods are attached: prepare every frozen linear weight for the sides
+ * that will run: backward only when `train`, and only behind the first site
+ * that trains or is plugged, since no gradient goes further down.
+ */
 int model_prepare(struct model *m, bool train);
-/* The head's output for one shard; sets up row origins. */
+/* The head's output for one shard; sets up row origins. NULL with a sentence when the data does not fit the model. */
 struct tensor *model_forward(struct model *m, struct graph *g, const struct batch *b);
 int64_t model_param_count(const struct model *m);	/* numbers in the base model, tied ones once */
-/* Write a transformers folder: config.json (labels, architectures), model.safetensors in fp32, tokenizer files copied. */
+/*
+ * Write a transformers folder: config.json (labels, architectures), model.safetensors in fp32, tokenizer files copied.
+ * The folder is created when absent; it must not be the one the model was read from.
+ */
 int model_save(const struct model *m, const char *dir);
 
-/* For architectures: declare a parameter (NULL dims unused) and a site. */
-struct tensor *model_declare(struct model *m, const char *name, int rank, int64_t d0, int64_t d1);
+/* For architectures: declare a parameter [d0,d1] (d1 0: a vector [d0]) and a site. NULL without memory or with NULL. */
+struct tensor *model_declare(struct model *m, const char *name, unsigned flags, int64_t d0, int64_t d1);
 struct site *model_declare_site(struct model *m, const char *name, unsigned kind, int layer, struct tensor *weight,
 				struct tensor *bias);
 

@@ -1,13 +1,13 @@
 #ifndef MODEL_SAFETENSORS_H
 #define MODEL_SAFETENSORS_H
 
-#include "base/arena.h"
-#include "base/fs.h"
-#include "tensor/tensor.h"
+#include <stddef.h>
+#include <stdint.h>
 
 /*
  * safetensors: names <-> tensors. The reader maps the file read-only and takes
- * the header for hostile (formats-and-models 1.2, 1.4): it never loads partly.
+ * the header for hostile: it never loads partly. On a network file system the
+ * file is read into memory instead, since a mapping there may fail later.
  */
 struct st_tensor {
 	const char *name;
@@ -28,16 +28,23 @@ void st_close(struct st_file *f);				/* NULL is fine */
 size_t st_count(const struct st_file *f);
 const struct st_tensor *st_at(const struct st_file *f, size_t i);	/* in file order, over all shards */
 const struct st_tensor *st_find(const struct st_file *f, const char *name);	/* NULL: not there */
-const char *st_metadata(const struct st_file *f, const char *key);	/* NULL: not there */
-/* F32, F16 or BF16 as fp32, into out[count]; others are refused. */
+const char *st_metadata(const struct st_file *f, const char *key);	/* NULL: not there; shards: of the first */
+/* F32, F16 or BF16 as fp32, exactly, into out[count]; others are refused. */
 int st_read_f32(const struct st_tensor *t, float *out);
 /* The data itself when it is F32 and aligned, so that a frozen weight needs no copy; else NULL. */
 const float *st_map_f32(const struct st_tensor *t);
+/* The name with what is not printable written as \xHH, cut to fit: for sentences. Returns ret. */
+const char *st_printable(const char *name, char *ret, size_t size);
+/* Bits of one element; 0: no such dtype. ret_rank, unless NULL: its place in the order of a written file. */
+int st_dtype_bits(const char *dtype, int *ret_rank);
 
-/* Writing: collect, then write atomically in the reference order (1.3), with {"format":"pt"} and the given metadata. */
+/*
+ * Writing: collect, then write atomically: widest dtypes first, then by name,
+ * with {"format":"pt"} and the given metadata. The folder must exist.
+ */
 struct st_writer;
 int st_writer_new(struct st_writer **ret);
-void st_writer_free(struct st_writer *w);
+void st_writer_free(struct st_writer *w);			/* NULL is fine */
 /* data is kept by reference until st_write. dtype: "F32", "F16", "BF16", "I64", "U8". */
 int st_writer_add(struct st_writer *w, const char *name, const char *dtype, int rank, const int64_t *dim, const void *data);
 int st_writer_metadata(struct st_writer *w, const char *key, const char *value);

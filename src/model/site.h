@@ -22,7 +22,7 @@ enum site_kind {
 /* What a method may do at a site; every hook is optional, NULL means as the base model does. */
 struct hooks {
 	struct tensor *(*linear)(struct graph *g, struct site *s, struct tensor *x);
-	/* id[n] looked up in this table gave e [n,H] */
+	/* id[n] was looked up in this table as one term of e [n,H]; returns e with the method's term added */
 	struct tensor *(*embed)(struct graph *g, struct site *s, const int32_t *id, struct tensor *e);
 };
 
@@ -36,6 +36,7 @@ struct site {
 };
 
 int site_plug(struct site *s, const struct hooks *hooks, void *state);	/* one owner a site, else a sentence */
+void site_unplug(struct site *s);					/* after a merge; nobody plugged is fine */
 struct tensor *site_linear(struct graph *g, struct site *s, struct tensor *x);	/* hook or base; x [N,in] -> [N,out] */
 struct tensor *site_base(struct graph *g, struct site *s, struct tensor *x);	/* the frozen path, for hooks */
 struct tensor *site_embed(struct graph *g, struct site *s, const int32_t *id, struct tensor *e);
