@@ -96,7 +96,8 @@ static inline bool graph_needs(const struct tensor *t)	/* NULL: no */
 /*
  * Keep only t (and its origin) of what was made since the mark, when nothing
  * since then needs a gradient; else does nothing. Returns t, moved: all other
- * tensors and memory of the graph since the mark are gone.
+ * tensors and memory of the graph since the mark are gone. A stack of frozen
+ * layers takes one mark below the first and keeps each layer's result at it.
  */
 struct arena_mark graph_mark(struct graph *g);
 struct tensor *graph_keep(struct graph *g, struct arena_mark mark, struct tensor *t);

@@ -1,0 +1,926 @@
+/*
+ * Every op against plain code in double, and its backward against central
+ * differences, on every backend, for 1, 3 and 17 rows. Dropout: one mask per
+ * example and position however the rows are cut.
+ */
+#include "tests/check.h"
+
+#include "base/array.h"
+#include "base/err.h"
+#include "tensor/gradcheck.h"
+#include "tensor/op.h"
+#include "tests/tensor/world.h"
+
+enum { MOST = 17, IN = 6, OUT = 5, RANK = 2, WORDS = 7 };
+
+/* What a case is made of: tensors that may train, and all else that builders take. */
+struct world {
+	struct arena *a;
+	struct rng r;
+	const struct gemm *gemm;
+	int64_t n;			/* rows */
+	struct tensor *t[8];
+	int tensors;
+	bool through;			/* the rows come from another op: not a leaf itself */
+	int32_t id[MOST], pos[MOST], type[MOST];
+	uint32_t example[MOST], place[MOST], query_example[MOST], query_place[MOST];
+	struct origin origin, query_origin;
+	float value[MOST];
+	struct attention how;
+	int64_t qstart[5], kstart[5];
+	struct low_rank low;
+	enum activation kind;
+	double smoothing;
+};
+
+struct test {
+	const char *name;
+	void (*setup)(struct world *w);
+	struct tensor *(*build)(struct graph *g, void *w);
+	void (*naive)(const struct world *w, double *y);
+};
+
+static double num(const struct tensor *t, int64_t i, int64_t j)
+{
+	return (double)t->data[i * tensor_cols(t) + j];
+}
+
+static struct tensor *add(struct world *w, int64_t rows, int64_t cols)
+{
+	return w->t[w->tensors++] = world_tensor(w->a, &w->r, rows, cols, 0.7);
+}
+
+/* An input that is an activation in a model. */
+static struct tensor *rows_of(struct graph *g, const struct world *w, int k)
+{
+	return w->through ? op_scale(g, w->t[k], 1) : w->t[k];
+}
+
+/* Linear. */
+
+static void linear_setup(struct world *w)
+{
+	add(w, w->n, IN);
+	add(w, OUT, IN);
+	add(w, OUT, 0);
+}
+
+static void linear_setup_bare(struct world *w)
+{
+	add(w, w->n, IN);
+	add(w, OUT, IN);
+}
+
+static struct tensor *linear_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_linear(g, rows_of(g, w, 0), w->t[1], w->t[2]);
+}
+
+static double linear_at(const struct world *w, int64_t i, int64_t o)
+{
+	double y = w->t[2] ? (double)w->t[2]->data[o] : 0;
+
+	for (int64_t k = 0; k < IN; k++)
+		y += num(w->t[0], i, k) * num(w->t[1], o, k);
+	return y;
+}
+
+static void linear_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t o = 0; o < OUT; o++)
+			y[i * OUT + o] = linear_at(w, i, o);
+}
+
+static void prepare(struct world *w, struct tensor *t)
+{
+	t->trainable = t->needs = false;
+	if (gemm_prepare(w->gemm, w->a, t, GEMM_FORWARD, &t->forward) ||
+	    gemm_prepare(w->gemm, w->a, t, GEMM_BACKWARD, &t->backward))
+		abort();
+}
+
+static void linear_setup_prepared(struct world *w)
+{
+	linear_setup(w);
+	prepare(w, w->t[1]);
+}
+
+/* Linear with a low-rank step: t = x, w, b, a, b2, c, z. */
+
+static void low_rank_setup(struct world *w)
+{
+	linear_setup(w);
+	w->low.a = add(w, RANK, IN);
+	w->low.b = add(w, OUT, RANK);
+	w->low.c = add(w, OUT, 0);
+	w->low.scale = 1.5F;
+}
+
+static void low_rank_setup_z(struct world *w)
+{
+	low_rank_setup(w);
+	add(w, w->n, IN);
+	w->low.c = NULL;
+	w->t[5]->needs = false;
+}
+
+static void low_rank_setup_prepared(struct world *w)
+{
+	low_rank_setup(w);
+	prepare(w, w->t[1]);
+}
+
+static struct tensor *low_rank_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+	struct tensor *x = rows_of(g, w, 0);
+
+	return op_linear_low_rank(g, x, w->t[6] ? rows_of(g, w, 6) : x, w->t[1], w->t[2], &w->low);
+}
+
+static void low_rank_naive(const struct world *w, double *y)
+{
+	const struct tensor *z = w->t[6] ? w->t[6] : w->t[0];
+
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t o = 0; o < OUT; o++) {
+			double step = w->low.c ? (double)w->low.c->data[o] : 0;
+
+			for (int64_t r = 0; r < RANK; r++)
+				for (int64_t k = 0; k < IN; k++)
+					step += num(z, i, k) * num(w->low.a, r, k) * num(w->low.b, o, r);
+			y[i * OUT + o] = linear_at(w, i, o) + 1.5 * step;
+		}
+}
+
+/* Embeddings. */
+
+static void embedding_setup(struct world *w)
+{
+	add(w, WORDS, OUT);
+	add(w, MOST, OUT);
+	add(w, 2, OUT);
+}
+
+static void embedding_setup_word(struct world *w)
+{
+	add(w, WORDS, OUT);
+}
+
+static struct tensor *embedding_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_embedding(g, w->t[0], w->t[1], w->t[2], w->id, w->pos, w->type, w->n, -1, &w->origin);
+}
+
+static void embedding_naive(const struct world *w, double *y)
+{
+	const int32_t *const number[] = { w->id, w->pos, w->type };
+
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t j = 0; j < OUT; j++) {
+			y[i * OUT + j] = 0;
+			for (int k = 0; k < w->tensors; k++)
+				y[i * OUT + j] += num(w->t[k], number[k][i], j);
+		}
+}
+
+static void embedding_low_rank_setup(struct world *w)
+{
+	add(w, w->n, OUT);
+	w->low.a = add(w, RANK, WORDS);
+	w->low.b = add(w, OUT, RANK);
+	w->low.scale = 0.5F;
+}
+
+static struct tensor *embedding_low_rank_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_embedding_low_rank(g, rows_of(g, w, 0), w->id, &w->low);
+}
+
+static void embedding_low_rank_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t j = 0; j < OUT; j++) {
+			y[i * OUT + j] = num(w->t[0], i, j);
+			for (int64_t r = 0; r < RANK; r++)
+				y[i * OUT + j] += 0.5 * num(w->low.a, r, w->id[i]) * num(w->low.b, j, r);
+		}
+}
+
+/* Attention. Sequences of 1, 3, and of 1, 9, 7 rows; a subset of queries leaves one sequence without. */
+
+static void attention_starts(struct world *w)
+{
+	static const int64_t starts[][5] = { { 0, 1, 1, 1, 1 }, { 0, 1, 3, 3, 3 }, { 0, 1, 10, 17, 17 } };
+	const int size = w->n == 1 ? 0 : w->n == 3 ? 1 : 2;
+
+	memcpy(w->kstart, starts[size], sizeof(w->kstart));
+	memcpy(w->qstart, starts[size], sizeof(w->qstart));
+	w->how = (struct attention){
+		.seqs = size + 1, .heads = 2, .qstart = w->qstart, .kstart = w->kstart,
+	};
+	for (int s = 0; s <= size; s++)
+		for (int64_t i = w->kstart[s]; i < w->kstart[s + 1]; i++) {
+			w->query_example[i] = w->example[i] = (uint32_t)(40 + s);
+			w->query_place[i] = w->place[i] = (uint32_t)(i - w->kstart[s]);
+		}
+}
+
+static void attention_tensors(struct world *w)
+{
+	add(w, w->qstart[w->how.seqs], IN)->origin = &w->query_origin;
+	add(w, w->n, IN)->origin = &w->origin;
+	add(w, w->n, IN)->origin = &w->origin;
+}
+
+static void attention_setup(struct world *w)
+{
+	attention_starts(w);
+	attention_tensors(w);
+}
+
+static void attention_setup_one_head(struct world *w)
+{
+	attention_starts(w);
+	w->how.heads = 1;
+	attention_tensors(w);
+}
+
+static void attention_setup_dropout(struct world *w)
+{
+	attention_starts(w);
+	w->how.dropout = 0.3F;
+	attention_tensors(w);
+}
+
+/* The first sequence keeps none of its queries, the others their last one and, where they can, their first. */
+static void attention_setup_subset(struct world *w)
+{
+	int64_t n = 0;
+
+	attention_setup_dropout(w);
+	for (int s = 0; s < w->how.seqs; s++) {
+		const int64_t from = w->kstart[s], to = w->kstart[s + 1];
+
+		w->qstart[s] = n;
+		if (s == 0 && w->how.seqs > 1)
+			continue;
+		w->query_example[n] = w->example[from];
+		w->query_place[n++] = w->place[from];
+		if (to - from > 1) {
+			w->query_example[n] = w->example[to - 1];
+			w->query_place[n++] = w->place[to - 1];
+		}
+	}
+	w->qstart[w->how.seqs] = n;
+	w->t[0]->dim[0] = n;
+}
+
+static struct tensor *attention_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_attention(g, rows_of(g, w, 0), rows_of(g, w, 1), rows_of(g, w, 2), &w->how);
+}
+
+/* The probabilities of one query and head over the keys k0 .. k1. */
+static void naive_probabilities(const struct world *w, int64_t i, int64_t head, int64_t k0, int64_t k1, double *p)
+{
+	const int64_t depth = tensor_cols(w->t[0]) / w->how.heads;
+	double sum = 0;
+
+	for (int64_t k = k0; k < k1; k++) {
+		double s = 0;
+
+		for (int64_t j = head * depth; j < (head + 1) * depth; j++)
+			s += num(w->t[0], i, j) * num(w->t[1], k, j);
+		p[k - k0] = exp(s / sqrt((double)depth));
+		sum += p[k - k0];
+	}
+	for (int64_t k = k0; k < k1; k++)
+		p[k - k0] /= sum;
+}
+
+static void attention_naive(const struct world *w, double *y)
+{
+	const int64_t cols = tensor_cols(w->t[0]), depth = cols / w->how.heads;
+	double p[512];
+
+	for (int64_t s = 0; s < w->how.seqs; s++)
+		for (int64_t i = w->how.qstart[s]; i < w->how.qstart[s + 1]; i++)
+			for (int64_t j = 0; j < cols; j++) {
+				naive_probabilities(w, i, j / depth, w->how.kstart[s], w->how.kstart[s + 1], p);
+				y[i * cols + j] = 0;
+				for (int64_t k = w->how.kstart[s]; k < w->how.kstart[s + 1]; k++)
+					y[i * cols + j] += p[k - w->how.kstart[s]] * num(w->t[2], k, j);
+			}
+}
+
+/* Activations. */
+
+static void activation_setup(struct world *w)
+{
+	struct tensor *t = add(w, w->n, IN);
+
+	/* relu has no derivative at 0: keep the differences off it */
+	for (int64_t i = 0; i < tensor_count(t); i++) {
+		t->data[i] *= 3;
+		if (fabsf(t->data[i]) < 0.05F)
+			t->data[i] = 0.05F;
+	}
+}
+
+static void gelu_setup(struct world *w) { activation_setup(w); w->kind = ACT_GELU; }
+static void gelu_tanh_setup(struct world *w) { activation_setup(w); w->kind = ACT_GELU_TANH; }
+static void relu_setup(struct world *w) { activation_setup(w); w->kind = ACT_RELU; }
+static void silu_setup(struct world *w) { activation_setup(w); w->kind = ACT_SILU; }
+static void tanh_setup(struct world *w) { activation_setup(w); w->kind = ACT_TANH; }
+
+static struct tensor *activation_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_activation(g, rows_of(g, w, 0), w->kind);
+}
+
+static double activate(enum activation kind, double x)
+{
+	switch (kind) {
+	case ACT_GELU: return x * 0.5 * (1 + erf(x / sqrt(2)));
+	case ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+	case ACT_RELU: return x > 0 ? x : 0;
+	case ACT_SILU: return x / (1 + exp(-x));
+	case ACT_TANH: return tanh(x);
+	}
+	return (double)NAN;
+}
+
+static void activation_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n * IN; i++)
+		y[i] = activate(w->kind, (double)w->t[0]->data[i]);
+}
+
+/* Rows: dropout, gather, add, scale, layer norm. */
+
+static void rows_setup(struct world *w)
+{
+	add(w, w->n, IN)->origin = &w->origin;
+}
+
+static struct tensor *dropout_build(struct graph *g, void *arg)
+{
+	return op_dropout(g, rows_of(g, arg, 0), 0.4F);
+}
+
+static void same_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n * IN; i++)
+		y[i] = (double)w->t[0]->data[i];
+}
+
+static void gather_setup(struct world *w)
+{
+	add(w, WORDS, IN);
+}
+
+static struct tensor *gather_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_gather(g, rows_of(g, w, 0), w->id, w->n);
+}
+
+static void gather_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n * IN; i++)
+		y[i] = num(w->t[0], w->id[i / IN], i % IN);
+}
+
+static void two_setup(struct world *w)
+{
+	rows_setup(w);
+	rows_setup(w);
+}
+
+static struct tensor *add_build(struct graph *g, void *arg)
+{
+	return op_add(g, rows_of(g, arg, 0), rows_of(g, arg, 1));
+}
+
+static void add_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n * IN; i++)
+		y[i] = (double)w->t[0]->data[i] + (double)w->t[1]->data[i];
+}
+
+static struct tensor *scale_build(struct graph *g, void *arg)
+{
+	return op_scale(g, rows_of(g, arg, 0), -2.5F);
+}
+
+static void scale_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n * IN; i++)
+		y[i] = -2.5 * (double)w->t[0]->data[i];
+}
+
+static void norm_setup(struct world *w)
+{
+	rows_setup(w);
+	add(w, IN, 0);
+	add(w, IN, 0);
+}
+
+static void norm_setup_sum(struct world *w)
+{
+	norm_setup(w);
+	rows_setup(w);
+}
+
+static struct tensor *norm_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_layer_norm(g, rows_of(g, w, 0), w->t[3] ? rows_of(g, w, 3) : NULL, w->t[1], w->t[2], 1e-3F);
+}
+
+static void norm_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++) {
+		double x[IN], mean = 0, var = 0;
+
+		for (int64_t j = 0; j < IN; j++) {
+			x[j] = num(w->t[0], i, j) + (w->t[3] ? num(w->t[3], i, j) : 0);
+			mean += x[j] / IN;
+		}
+		for (int64_t j = 0; j < IN; j++)
+			var += (x[j] - mean) * (x[j] - mean) / IN;
+		for (int64_t j = 0; j < IN; j++)
+			y[i * IN + j] = (x[j] - mean) / sqrt(var + (double)1e-3F) * (double)w->t[1]->data[j] +
+					(double)w->t[2]->data[j];
+	}
+}
+
+/* Losses. */
+
+static void entropy_setup(struct world *w)
+{
+	add(w, w->n, WORDS);
+}
+
+static void entropy_setup_smooth(struct world *w)
+{
+	entropy_setup(w);
+	w->smoothing = 0.2;
+}
+
+static struct tensor *entropy_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_cross_entropy(g, rows_of(g, w, 0), w->id, w->smoothing, 20, NULL);
+}
+
+static void entropy_naive(const struct world *w, double *y)
+{
+	*y = 0;
+	for (int64_t i = 0; i < w->n; i++) {
+		double sum = 0, all = 0;
+
+		for (int64_t j = 0; j < WORDS; j++)
+			sum += exp(num(w->t[0], i, j));
+		for (int64_t j = 0; j < WORDS; j++)
+			all += (log(sum) - num(w->t[0], i, j)) / WORDS;
+		*y += (1 - w->smoothing) * (log(sum) - num(w->t[0], i, w->id[i])) / 20 + w->smoothing * all / 20;
+	}
+}
+
+static void mse_setup(struct world *w)
+{
+	add(w, w->n, 1);
+}
+
+static struct tensor *mse_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_mse(g, rows_of(g, w, 0), w->value, 20, NULL);
+}
+
+static void mse_naive(const struct world *w, double *y)
+{
+	*y = 0;
+	for (int64_t i = 0; i < w->n; i++)
+		*y += pow((double)w->t[0]->data[i] - (double)w->value[i], 2) / 20;
+}
+
+static const struct test tests[] = {
+	{ "linear", linear_setup, linear_build, linear_naive },
+	{ "linear without bias", linear_setup_bare, linear_build, linear_naive },
+	{ "linear, prepared", linear_setup_prepared, linear_build, linear_naive },
+	{ "low rank", low_rank_setup, low_rank_build, low_rank_naive },
+	{ "low rank, own input", low_rank_setup_z, low_rank_build, low_rank_naive },
+	{ "low rank, prepared", low_rank_setup_prepared, low_rank_build, low_rank_naive },
+	{ "embedding", embedding_setup, embedding_build, embedding_naive },
+	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
+	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build, embedding_low_rank_naive },
+	{ "attention", attention_setup, attention_build, attention_naive },
+	{ "attention, one head", attention_setup_one_head, attention_build, attention_naive },
+	{ "attention, dropout", attention_setup_dropout, attention_build, attention_naive },
+	{ "attention, some queries", attention_setup_subset, attention_build, attention_naive },
+	{ "gelu", gelu_setup, activation_build, activation_naive },
+	{ "gelu_tanh", gelu_tanh_setup, activation_build, activation_naive },
+	{ "relu", relu_setup, activation_build, activation_naive },
+	{ "silu", silu_setup, activation_build, activation_naive },
+	{ "tanh", tanh_setup, activation_build, activation_naive },
+	{ "dropout", rows_setup, dropout_build, same_naive },
+	{ "gather", gather_setup, gather_build, gather_naive },
+	{ "add", two_setup, add_build, add_naive },
+	{ "scale", rows_setup, scale_build, scale_naive },
+	{ "layer norm", norm_setup, norm_build, norm_naive },
+	{ "layer norm of a sum", norm_setup_sum, norm_build, norm_naive },
+	{ "cross entropy", entropy_setup, entropy_build, entropy_naive },
+	{ "cross entropy, smoothed", entropy_setup_smooth, entropy_build, entropy_naive },
+	{ "squared error", mse_setup, mse_build, mse_naive },
+};
+
+static void world_init(struct world *w, struct arena *a, const struct gemm *gm, int64_t n, const struct test *t)
+{
+	*w = (struct world){ .a = a, .gemm = gm, .n = n };
+	w->origin = (struct origin){ w->example, w->place };
+	w->query_origin = (struct origin){ w->query_example, w->query_place };
+	rng_init(&w->r, 5, RNG_TEST, (uint32_t)n);
+	for (int i = 0; i < MOST; i++) {
+		w->id[i] = (int32_t)rng_below(&w->r, WORDS);
+		w->pos[i] = i;
+		w->type[i] = i % 2;
+		w->example[i] = w->query_example[i] = (uint32_t)(i / 3);
+		w->place[i] = w->query_place[i] = (uint32_t)(i % 3);
+		w->value[i] = rng_normal(&w->r);
+	}
+	t->setup(w);
+}
+
+static void forward_agrees(struct world *w, const struct test *t)
+{
+	static const struct pass reading = { .train = false };
+	double want[MOST * WORDS], worst = 0;
+	struct tensor *y;
+	struct graph *g;
+
+	if (graph_new(w->gemm, &g))
+		abort();
+	graph_begin(g, &reading, NULL, 0);
+	y = t->build(g, w);
+	t->naive(w, want);
+	for (int64_t i = 0; y && i < tensor_count(y); i++)
+		worst = fmax(worst, fabs((double)y->data[i] - want[i]) / (1 + fabs(want[i])));
+	/* fp32 sums of at most a few dozen terms of size one */
+	CHECK_NAMED(y && worst < 3e-6, t->name);
+	graph_free(g);
+}
+
+static double gradients(struct world *w, const struct test *t)
+{
+	struct tensor *leaf[8];
+	size_t n = 0;
+
+	for (int i = 0; i < w->tensors; i++)
+		if (w->t[i]->needs)
+			leaf[n++] = w->t[i];
+	return gradcheck_gemm(w->gemm, t->build, w, leaf, n, 1e-2);
+}
+
+/* Each tensor alone: what the others would have computed must not be relied on. */
+static void gradients_alone(struct world *w, const struct test *t)
+{
+	for (int k = 0; k < w->tensors; k++) {
+		bool needs[8];
+
+		if (!w->t[k]->needs)
+			continue;
+		for (int i = 0; i < w->tensors; i++) {
+			needs[i] = w->t[i]->needs;
+			w->t[i]->needs = w->t[i]->trainable = i == k;
+		}
+		CHECK_NAMED(gradients(w, t) < 3e-3, t->name);
+		for (int i = 0; i < w->tensors; i++)
+			w->t[i]->needs = w->t[i]->trainable = needs[i];
+	}
+}
+
+static void run_test(const struct test *t, const struct gemm *gm)
+{
+	static const int64_t rows[] = { 1, 3, MOST };
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct arena *a = arena_new();
+		struct world w;
+
+		world_init(&w, a, gm, rows[i], t);
+		forward_agrees(&w, t);
+		/* h^2 / 6 of the third derivative, and rounding: both about 1e-3 here */
+		CHECK_NAMED(gradients(&w, t) < 3e-3, t->name);
+		w.through = true;
+		CHECK_NAMED(gradients(&w, t) < 3e-3, t->name);
+		if (rows[i] == 3)
+			gradients_alone(&w, t);
+		arena_free(a);
+	}
+}
+
+/* 300 keys are more than one block of queries: against the formulas in double. */
+static void long_attention(const struct gemm *gm)
+{
+	enum { T = 300, D = 4 };
+	static const struct pass pass = { .train = true };
+	static const int64_t start[] = { 0, T };
+	struct world w = { .a = arena_new(), .gemm = gm, .n = T };
+	double *want = world_alloc(w.a, T * D, sizeof(*want)), *want_k = world_alloc(w.a, T * D, sizeof(*want));
+	double *want_q = world_alloc(w.a, T * D, sizeof(*want)), *want_v = world_alloc(w.a, T * D, sizeof(*want));
+	double worst = 0, worst_q = 0, worst_k = 0, worst_v = 0;
+	struct tensor *y, *up;
+	struct leaves *l;
+	struct graph *g;
+
+	w.how = (struct attention){ .seqs = 1, .heads = 1, .qstart = start, .kstart = start };
+	rng_init(&w.r, 8, RNG_TEST, 0);
+	for (int i = 0; i < 3; i++)
+		add(&w, T, D);
+	up = world_frozen(w.a, &w.r, T, D, 1);
+	if (graph_new(gm, &g) || leaves_new(w.a, w.t, 3, &l) || leaves_begin(l, 1))
+		abort();
+	graph_begin(g, &pass, l, 0);
+	y = attention_build(g, &w);
+	attention_naive(&w, want);
+	for (int64_t i = 0; y && i < T * D; i++)
+		worst = fmax(worst, fabs((double)y->data[i] - want[i]));
+	y->grad = up->data;
+	y->has_grad = true;
+	CHECK(graph_backward(g, NULL) == TT_OK);
+	leaves_finish(l);
+	for (int64_t i = 0; i < T; i++) {
+		double p[T], dp[T], dot = 0;
+
+		naive_probabilities(&w, i, 0, 0, T, p);
+		for (int64_t k = 0; k < T; k++) {
+			dp[k] = 0;
+			for (int64_t j = 0; j < D; j++) {
+				dp[k] += num(up, i, j) * num(w.t[2], k, j);
+				want_v[k * D + j] += p[k] * num(up, i, j);
+			}
+			dot += dp[k] * p[k];
+		}
+		for (int64_t k = 0; k < T; k++)
+			for (int64_t j = 0; j < D; j++) {
+				const double ds = p[k] * (dp[k] - dot) / 2;
+
+				want_q[i * D + j] += ds * num(w.t[1], k, j);
+				want_k[k * D + j] += ds * num(w.t[0], i, j);
+			}
+	}
+	for (int64_t i = 0; i < T * D; i++) {
+		worst_q = fmax(worst_q, fabs(want_q[i] - (double)w.t[0]->grad[i]));
+		worst_k = fmax(worst_k, fabs(want_k[i] - (double)w.t[1]->grad[i]));
+		worst_v = fmax(worst_v, fabs(want_v[i] - (double)w.t[2]->grad[i]));
+	}
+	CHECK(worst < 1e-6);
+	CHECK(worst_q < 1e-5 && worst_k < 1e-5 && worst_v < 1e-5);
+	graph_free(g);
+	leaves_free(l);
+	arena_free(w.a);
+}
+
+/* No backend in the rest: a mask is not a product. */
+
+struct drops {
+	struct arena *a;
+	struct graph *g;
+	struct gemm *gemm;
+	struct rng r;
+};
+
+static const struct pass training = { .train = true, .seed = 4, .step = 10 };
+
+static struct drops drops_new(const struct pass *pass)
+{
+	struct drops d = { .a = arena_new() };
+
+	rng_init(&d.r, 6, RNG_TEST, 0);
+	if (!d.a || gemm_open("ref", &d.gemm) || graph_new(d.gemm, &d.g))
+		abort();
+	graph_begin(d.g, pass, NULL, 0);
+	return d;
+}
+
+static void drops_free(struct drops *d)
+{
+	graph_free(d->g);
+	gemm_close(d->gemm);
+	arena_free(d->a);
+}
+
+/* x of ones whose rows are these. */
+static struct tensor *ones(struct drops *d, int64_t rows, int64_t cols, const uint32_t *example, const uint32_t *pos)
+{
+	struct tensor *x = world_frozen(d->a, &d->r, rows, cols, 0);
+	struct origin *o = world_alloc(d->a, 1, sizeof(*o));
+
+	*o = (struct origin){ example, pos };
+	x->origin = o;
+	for (int64_t i = 0; i < rows * cols; i++)
+		x->data[i] = 1;
+	return x;
+}
+
+static bool same_row(const struct tensor *a, int64_t i, const struct tensor *b, int64_t j)
+{
+	const int64_t cols = tensor_cols(a);
+
+	return !memcmp(a->data + i * cols, b->data + j * cols, (size_t)cols * sizeof(float));
+}
+
+static void dropout_follows_the_example(void)
+{
+	enum { COLS = 100 };
+	static const uint32_t example[] = { 7, 7, 7, 9, 9 }, pos[] = { 0, 1, 2, 0, 1 };
+	static const uint32_t some[] = { 9, 7 }, some_pos[] = { 1, 2 };
+	static const int32_t row[] = { 4, 2 };
+	static const struct pass later = { .train = true, .seed = 4, .step = 11 };
+	static const struct pass other = { .train = true, .seed = 5, .step = 10 };
+	struct drops d = drops_new(&training);
+	struct tensor *x = ones(&d, 5, COLS, example, pos), *all = op_dropout(d.g, x, 0.5F);
+	struct tensor *next = op_dropout(d.g, x, 0.5F), *y;
+	struct drops e = drops_new(&training);
+
+	y = op_dropout(e.g, ones(&e, 2, COLS, some, some_pos), 0.5F);
+	CHECK(same_row(y, 0, all, 4) && same_row(y, 1, all, 2));
+	graph_begin(e.g, &training, NULL, 3);
+	y = op_dropout(e.g, op_gather(e.g, x, row, 2), 0.5F);
+	CHECK(same_row(y, 0, all, 4) && same_row(y, 1, all, 2));
+	CHECK(!same_row(all, 0, all, 1) && !same_row(all, 0, all, 3) && !same_row(all, 0, next, 0));
+	graph_begin(e.g, &later, NULL, 0);
+	CHECK(!same_row(all, 0, op_dropout(e.g, x, 0.5F), 0));
+	graph_begin(e.g, &other, NULL, 0);
+	CHECK(!same_row(all, 0, op_dropout(e.g, x, 0.5F), 0));
+	drops_free(&e);
+	drops_free(&d);
+}
+
+static void dropout_keeps_the_mean(void)
+{
+	enum { ROWS = 500, COLS = 203 };
+	static const struct pass reading = { .train = false };
+	uint32_t example[ROWS], pos[ROWS];
+	struct drops d = drops_new(&training);
+	struct tensor *x, *y;
+	double sum = 0;
+	int gone = 0;
+
+	for (uint32_t i = 0; i < ROWS; i++)
+		example[i] = i / 9, pos[i] = i % 9;
+	x = ones(&d, ROWS, COLS, example, pos);
+	y = op_dropout(d.g, x, 0.1F);
+	for (int64_t i = 0; i < tensor_count(y); i++) {
+		sum += (double)y->data[i];
+		gone += y->data[i] == 0;
+	}
+	/* five standard deviations of the mean of 101 500 draws: 5 sqrt(p / (1 - p) / n) = 0.0052 */
+	CHECK_NEAR(sum / (ROWS * COLS), 1, 0.0053);
+	CHECK_NEAR((double)gone / (ROWS * COLS), 0.1, 0.0048);
+	CHECK(op_dropout(d.g, x, 0) == x);
+	graph_begin(d.g, &reading, NULL, 0);
+	CHECK(op_dropout(d.g, x, 0.1F) == x);
+	drops_free(&d);
+}
+
+/* Equal scores and V = 1: the sum of a row's kept probabilities. With V the identity, the probabilities themselves. */
+static void attention_drops_by_example(void)
+{
+	enum { T = 6, H = 2 * T };
+	static const uint32_t example[] = { 3, 3, 8, 8, 8, 8, 8, 8 }, pos[] = { 0, 1, 0, 1, 2, 3, 4, 5 };
+	static const int64_t both[] = { 0, 2, 8 }, alone[] = { 0, 6 }, one[] = { 0, 1 };
+	static const struct pass reading = { .train = false };
+	const struct attention how = { 2, 2, both, both, 0.4F }, single = { 1, 2, alone, alone, 0.4F };
+	const struct attention row = { 1, 2, one, alone, 0.4F };
+	struct drops d = drops_new(&training), e = drops_new(&training);
+	struct tensor *q = ones(&d, 8, H, example, pos), *k = ones(&d, 8, H, example, pos);
+	struct tensor *v = world_frozen(d.a, &d.r, 8, H, 0), *late = world_frozen(d.a, &d.r, 6, H, 0), *y, *z;
+	int gone = 0;
+
+	for (int i = 0; i < 6; i++)
+		for (int h = 0; h < 2; h++)
+			v->data[(2 + i) * H + h * T + i] = late->data[i * H + h * T + i] = 1;
+	y = op_attention(d.g, q, k, v, &how);
+	for (int i = 2 * H; i < 8 * H; i++) {
+		gone += y->data[i] == 0;
+		CHECK(y->data[i] == 0 || fabs((double)y->data[i] - 1 / 0.6 / 6) < 1e-6);
+	}
+	CHECK(gone > 10 && gone < 50);
+	z = op_attention(e.g, ones(&e, 6, H, example + 2, pos + 2), ones(&e, 6, H, example + 2, pos + 2), late, &single);
+	for (int i = 0; i < 6; i++)
+		CHECK(same_row(y, 2 + i, z, i));
+	graph_begin(e.g, &training, NULL, 0);
+	z = op_attention(e.g, ones(&e, 1, H, example + 5, pos + 5), ones(&e, 6, H, example + 2, pos + 2), late, &row);
+	CHECK(same_row(y, 5, z, 0));
+	graph_begin(e.g, &reading, NULL, 0);
+	z = op_attention(e.g, ones(&e, 1, H, example + 5, pos + 5), ones(&e, 6, H, example + 2, pos + 2), late, &row);
+	for (int i = 0; i < H; i++)
+		CHECK_NEAR(z->data[i], 1.0 / 6, 1e-6);
+	drops_free(&e);
+	drops_free(&d);
+}
+
+static void pad_rows_get_no_gradient(void)
+{
+	static const int32_t id[] = { 0, 2, 0, 1, 2 };
+	static const float value[] = { 1, 2, 3, 4, 5 };
+	struct drops d = drops_new(&training);
+	struct tensor *table = world_tensor(d.a, &d.r, 3, 1, 1);
+	struct leaves *l;
+
+	if (leaves_new(d.a, &table, 1, &l) || leaves_begin(l, 1))
+		abort();
+	graph_begin(d.g, &training, l, 0);
+	CHECK(graph_backward(d.g, op_mse(d.g, op_embedding(d.g, table, NULL, NULL, id, NULL, NULL, 5, 0, NULL), value,
+					 1, NULL)) == TT_OK);
+	leaves_finish(l);
+	CHECK(table->grad[0] == 0);
+	CHECK_NEAR(table->grad[1], 2 * ((double)table->data[1] - 4), 1e-5);
+	CHECK_NEAR(table->grad[2], 4 * (double)table->data[2] - 14, 1e-5);
+	leaves_free(l);
+	drops_free(&d);
+}
+
+static void losses_report_and_stay_finite(void)
+{
+	static const int32_t label[] = { 0, 1 };
+	static const float value[] = { 1, 2 };
+	static const float big[] = { 1000, -1000, 0, 900, 1000, -1000 };
+	struct drops d = drops_new(&training);
+	struct tensor *x = world_tensor(d.a, &d.r, 2, 3, 1), *pred = world_tensor(d.a, &d.r, 2, 1, 0);
+	struct loss loss;
+	struct tensor *y;
+
+	memcpy(x->data, big, sizeof(big));
+	y = op_cross_entropy(d.g, x, label, 0, 4, &loss);
+	CHECK(loss.rows == 2 && fabs(loss.sum) < 1e-6 && y->data[0] == (float)(loss.sum / 4));
+	y = op_cross_entropy(d.g, x, label, 0.5, 4, &loss);
+	CHECK_NEAR(loss.sum, 0.5 * (1000.0 + 1000 - 300), 1e-3);
+	y = op_mse(d.g, pred, value, 10, &loss);
+	CHECK(loss.rows == 2 && loss.sum == 5 && y->data[0] == 0.5F);
+	y = op_mse(d.g, world_tensor(d.a, &d.r, 0, 1, 0), value, 10, &loss);
+	CHECK(y && loss.rows == 0 && loss.sum == 0 && y->data[0] == 0);
+	drops_free(&d);
+}
+
+static void activation_names(void)
+{
+	static const struct {
+		const char *name;
+		enum activation kind;
+	} cases[] = {
+		{ "gelu", ACT_GELU }, { "gelu_new", ACT_GELU_TANH }, { "gelu_pytorch_tanh", ACT_GELU_TANH },
+		{ "gelu_fast", ACT_GELU_TANH }, { "relu", ACT_RELU }, { "silu", ACT_SILU }, { "swish", ACT_SILU },
+		{ "tanh", ACT_TANH },
+	};
+	enum activation kind;
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		kind = cases[i].kind == ACT_RELU ? ACT_TANH : ACT_RELU;
+		CHECK_NAMED(activation_parse(cases[i].name, &kind) == TT_OK && kind == cases[i].kind, cases[i].name);
+	}
+	kind = ACT_SILU;
+	CHECK(activation_parse("mish", &kind) == TT_INVALID && kind == ACT_SILU);
+	CHECK(strstr(err_text(), "'mish'") && strstr(err_text(), "gelu_new"));
+}
+
+int main(void)
+{
+	for (int i = 0; gemm_all()[i]; i++) {
+		struct gemm *gm;
+
+		if (gemm_open(gemm_all()[i]->name, &gm))
+			abort();
+		printf("# %s\n", gemm_name(gm));
+		for (size_t k = 0; k < COUNT(tests); k++)
+			run_test(&tests[k], gm);
+		long_attention(gm);
+		gemm_close(gm);
+	}
+	dropout_follows_the_example();
+	dropout_keeps_the_mean();
+	attention_drops_by_example();
+	pad_rows_get_no_gradient();
+	losses_report_and_stay_finite();
+	activation_names();
+	return check_done();
+}
