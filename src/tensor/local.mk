@@ -16,5 +16,6 @@ if HAVE_OPENBLAS
 endif
 if HAVE_ONEDNN
 %C%_libtensor_a_SOURCES += %D%/gemm_dnnl.c
+TENSOR_OMP = -lgomp
 endif
-TENSOR_LIBS = src/tensor/libtensor.a $(OPENBLAS_LIBS) $(DNNL_LIBS) $(BASE_LIBS)
+TENSOR_LIBS = src/tensor/libtensor.a $(OPENBLAS_LIBS) $(DNNL_LIBS) $(TENSOR_OMP) $(BASE_LIBS)
