@@ -211,7 +211,15 @@ static int refuse_item(const struct reading *r, const struct knob *k, size_t i, 
 
 /* ---- names that are nearly right ---- */
 
-/* Edit distance where two swapped neighbours count once. Both at most NAME_MAX_LENGTH long. */
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/*
+ * Edit distance where two swapped neighbours count once and the case of a
+ * letter does not. Both at most NAME_MAX_LENGTH long.
+ */
 static size_t distance(const char *a, const char *b)
 {
 	size_t row[3][NAME_MAX_LENGTH + 1];
@@ -227,7 +235,7 @@ static size_t distance(const char *a, const char *b)
 
 		now[0] = i;
 		for (size_t j = 1; j <= nb; j++) {
-			size_t best = last[j - 1] + (a[i - 1] != b[j - 1]);
+			size_t best = last[j - 1] + (lower(a[i - 1]) != lower(b[j - 1]));
 
 			if (last[j] + 1 < best)
 				best = last[j] + 1;
@@ -262,7 +270,8 @@ const char *knob_nearest(const char *name, const char *const *names, size_t n)
 			nearest = names[i];
 		}
 	}
-	return least <= strlen(name) / 3 + 1 ? nearest : NULL;
+	/* as many edits as letters would make any word of any other */
+	return least <= strlen(name) / 3 + 1 && least < strlen(name) ? nearest : NULL;
 }
 
 /* The keys as "a, b, c", as many as fit. */

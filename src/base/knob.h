@@ -75,7 +75,7 @@ int knob_parse(const struct knob *table, const struct json *object, const char *
 	       struct arena *a, void *settings);
 /* Write every knob as members of the object that is open in w, defaults included; absent optionals are left out. */
 void knob_write(const struct knob *table, const void *settings, struct jsonw *w);
-/* The nearest of the names to a misspelt one (edit distance <= 1/3 of its length + 1), or NULL. */
+/* The nearest of the names to a misspelt one (edit distance <= 1/3 of its length + 1 and below its length), or NULL. */
 const char *knob_nearest(const char *name, const char *const *names, size_t n);
 /* What a knob takes, for sentences and help: "a whole number from 1 to 1024". */
 void knob_allowed(const struct knob *k, char *ret, size_t size);

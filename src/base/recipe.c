@@ -365,7 +365,7 @@ static int unknown_method(const struct recipe_method *methods, const char *where
 	}
 	near = knob_nearest(name, names, n);
 	return err_set(TT_INVALID, "%s.method is %s, which is no method here%s%s%s; there are %s", where, quoted,
-		       near ? "; did you mean " : "", near ? near : "", near ? "?" : "", list);
+		       near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", list);
 }
 
 /*

@@ -1,1 +1,20 @@
-# tests of base
+check_PROGRAMS += %D%/test_arena %D%/test_buf %D%/test_fs %D%/test_json %D%/test_knob %D%/test_log \
+	%D%/test_proc %D%/test_recipe %D%/test_rng
+%C%_test_arena_SOURCES = %D%/test_arena.c
+%C%_test_arena_LDADD = $(BASE_LIBS)
+%C%_test_buf_SOURCES = %D%/test_buf.c
+%C%_test_buf_LDADD = $(BASE_LIBS)
+%C%_test_fs_SOURCES = %D%/test_fs.c
+%C%_test_fs_LDADD = $(BASE_LIBS)
+%C%_test_json_SOURCES = %D%/test_json.c
+%C%_test_json_LDADD = $(BASE_LIBS)
+%C%_test_knob_SOURCES = %D%/test_knob.c
+%C%_test_knob_LDADD = $(BASE_LIBS)
+%C%_test_log_SOURCES = %D%/test_log.c
+%C%_test_log_LDADD = $(BASE_LIBS)
+%C%_test_proc_SOURCES = %D%/test_proc.c
+%C%_test_proc_LDADD = $(BASE_LIBS)
+%C%_test_recipe_SOURCES = %D%/test_recipe.c
+%C%_test_recipe_LDADD = $(BASE_LIBS)
+%C%_test_rng_SOURCES = %D%/test_rng.c
+%C%_test_rng_LDADD = $(BASE_LIBS)
