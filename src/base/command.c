@@ -41,7 +41,7 @@ static int wrong_usage(const char *program, const struct command *c)
 	return 2;
 }
 
-int command_run(const char *program, const struct command *c, int argc, char **argv)
+int command_execute(const char *program, const struct command *c, int argc, char **argv)
 {
 	struct args a;
 	int code;
@@ -63,7 +63,7 @@ int command_run(const char *program, const struct command *c, int argc, char **a
 	code = c->run(&a);
 	if (code == TT_USAGE)
 		return wrong_usage(program, c);
-	if (code)
+	if (code && code != TT_SAID)
 		fprintf(stderr, "%s %s: %s\n", program, c->name, err_text());
 	return code ? 1 : 0;
 }

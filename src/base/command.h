@@ -6,9 +6,10 @@
 /*
  * One verb of trimtab or of trimtab-engine. The table of options drives
  * parsing, --help and the manual's check. run returns TT_OK, or an error code
- * with a sentence recorded; TT_USAGE says that the words were wrong.
+ * with a sentence recorded; TT_USAGE says that the words were wrong, TT_SAID
+ * that another program has said the sentence already.
  */
-enum { TT_USAGE = -100 };
+enum { TT_USAGE = -100, TT_SAID = -101 };
 
 struct command {
 	const char *name, *usage, *summary; /* usage: what follows the verb */
@@ -19,7 +20,7 @@ struct command {
 };
 
 /* Parse, answer --help, run, say errors on stderr. Returns the exit status: 0 done, 1 failed, 2 wrong usage. */
-int command_run(const char *program, const struct command *c, int argc, char **argv);
+int command_execute(const char *program, const struct command *c, int argc, char **argv);
 /* Find a verb by its name in an array that ends with NULL; NULL: none. */
 const struct command *command_find(const struct command *const *all, const char *name);
 /* The overview: every verb with its summary. */

@@ -1,6 +1,6 @@
 noinst_LIBRARIES += %D%/libcmd.a
-command_plugins = %D%/ls.c
-%C%_libcmd_a_SOURCES = %D%/cmd.c %D%/cmd.h $(command_plugins)
+command_plugins = %D%/resume.c %D%/run.c
+%C%_libcmd_a_SOURCES = %D%/cmd.c %D%/cmd.h %D%/follow.c %D%/start.c $(command_plugins)
 BUILT_SOURCES += %D%/list.inc
 CLEANFILES    += %D%/list.inc
 %D%/list.inc: tools/list.sh Makefile

@@ -60,5 +60,5 @@ int main(int argc, char **argv)
 			argv[1]);
 		return 2;
 	}
-	return command_run("trimtab", c, argc - 1, argv + 1);
+	return command_execute("trimtab", c, argc - 1, argv + 1);
 }

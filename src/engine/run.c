@@ -1,4 +1,4 @@
-/* train: a new run from a recipe. */
+/* run: a new run from a recipe. */
 #include "base/err.h"
 #include "engine/engine.h"
 #include "engine/launch.h"
@@ -30,7 +30,7 @@ static int new_run(const struct args *a)
 	return code;
 }
 
-static const struct arg train_options[] = {
+static const struct arg options[] = {
 	{ "--set", 0, "PATH=VALUE", "change a setting of the recipe; may be repeated" },
 	{ "--name", 0, "NAME", "the run's name" },
 	{ "--parent", 0, "ID", "the run this one was forked from" },
@@ -38,12 +38,12 @@ static const struct arg train_options[] = {
 	{ 0 }
 };
 
-const struct command verb_train = {
-	.name = "train",
+const struct command verb_run = {
+	.name = "run",
 	.usage = "RECIPE [--set PATH=VALUE]... [--name NAME]",
 	.summary =
 		"Train what the recipe says, in the foreground; `trimtab run` starts it for you.",
-	.options = train_options,
+	.options = options,
 	.min_args = 1,
 	.max_args = 1,
 	.run = new_run,

@@ -1,0 +1,161 @@
+/* Dispatch, and what several verbs share. */
+#include "cmd/cmd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/proc.h"
+#include "ui/app.h"
+
+#define ITEM(n) extern const struct command command_##n;
+#include "cmd/list.inc"
+#undef ITEM
+
+static const struct command *const all[] = {
+#define ITEM(n) &command_##n,
+#include "cmd/list.inc"
+#undef ITEM
+	NULL
+};
+
+static const struct passed_on passed_on[] = {
+	{ "eval", "Measure a run, or the model of a recipe before any training." },
+	{ "predict", "Say what a run makes of a text, or of every row of a file." },
+	{ "fill", "Fill the [MASK]s of a text with the model's most likely tokens." },
+	{ "export",
+	  "Write a run's result: an adapter folder that PEFT loads, or the merged model." },
+	{ "tokenize", "Show the tokens of each line of text." },
+	{ "estimate", "Count parameters and memory of a run before it starts." },
+	{ "describe", "Print what the engine can do: methods, models, settings with ranges." },
+	{ 0 },
+};
+
+const struct passed_on *cmd_passed_on(void) { return passed_on; }
+
+static int home_file(const char *name, char *ret, size_t size)
+{
+	char home[PATH_MAX];
+	int code = fs_home(home, sizeof(home));
+
+	return code ? code : fs_join(ret, size, home, name);
+}
+
+int cmd_open_read(struct store **ret)
+{
+	char path[PATH_MAX];
+	int code = home_file("runs.db", path, sizeof(path));
+
+	if (!code)
+		code = store_open_read(path, ret);
+	if (code == TT_NOTFOUND)
+		return err_set(TT_NOTFOUND,
+			       "there are no runs yet; `trimtab run mr-lora` makes one");
+	return code;
+}
+
+int cmd_open(struct store **ret)
+{
+	char path[PATH_MAX];
+	int code = home_file("runs.db", path, sizeof(path));
+
+	return code ? code : store_open(path, ret);
+}
+
+int cmd_find(struct store *st, const char *what, struct run *ret)
+{
+	return run_find(st, what, ret);
+}
+
+int cmd_print(const struct buf *out)
+{
+	int code = buf_check(out, "the answer");
+
+	if (code)
+		return code;
+	if (fwrite(out->data ? out->data : "", 1, out->size, stdout) != out->size ||
+	    putchar('\n') == EOF || fflush(stdout))
+		return err_set(TT_IO, "cannot write: %s", strerror(errno));
+	return TT_OK;
+}
+
+bool cmd_colour(int fd)
+{
+	const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	return isatty(fd) && !(none && *none) && term && strcmp(term, "dumb") != 0;
+}
+
+/* Become trimtab-engine with the same words. */
+static int pass_on(char **argv)
+{
+	char path[PATH_MAX];
+
+	if (proc_engine_path(path, sizeof(path))) {
+		fprintf(stderr, "trimtab %s: %s\n", argv[1], err_text());
+		return 1;
+	}
+	execv(path, argv);
+	fprintf(stderr, "trimtab %s: cannot start %s: %s\n", argv[1], path, strerror(errno));
+	return 1;
+}
+
+static bool is_passed_on(const char *verb)
+{
+	for (const struct passed_on *p = passed_on; p->name; p++)
+		if (!strcmp(p->name, verb))
+			return true;
+	return false;
+}
+
+static void overview(void)
+{
+	printf("Usage: trimtab [VERB ...]\n\nWithout a verb the workbench opens. Verbs:\n\n");
+	command_overview("trimtab", all);
+	for (const struct passed_on *p = passed_on; p->name; p++)
+		printf("  trimtab %-12s %s\n", p->name, p->summary);
+	printf("\ntrimtab VERB --help says more. A RUN is an id, the beginning of one, a name, or "
+	       "`latest`.\n");
+}
+
+/* A verb nobody has: the nearest one that there is. */
+static int unknown(const char *verb)
+{
+	const char *names[96];
+	const char *near;
+	size_t n = 0;
+
+	for (const struct command *const *c = all; *c && n < 64; c++)
+		names[n++] = (*c)->name;
+	for (const struct passed_on *p = passed_on; p->name; p++)
+		names[n++] = p->name;
+	near = knob_nearest(verb, names, n);
+	fprintf(stderr, "trimtab: there is no verb '%s'%s%s%s\n", verb,
+		near ? "; did you mean " : "", near ? near : "",
+		near ? "?" : "; trimtab --help lists them");
+	return 2;
+}
+
+int cmd_main(int argc, char **argv)
+{
+	const struct command *c;
+
+	if (argc < 2)
+		return app_main();
+	if (!strcmp(argv[1], "--version")) {
+		printf("trimtab %s\n", PACKAGE_VERSION);
+		return 0;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		overview();
+		return 0;
+	}
+	c = command_find(all, argv[1]);
+	if (c)
+		return command_execute("trimtab", c, argc - 1, argv + 1);
+	return is_passed_on(argv[1]) ? pass_on(argv) : unknown(argv[1]);
+}

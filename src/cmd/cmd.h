@@ -1,0 +1,50 @@
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include <limits.h>
+
+#include "base/command.h"
+#include "base/json.h"
+#include "db/run.h"
+#include "db/store.h"
+
+/* Verbs of trimtab: one file each, `const struct command command_NAME`. */
+
+/* The whole program behind main(): dispatch, or the workbench without a verb. Returns the exit status. */
+int cmd_main(int argc, char **argv);
+
+/* Verbs that need tensors: trimtab-engine has them, trimtab passes them on as they are. */
+struct passed_on {
+	const char *name, *summary;
+};
+const struct passed_on *cmd_passed_on(void); /* ends with a name of NULL */
+
+/* The run log, for reading (TT_NOTFOUND with a sentence when there is none yet) or writing. */
+int cmd_open_read(struct store **ret);
+int cmd_open(struct store **ret);
+/* What RUN means; see run_find. */
+int cmd_find(struct store *st, const char *what, struct run *ret);
+
+/* Print a finished JSON text (or any text) as one line on stdout. */
+int cmd_print(const struct buf *out);
+bool cmd_colour(int fd); /* a terminal, TERM not dumb, NO_COLOR not set */
+
+/* {"id","name","state",...}: what `show` and `ls` say of a run; recipe NULL: without it. */
+int cmd_write_run(struct store *st, const struct run *r, const char *recipe, struct jsonw *w);
+
+/* Ask a live run (pause, resume, stop, set, checkpoint, eval) and wait for its answer, a second or so; says what came of it. */
+int cmd_ask(const struct run *r, const char *verb, const char *arg);
+
+/* Start trimtab-engine with these arguments (the verb first) and --report; the id it reports. */
+struct started {
+	char id[RUN_ID_SIZE];
+	int64_t pid;
+};
+int cmd_start(const char *const *argv, struct started *ret);
+/* Follow unless --detach, then say the result; for run and resume. */
+int cmd_finish(const struct started *s, const struct args *a);
+int cmd_say_result(const char *id, bool json);
+/* Follow a started run to its end, with a progress line; Ctrl-C asks it to stop. */
+int cmd_follow(const struct started *s, bool quiet);
+
+#endif
