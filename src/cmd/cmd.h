@@ -34,6 +34,7 @@ int cmd_write_run(struct store *st, const struct run *r, const char *recipe, str
 
 /* Ask a live run (pause, resume, stop, set, checkpoint, eval) and wait for its answer, a second or so; says what came of it. */
 int cmd_ask(const struct run *r, const char *verb, const char *arg);
+int cmd_ask_named(const char *what, const char *verb, const char *arg); /* what: as RUN */
 
 /* Start trimtab-engine with these arguments (the verb first) and --report; the id it reports. */
 struct started {

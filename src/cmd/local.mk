@@ -1,6 +1,6 @@
 noinst_LIBRARIES += %D%/libcmd.a
-command_plugins = %D%/resume.c %D%/run.c
-%C%_libcmd_a_SOURCES = %D%/cmd.c %D%/cmd.h %D%/follow.c %D%/start.c $(command_plugins)
+command_plugins = %D%/checkpoint.c %D%/eval_now.c %D%/pause.c %D%/resume.c %D%/run.c %D%/set.c %D%/stop.c
+%C%_libcmd_a_SOURCES = %D%/ask.c %D%/cmd.c %D%/cmd.h %D%/follow.c %D%/start.c $(command_plugins)
 BUILT_SOURCES += %D%/list.inc
 CLEANFILES    += %D%/list.inc
 %D%/list.inc: tools/list.sh Makefile
