@@ -4,24 +4,24 @@ check_PROGRAMS += $(fuzz_programs)
 EXTRA_DIST += %D%/corpus
 if FUZZING
 fuzz_main =
-AM_FUZZ_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+fuzz_ldflags = $(AM_LDFLAGS) -fsanitize=fuzzer
 else
 fuzz_main = %D%/replay.c
-AM_FUZZ_LDFLAGS = $(AM_LDFLAGS)
+fuzz_ldflags = $(AM_LDFLAGS)
 endif
 %C%_fuzz_recipe_SOURCES = %D%/fuzz_recipe.c $(fuzz_main)
 %C%_fuzz_recipe_LDADD = $(BASE_LIBS)
-%C%_fuzz_recipe_LDFLAGS = $(AM_FUZZ_LDFLAGS)
+%C%_fuzz_recipe_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_rows_SOURCES = %D%/fuzz_rows.c $(fuzz_main)
 %C%_fuzz_rows_LDADD = $(DATA_LIBS) $(BASE_LIBS)
-%C%_fuzz_rows_LDFLAGS = $(AM_FUZZ_LDFLAGS)
+%C%_fuzz_rows_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_safetensors_SOURCES = %D%/fuzz_safetensors.c $(fuzz_main)
 %C%_fuzz_safetensors_LDADD = $(MODEL_LIBS)
-%C%_fuzz_safetensors_LDFLAGS = $(AM_FUZZ_LDFLAGS)
+%C%_fuzz_safetensors_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_store_SOURCES = %D%/fuzz_store.c $(fuzz_main)
 %C%_fuzz_store_LDADD = db/libdb.a $(SQLITE_LIBS) $(BASE_LIBS)
-%C%_fuzz_store_LDFLAGS = $(AM_FUZZ_LDFLAGS)
+%C%_fuzz_store_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_tokenizer_SOURCES = %D%/fuzz_tokenizer.c $(fuzz_main)
 %C%_fuzz_tokenizer_LDADD = $(DATA_LIBS) $(BASE_LIBS)
-%C%_fuzz_tokenizer_LDFLAGS = $(AM_FUZZ_LDFLAGS)
+%C%_fuzz_tokenizer_LDFLAGS = $(fuzz_ldflags)
 fuzz: $(fuzz_programs)
