@@ -184,6 +184,54 @@ static void every_turn_is_passed_on(void)
 	bench_free(&b);
 }
 
+/* y = x, whose backward runs the next shard, on this thread, before it returns. */
+static void next_forward(struct node *n)
+{
+	memcpy(n->out->data, n->in[0]->data, (size_t)tensor_count(n->out) * sizeof(float));
+}
+
+struct next {
+	struct bench *b;
+	struct leaves *leaves;
+	struct tensor *big;
+	int code;
+};
+
+static void next_backward(struct node *n)
+{
+	static const int32_t row[] = { 5 };
+	struct next *next = n->arg;
+
+	graph_begin(next->b->g, &training, next->leaves, 1);
+	next->code = graph_backward(next->b->g, squares(next->b->g, op_gather(next->b->g, next->big, row, 1)));
+	graph_grad_done(n->graph, n->in[0]);
+}
+
+/* The second shard may add as soon as the first one's last use of the leaf ran backward, long before the first ends. */
+static void a_leaf_is_released_after_its_last_use(void)
+{
+	static const struct op op = { "next", next_forward, next_backward };
+	static const int32_t row[] = { 5, 0 };
+	struct bench b = bench_new("ref"), other = bench_new("ref");
+	struct tensor *const leaf[] = {
+		world_tensor(b.a, &b.r, LEAF_BIG + 1, 1, 1), world_tensor(b.a, &b.r, 2, 1, 1),
+	};
+	struct leaves *l = leaves_of(&b, leaf, 2, 2);
+	struct next next = { &other, l, leaf[0], TT_INVALID };
+	struct tensor *x = leaf[1], *y;
+
+	graph_begin(b.g, &training, l, 0);
+	y = graph_record(b.g, &op, graph_tensor(b.g, 2, 1, true), &x, 1, &next);
+	y = op_add(b.g, y, op_gather(b.g, leaf[0], row, 2));
+	CHECK(graph_backward(b.g, squares(b.g, op_add(b.g, y, op_gather(b.g, leaf[0], row, 2)))) == TT_OK);
+	CHECK(next.code == TT_OK);
+	leaves_finish(l);
+	CHECK_NEAR(leaf[0]->grad[5], 10 * (double)leaf[0]->data[5] + 4 * (double)leaf[1]->data[0], 1e-4);
+	leaves_free(l);
+	bench_free(&other);
+	bench_free(&b);
+}
+
 /* Keeping must survive overlap, other blocks and the origin's move. */
 static void keep_moves_the_numbers(void)
 {
@@ -229,7 +277,7 @@ static void keep_moves_the_numbers(void)
 static void keep_saves_memory_and_spares_what_trains(void)
 {
 	struct bench b = bench_new("ref");
-	struct tensor *x = world_frozen(b.a, &b.r, 400, 50, 1), *leaf = world_tensor(b.a, &b.r, 1, 50, 1), *y = x, *z;
+	struct tensor *x = world_frozen(b.a, &b.r, 400, 50, 1), *leaf = world_tensor(b.a, &b.r, 1, 50, 1), *y = x, *z, *y2;
 	struct leaves *l = leaves_of(&b, &leaf, 1, 1);
 	struct arena_mark mark, full;
 	size_t few;
@@ -245,6 +293,10 @@ static void keep_saves_memory_and_spares_what_trains(void)
 	mark = graph_mark(b.g);
 	z = op_linear(b.g, y, leaf, NULL);
 	CHECK(graph_keep(b.g, mark, z) == z);
+	y2 = op_scale(b.g, x, 3);
+	full = graph_mark(b.g);
+	CHECK(graph_keep(b.g, mark, y2) == y2);		/* z must stay for backward */
+	CHECK(graph_mark(b.g).block == full.block && graph_mark(b.g).used == full.used);
 	mark = graph_mark(b.g);
 	y = op_add(b.g, op_scale(b.g, x, 2), x);
 	full = graph_mark(b.g);
@@ -441,6 +493,7 @@ int main(void)
 	gradients_of_one_tensor_add_up();
 	backward_starts_from_given_gradients();
 	every_turn_is_passed_on();
+	a_leaf_is_released_after_its_last_use();
 	keep_moves_the_numbers();
 	keep_saves_memory_and_spares_what_trains();
 	gradients_share_buffers();

@@ -825,6 +825,9 @@ static void attention_drops_by_example(void)
 		CHECK(y->data[i] == 0 || fabs((double)y->data[i] - 1 / 0.6 / 6) < 1e-6);
 	}
 	CHECK(gone > 10 && gone < 50);
+	for (int i = gone = 0; i < 6; i++)
+		gone += memcmp(y->data + (2 + i) * H, y->data + (2 + i) * H + T, T * sizeof(float)) != 0;
+	CHECK(gone > 2);	/* the heads have masks of their own */
 	z = op_attention(e.g, ones(&e, 6, H, example + 2, pos + 2), ones(&e, 6, H, example + 2, pos + 2), late, &single);
 	for (int i = 0; i < 6; i++)
 		CHECK(same_row(y, 2 + i, z, i));
