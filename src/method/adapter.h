@@ -19,4 +19,15 @@ int adapter_save(const struct method *m, const char *dir, const char *base_name)
  */
 int adapter_load(struct method *m, const char *dir);
 
+/* For methods: a number as Python prints a float, so that 0 is "0.0". */
+void adapter_write_float(struct jsonw *w, double v);
+/*
+ * For methods' `agrees`: refuse by name every member of a config that is set
+ * (not null, false, 0, "", [] or {}) and is neither in `known` nor common to all
+ * of PEFT's configs: it may change what the adapter computes.
+ */
+int adapter_refuse_others(const struct json *config, const char *const *known, size_t n);
+/* An adapter_config.json's text against a method, without files; for tests and fuzzing. */
+int adapter_check_config(const struct method *m, const char *text, size_t size);
+
 #endif

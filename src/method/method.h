@@ -38,7 +38,12 @@ struct method_ops {
 	int (*before_step)(struct method *m, struct graph *step);
 	int (*after_step)(struct method *m, int64_t step);
 	int (*merge)(struct method *m, struct site *s);		/* fold into the base weight of a plugged site */
-	int (*config)(struct method *m, struct jsonw *w);	/* its members of adapter_config.json */
+	int (*config)(const struct method *m, struct jsonw *w);	/* its members of adapter_config.json, in any order */
+	/* Does an adapter's config mean the same function as the settings? Refuses by key name. */
+	int (*agrees)(const struct method *m, const struct json *config);
+	/* What the optimizer uses for a parameter, from the recipe's rate and the decay it would take; NULL: just that. */
+	double (*learning_rate)(const struct method *m, const struct tensor *t, double base);
+	double (*weight_decay)(const struct method *m, const struct tensor *t, double base);
 	void (*watch)(struct method *m, const struct watch *out);
 };
 
@@ -49,14 +54,20 @@ struct method {
 	uint64_t seed;
 	int task;				/* enum task_type */
 	struct tensor **param;			/* everything that trains, in a fixed order; names as in transformers */
+	const float **before;			/* what a base parameter held at first; NULL: the method's own tensor */
 	size_t nparam, room;
 	struct site **site;			/* what it plugged into */
 	size_t nsite;
+	struct texts target_modules;		/* as resolved: default and "all-linear" written out */
+	struct texts modules_to_save;		/* as asked, with the task's own (classifier, score) */
+	const char **saved;			/* the modules these found; every parameter inside trains */
+	size_t nsaved;
+	bool saves_biases;			/* an adapter holds every bias of the model (bias "all") */
 	void *state;				/* the method's own, in the model's arena */
 };
 
 struct method_options {
-	const struct recipe_peft *peft;
+	const struct recipe_peft *peft;		/* its settings must outlive the method */
 	struct model *model;
 	int task;
 	uint64_t seed;
@@ -80,10 +91,15 @@ bool method_mergeable(const struct method *m);
 
 /* For methods. */
 void *method_alloc(struct method *m, size_t size);		/* zeroed, lives with the run */
-enum init { INIT_ZERO, INIT_UNIFORM, INIT_NORMAL };		/* UNIFORM: U(-bound, bound); NORMAL: standard deviation bound */
-/* A new trainable tensor "SITE.leaf" ("....query.lora_A.weight"); drawn by a counter over its name, so order does not matter. */
+enum method_init { INIT_ZERO, INIT_UNIFORM, INIT_NORMAL };		/* UNIFORM: U(-bound, bound); NORMAL: standard deviation bound */
+/* A new trainable tensor "SITE.leaf" ("....query.lora_A.weight"); drawn by seed and name, so order does not matter. NULL: err_set. */
 struct tensor *method_param(struct method *m, const char *module, const char *leaf, int rank, const int64_t *dim,
-			    enum init how, double bound);
+			    enum method_init how, double bound);
 int method_train_base(struct method *m, struct tensor *t);	/* a base parameter trains; adding one twice is fine */
+struct rng;
+void method_rng(const struct method *m, const char *name, struct rng *ret);	/* random numbers that belong to a name */
+const float *method_before(const struct method *m, const struct tensor *t);	/* see before; NULL also when it does not train */
+/* "layer_3" for a parameter or site of block 3, else the part of the model it lies in ("embeddings"); for panels. */
+const char *method_part(const char *name, char *ret, size_t size);
 
 #endif

@@ -1,0 +1,628 @@
+/*
+ * Adapter folders: adapter_config.json and adapter_model.safetensors, as PEFT
+ * 0.21 writes them.
+ *
+ * One list of entries says what a folder holds; saving writes all of it, and
+ * loading wants all of it but the spare ones. Names in the file:
+ *
+ *     a method's own tensor        base_model.model.MODULE.lora_A.weight
+ *     a module that trains wholly  base_model.model.MODULE.weight
+ *     the bias of an adapted layer base_model.model.MODULE.base_layer.bias
+ *
+ * With bias "all" PEFT stores every bias of its module tree, and in that tree a
+ * wholly trained module stands three times: under its own name, and as
+ * modules_to_save and original_module. The last two are spare, and so are second
+ * names of one tensor.
+ */
+#include "method/adapter.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "model/safetensors.h"
+
+enum {
+	CONFIG_MAX = 1 << 20,
+	LIST_MAX = 5		/* names that a sentence lists */
+};
+
+static const char prefix[] = "base_model.model.";
+
+enum entry_use {
+	ENTRY_WANTED,		/* loading fills it */
+	ENTRY_FIXED,		/* must be there, and hold what the base holds */
+	ENTRY_SPARE		/* may be there; not looked into */
+};
+
+struct entry {
+	const char *name;
+	const struct tensor *tensor;	/* shape, and where loading puts it */
+	const float *data;		/* what saving writes */
+	enum entry_use use;
+};
+
+struct entries {
+	struct entry *item;
+	size_t n, room;
+	struct arena *arena;		/* names */
+};
+
+/* ---- what a folder holds ---- */
+
+static int entry_add(struct entries *e, enum entry_use use, const struct tensor *t, const float *data, const char *name)
+{
+	if (!name)
+		return TT_NOMEM;
+	if (e->n == e->room) {
+		const size_t room = e->room ? 2 * e->room : 128;
+		struct entry *item = realloc(e->item, room * sizeof(*item));
+
+		if (!item)
+			return err_set(TT_NOMEM, "no memory to list an adapter's tensors");
+		e->item = item;
+		e->room = room;
+	}
+	e->item[e->n++] = (struct entry){ .name = name, .tensor = t, .data = data, .use = use };
+	return TT_OK;
+}
+
+static bool is_bias(const char *name)
+{
+	const size_t n = strlen(name);
+
+	return n > 5 && !strcmp(name + n - 5, ".bias");
+}
+
+/* The wholly trained module a parameter lies in, or NULL. */
+static const char *saved_module(const struct method *m, const char *name)
+{
+	for (size_t i = 0; i < m->nsaved; i++) {
+		const size_t n = strlen(m->saved[i]);
+
+		if (!strncmp(name, m->saved[i], n) && name[n] == '.')
+			return m->saved[i];
+	}
+	return NULL;
+}
+
+/* A base parameter's name in PEFT's tree: an adapted layer holds the old one as base_layer. */
+static const char *base_name(struct arena *a, const struct method *m, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot && i < m->nsite; i++) {
+		const char *site = m->site[i]->name;
+		const size_t n = strlen(site);
+
+		if (n == (size_t)(dot - name) && !strncmp(site, name, n))
+			return arena_printf(a, "%s%s.base_layer%s", prefix, site, dot);
+	}
+	return arena_printf(a, "%s%s", prefix, name);
+}
+
+/* The two spare copies of a bias in a wholly trained module. */
+static int add_copies(struct entries *e, const struct method *m, const struct tensor *t, const char *module)
+{
+	const float *before = method_before(m, t);
+	const char *rest = t->name + strlen(module) + 1;
+	/* PEFT takes the adapter's name out of the last but one place only */
+	const char *infix = strchr(rest, '.') ? "default." : "";
+	int code = entry_add(e, ENTRY_SPARE, t, t->data,
+			     arena_printf(e->arena, "%s%s.modules_to_save.%s%s", prefix, module, infix, rest));
+
+	if (!code)
+		code = entry_add(e, ENTRY_SPARE, t, before ? before : t->data,
+				 arena_printf(e->arena, "%s%s.original_module.%s", prefix, module, rest));
+	return code;
+}
+
+/* Bias "all": every bias that no parameter of the method's is, and the spare copies. */
+static int add_biases(struct entries *e, const struct method *m)
+{
+	const struct model *model = m->model;
+	int code = TT_OK;
+
+	for (size_t i = 0; !code && i < model->nparam; i++) {
+		const struct tensor *t = model->param[i];
+		const char *module = saved_module(m, t->name);
+
+		if (!is_bias(t->name))
+			continue;
+		if (!method_before(m, t))
+			code = entry_add(e, ENTRY_FIXED, t, t->data, base_name(e->arena, m, t->name));
+		if (!code && module)
+			code = add_copies(e, m, t, module);
+	}
+	/* a tied bias stands in the tree under the name of every module that has it */
+	for (size_t i = 0; !code && i < model->nsite; i++) {
+		const struct site *s = &model->site[i];
+		const size_t n = strlen(s->name);
+
+		if (s->bias && (strncmp(s->bias->name, s->name, n) != 0 || strcmp(s->bias->name + n, ".bias") != 0))
+			code = entry_add(e, ENTRY_SPARE, s->bias, s->bias->data,
+					 arena_printf(e->arena, "%s%s.bias", prefix, s->name));
+	}
+	return code;
+}
+
+static int entries_new(const struct method *m, struct entries *ret)
+{
+	int code = TT_OK;
+
+	*ret = (struct entries){ .arena = arena_new() };
+	if (!ret->arena)
+		return err_set(TT_NOMEM, "no memory to list an adapter's tensors");
+	for (size_t i = 0; !code && i < m->nparam; i++) {
+		const struct tensor *t = m->param[i];
+
+		code = entry_add(ret, ENTRY_WANTED, t, t->data,
+				 m->before[i] ? base_name(ret->arena, m, t->name)
+					      : arena_printf(ret->arena, "%s%s", prefix, t->name));
+	}
+	if (!code && m->saves_biases)
+		code = add_biases(ret, m);
+	return code;
+}
+
+static void entries_free(struct entries *e)
+{
+	free(e->item);
+	arena_free(e->arena);
+}
+
+/* ---- adapter_config.json ---- */
+
+static const char *task_name(int task)
+{
+	switch (task) {
+	case TASK_SEQ_CLS:
+	case TASK_REGRESSION:
+		return "SEQ_CLS";
+	case TASK_TOKEN_CLS:
+		return "TOKEN_CLS";
+	case TASK_QUESTION_ANSWERING:
+		return "QUESTION_ANS";
+	case TASK_CAUSAL_LM:
+		return "CAUSAL_LM";
+	case TASK_SEQ2SEQ_LM:
+		return "SEQ_2_SEQ_LM";
+	default:
+		return NULL;
+	}
+}
+
+/* Without a task_type PEFT finds the model's class here. */
+static void write_mapping(struct jsonw *w, const struct model *m)
+{
+	char type[64];
+
+	snprintf(type, sizeof(type), "%s", m->hp.model_type);
+	for (char *p = type; *p; p++)
+		*p = *p == '-' ? '_' : *p;
+	jsonw_object(w);
+	jsonw_key(w, "base_model_class");
+	jsonw_text(w, m->ops->architectures[m->head]);
+	jsonw_key(w, "parent_library");
+	if (m->ops->architectures[m->head]) {
+		char library[192];
+
+		snprintf(library, sizeof(library), "transformers.models.%s.modeling_%s", type, type);
+		jsonw_text(w, library);
+	} else {
+		jsonw_null(w);
+	}
+	jsonw_end(w, '}');
+}
+
+static void write_common(const struct method *m, struct jsonw *w, const char *base)
+{
+	const char *task = task_name(m->task);
+
+	jsonw_key(w, "auto_mapping");
+	if (task)
+		jsonw_null(w);
+	else
+		write_mapping(w, m->model);
+	jsonw_key(w, "base_model_name_or_path");
+	jsonw_text(w, base);
+	jsonw_key(w, "inference_mode");
+	jsonw_bool(w, true);
+	jsonw_key(w, "modules_to_save");
+	if (m->modules_to_save.n) {
+		jsonw_array(w);
+		for (size_t i = 0; i < m->modules_to_save.n; i++)
+			jsonw_text(w, m->modules_to_save.item[i]);
+		jsonw_end(w, ']');
+	} else {
+		jsonw_null(w);
+	}
+	jsonw_key(w, "peft_type");
+	jsonw_text(w, m->ops->peft_type);
+	jsonw_key(w, "peft_version");
+	jsonw_text(w, "0.21.0");
+	jsonw_key(w, "revision");
+	jsonw_null(w);
+	jsonw_key(w, "task_type");
+	jsonw_text(w, task);
+}
+
+void adapter_write_float(struct jsonw *w, double v)
+{
+	const size_t before = w->out->size;
+
+	jsonw_real(w, v);
+	if (!w->out->bad && isfinite(v) && !strpbrk(w->out->data + before, ".e"))
+		buf_text(w->out, ".0");
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/*
+ * PEFT sorts the keys. The members were printed one by one with two spaces of
+ * indent, so each begins at a line of exactly that indent; text in JSON holds no
+ * line ends of its own.
+ */
+static int sort_members(char *text, struct buf *out)
+{
+	char *member[128];
+	size_t n = 0;
+
+	for (char *p = strchr(text, '\n'); p; p = strchr(p + 1, '\n')) {
+		if (strncmp(p, "\n  \"", 4) != 0 && strcmp(p, "\n}") != 0)
+			continue;
+		*p = '\0';
+		if (n && p[-1] == ',')
+			p[-1] = '\0';
+		if (p[1] == '}')
+			break;
+		if (n == COUNT(member))
+			return err_set(TT_INVALID, "an adapter's config has too many members");
+		member[n++] = p + 1;
+	}
+	qsort(member, n, sizeof(*member), by_text);
+	buf_text(out, "{\n");
+	for (size_t i = 0; i < n; i++) {
+		buf_text(out, member[i]);
+		buf_text(out, i + 1 < n ? ",\n" : "\n");
+	}
+	buf_text(out, "}");
+	return buf_check(out, "adapter_config.json");
+}
+
+static int config_write(const struct method *m, const char *base, struct buf *ret)
+{
+	struct buf plain;
+	struct jsonw w;
+	int code;
+
+	buf_init(&plain, CONFIG_MAX);
+	jsonw_init(&w, &plain, 2);
+	jsonw_object(&w);
+	write_common(m, &w, base);
+	code = m->ops->config(m, &w);
+	jsonw_end(&w, '}');
+	if (!code)
+		code = buf_check(&plain, "adapter_config.json");
+	if (!code)
+		code = sort_members(plain.data, ret);
+	buf_done(&plain);
+	return code;
+}
+
+/* ---- saving ---- */
+
+static int tensors_write(const struct method *m, const char *path)
+{
+	struct entries e;
+	struct st_writer *w = NULL;
+	int code = entries_new(m, &e);
+
+	if (!code)
+		code = st_writer_new(&w);
+	for (size_t i = 0; !code && i < e.n; i++)
+		code = st_writer_add(w, e.item[i].name, "F32", e.item[i].tensor->rank, e.item[i].tensor->dim,
+				     e.item[i].data);
+	if (!code)
+		code = st_write(w, path);
+	st_writer_free(w);
+	entries_free(&e);
+	return code;
+}
+
+int adapter_save(const struct method *m, const char *dir, const char *base)
+{
+	char path[4096];
+	struct buf config;
+	int code;
+
+	if (m->ops->saves_model || !m->ops->config)
+		return err_set(TT_INVALID, "method '%s' changes the whole model; export it merged", m->ops->name);
+	code = fs_mkdirs(dir);
+	if (code)
+		return code;
+	code = fs_join(path, sizeof(path), dir, "adapter_model.safetensors");
+	if (!code)
+		code = tensors_write(m, path);
+	if (code)
+		return code;
+	buf_init(&config, CONFIG_MAX);
+	code = config_write(m, base, &config);
+	if (!code)
+		code = fs_join(path, sizeof(path), dir, "adapter_config.json");
+	if (!code)
+		code = fs_write_atomic(path, config.data, config.size);
+	buf_done(&config);
+	return code;
+}
+
+/* ---- loading ---- */
+
+static bool is_set(const struct json *j)
+{
+	switch (json_type(j)) {
+	case JSON_NULL:
+		return false;
+	case JSON_BOOL:
+		return json_bool(j);
+	case JSON_NUMBER:
+		return json_number(j) < 0 || json_number(j) > 0;
+	case JSON_TEXT:
+		return *json_text(j);
+	default:
+		return json_count(j);
+	}
+}
+
+static bool named(const char *const *list, size_t n, const char *key)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(list[i], key))
+			return true;
+	}
+	return false;
+}
+
+int adapter_refuse_others(const struct json *config, const char *const *known, size_t n)
+{
+	static const char *const common[] = {
+		"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_type", "peft_version", "revision",
+		"runtime_config", "task_type",
+	};
+
+	for (const struct json *j = json_first(config); j; j = json_next(j)) {
+		const char *key = json_key(j);
+		char shown[80];
+
+		if (!is_set(j) || named(common, COUNT(common), key) || named(known, n, key))
+			continue;
+		return err_set(TT_INVALID, "%s is set, which may change what the adapter computes and is not supported",
+			       st_printable(key, shown, sizeof(shown)));
+	}
+	return TT_OK;
+}
+
+static int config_agrees(const struct method *m, const struct json *config)
+{
+	const struct json *type = json_get(config, "peft_type");
+	const char *text = type ? json_text(type) : NULL;
+	char shown[80];
+
+	if (json_type(config) != JSON_OBJECT || !text)
+		return err_set(TT_INVALID, "peft_type is missing");
+	if (strcmp(text, m->ops->peft_type) != 0)
+		return err_set(TT_INVALID, "peft_type is \"%s\", and method '%s' reads \"%s\"",
+			       st_printable(text, shown, sizeof(shown)), m->ops->name, m->ops->peft_type);
+	return m->ops->agrees(m, config);
+}
+
+int adapter_check_config(const struct method *m, const char *text, size_t size)
+{
+	struct json *config;
+	int code = json_parse(text, size, &config);
+
+	if (code)
+		return code;
+	code = config_agrees(m, config);
+	json_free(config);
+	return code;
+}
+
+static int config_load(const struct method *m, const char *dir)
+{
+	char path[4096];
+	struct buf text;
+	int code = fs_join(path, sizeof(path), dir, "adapter_config.json");
+
+	if (!code && !fs_exists(path))
+		return err_set(TT_NOTFOUND, "'%s' is no adapter folder: it has no adapter_config.json", dir);
+	if (!code)
+		code = fs_read(path, CONFIG_MAX, &text);
+	if (code)
+		return code;
+	code = adapter_check_config(m, text.data, text.size);
+	buf_done(&text);
+	return code ? err_in("%s: ", path) : TT_OK;
+}
+
+/* Names for a sentence: the first few of them, without the prefix that all have. */
+struct names {
+	char text[640];
+	size_t n;
+};
+
+static void names_add(struct names *l, const char *name)
+{
+	char shown[112];
+	const size_t used = strlen(l->text);
+
+	if (!strncmp(name, prefix, sizeof(prefix) - 1))
+		name += sizeof(prefix) - 1;
+	if (l->n < LIST_MAX)
+		snprintf(l->text + used, sizeof(l->text) - used, "%s%s", l->n ? ", " : "",
+			 st_printable(name, shown, sizeof(shown)));
+	l->n++;
+}
+
+static bool same_shape(const struct st_tensor *f, const struct tensor *t)
+{
+	if (f->rank != t->rank)
+		return false;
+	for (int i = 0; i < t->rank; i++) {
+		if (f->dim[i] != t->dim[i])
+			return false;
+	}
+	return true;
+}
+
+/* The base as the file has it: exactly, or to what half precision keeps. */
+static int check_base(const struct st_tensor *f, const struct tensor *t, const float *base, const char *path)
+{
+	const double slack = strcmp(f->dtype, "F32") != 0 ? 0.01 : 0;
+	const int64_t n = tensor_count(t);
+	float *x = malloc((size_t)(n ? n : 1) * sizeof(*x));
+	int code = x ? st_read_f32(f, x) : err_set(TT_NOMEM, "no memory to read '%s'", path);
+
+	for (int64_t i = 0; !code && i < n; i++) {
+		if (!(fabs((double)x[i] - (double)base[i]) <= slack * (1e-3 + fabs((double)base[i]))))
+			code = err_set(TT_INVALID,
+				       "%s: '%s' is not as in the base model, and this method does not train it", path,
+				       f->name);
+	}
+	free(x);
+	return code;
+}
+
+/* PEFT stores the base weight of an adapted lookup table as well (embed_tokens, lm_head). */
+static int spare_base(const struct method *m, const struct st_tensor *f, const char *path, bool *ret)
+{
+	static const char layer[] = ".base_layer.weight";
+	const size_t n = strlen(f->name), k = sizeof(layer) - 1, p = sizeof(prefix) - 1;
+
+	*ret = false;
+	if (n <= p + k || strncmp(f->name, prefix, p) != 0 || strcmp(f->name + n - k, layer) != 0)
+		return TT_OK;
+	for (size_t i = 0; i < m->nsite; i++) {
+		const struct site *s = m->site[i];
+
+		if (strlen(s->name) != n - p - k || strncmp(s->name, f->name + p, n - p - k) != 0 || !s->weight)
+			continue;
+		if (!same_shape(f, s->weight))
+			return TT_OK;
+		*ret = true;
+		return check_base(f, s->weight, s->weight->data, path);
+	}
+	return TT_OK;
+}
+
+static int by_entry(const void *a, const void *b)
+{
+	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
+}
+
+static int find_extra(const struct method *m, const struct entries *e, const struct st_file *f, const char *path,
+		      struct names *ret)
+{
+	for (size_t i = 0; i < st_count(f); i++) {
+		const struct st_tensor *t = st_at(f, i);
+		const struct entry key = { .name = t->name };
+		bool spare;
+		int code;
+
+		if (bsearch(&key, e->item, e->n, sizeof(key), by_entry))
+			continue;
+		code = spare_base(m, t, path, &spare);
+		if (code)
+			return code;
+		if (!spare)
+			names_add(ret, t->name);
+	}
+	return TT_OK;
+}
+
+static int shape_error(const struct st_tensor *f, const struct tensor *t, const char *path)
+{
+	char has[96] = "", wants[96] = "", shown[112];
+
+	for (int i = 0; i < f->rank; i++)
+		snprintf(has + strlen(has), sizeof(has) - strlen(has), "%s%lld", i ? "," : "", (long long)f->dim[i]);
+	for (int i = 0; i < t->rank; i++)
+		snprintf(wants + strlen(wants), sizeof(wants) - strlen(wants), "%s%lld", i ? "," : "",
+			 (long long)t->dim[i]);
+	return err_set(TT_INVALID, "%s: '%s' has shape [%s], and the model and recipe make it [%s]", path,
+		       st_printable(f->name, shown, sizeof(shown)), has, wants);
+}
+
+/* Everything is checked before anything is written. */
+static int check_tensors(const struct method *m, const struct entries *e, const struct st_file *f, const char *path)
+{
+	struct names missing = { .text = "" }, extra = { .text = "" };
+	int code = TT_OK;
+
+	for (size_t i = 0; i < e->n; i++) {
+		if (e->item[i].use != ENTRY_SPARE && !st_find(f, e->item[i].name))
+			names_add(&missing, e->item[i].name);
+	}
+	code = find_extra(m, e, f, path, &extra);
+	if (code)
+		return code;
+	if (missing.n || extra.n)
+		return err_set(TT_INVALID, "%s does not fit the recipe: missing %zu%s%s%s; too many %zu%s%s%s", path,
+			       missing.n, missing.n ? " (" : "", missing.text,
+			       missing.n > LIST_MAX ? ", ...)" : missing.n ? ")" : "", extra.n, extra.n ? " (" : "",
+			       extra.text, extra.n > LIST_MAX ? ", ...)" : extra.n ? ")" : "");
+	for (size_t i = 0; !code && i < e->n; i++) {
+		const struct st_tensor *t = st_find(f, e->item[i].name);
+
+		if (t && !same_shape(t, e->item[i].tensor))
+			code = shape_error(t, e->item[i].tensor, path);
+		if (!code && t && e->item[i].use == ENTRY_FIXED)
+			code = check_base(t, e->item[i].tensor, e->item[i].tensor->data, path);
+	}
+	return code;
+}
+
+static int tensors_load(struct method *m, const char *path)
+{
+	struct st_file *f = NULL;
+	struct entries e;
+	int code = entries_new(m, &e);
+
+	if (!code)
+		code = st_open(path, &f);
+	if (!code) {
+		qsort(e.item, e.n, sizeof(*e.item), by_entry);
+		code = check_tensors(m, &e, f, path);
+	}
+	for (size_t i = 0; !code && i < e.n; i++) {
+		if (e.item[i].use == ENTRY_WANTED)
+			code = st_read_f32(st_find(f, e.item[i].name), e.item[i].tensor->data);
+	}
+	st_close(f);
+	entries_free(&e);
+	return code;
+}
+
+int adapter_load(struct method *m, const char *dir)
+{
+	char path[4096];
+	int code;
+
+	if (m->ops->saves_model || !m->ops->agrees)
+		return err_set(TT_INVALID, "method '%s' has no adapters; start it from a model folder", m->ops->name);
+	code = config_load(m, dir);
+	if (!code)
+		code = fs_join(path, sizeof(path), dir, "adapter_model.safetensors");
+	if (!code && !fs_exists(path))
+		return err_set(TT_NOTFOUND,
+			       "'%s' has no adapter_model.safetensors (a pickle, adapter_model.bin, is not read: it can "
+			       "run programs)", dir);
+	return code ? code : tensors_load(m, path);
+}

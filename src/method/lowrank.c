@@ -1,0 +1,684 @@
+/*
+ * A low-rank step beside a frozen weight: W + s B A.
+ *
+ * First values are PEFT's (peft-methods 3.4). Most leave B A = 0, so that the
+ * step starts as nothing; PiSSA and OLoRA take s B A out of W instead, and keep
+ * a copy of the first A and B to tell how far the step has come since.
+ */
+#include "method/lowrank.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/array.h"
+#include "base/err.h"
+#include "base/rng.h"
+#include "method/adapter.h"
+#include "method/decompose.h"
+#include "method/target.h"
+
+enum init { INIT_TRUE, INIT_FALSE, INIT_GAUSSIAN, INIT_ORTHOGONAL, INIT_PISSA, INIT_PISSA_RANDOM, INIT_OLORA };
+
+/* ---- settings ---- */
+
+/* init_lora_weights: true, false or one of PEFT's words; rounds: of "pissa_niter_N". */
+static int init_parse(const struct json *j, enum init *ret, int *ret_rounds)
+{
+	static const struct {
+		const char *word;
+		enum init init;
+	} words[] = { { "gaussian", INIT_GAUSSIAN }, { "orthogonal", INIT_ORTHOGONAL }, { "pissa", INIT_PISSA },
+		      { "olora", INIT_OLORA } };
+	const char *text = j ? json_text(j) : NULL;
+	char *end;
+	long rounds;
+
+	if (!j || json_type(j) == JSON_BOOL) {
+		*ret = !j || json_bool(j) ? INIT_TRUE : INIT_FALSE;
+		return TT_OK;
+	}
+	for (size_t i = 0; text && i < COUNT(words); i++) {
+		if (!strcasecmp(text, words[i].word)) {
+			*ret = words[i].init;
+			return TT_OK;
+		}
+	}
+	if (text && !strncmp(text, "pissa_niter_", 12)) {
+		rounds = strtol(text + 12, &end, 10);
+		if (end > text + 12 && !*end && rounds >= 0 && rounds <= 1000) {
+			*ret = INIT_PISSA_RANDOM;
+			*ret_rounds = (int)rounds;
+			return TT_OK;
+		}
+	}
+	return err_set(TT_INVALID,
+		       "peft.init_lora_weights is %s%s%s; it takes true, false, \"gaussian\", \"orthogonal\", \"pissa\", "
+		       "\"pissa_niter_N\" (N up to 1000) and \"olora\"",
+		       text ? "\"" : "", text ? text : json_type_name(json_type(j)), text ? "\"" : "");
+}
+
+/* A pattern object's values are numbers above zero; ranks are whole. */
+static int pattern_check(const struct json *map, const char *what, bool whole)
+{
+	if (!map)
+		return TT_OK;
+	if (json_type(map) != JSON_OBJECT)
+		return err_set(TT_INVALID, "%s is %s; it takes an object from patterns to numbers", what,
+			       json_type_name(json_type(map)));
+	for (const struct json *j = json_first(map); j; j = json_next(j)) {
+		const double v = json_number(j);
+		int64_t n = 1;
+
+		if (!(v > 0 && v <= 1e6) || (whole && (!json_int(j, &n) || n > 65536)))
+			return err_set(TT_INVALID, "%s: '%s' needs a %s above 0", what, json_key(j),
+				       whole ? "whole number" : "number");
+	}
+	return TT_OK;
+}
+
+static int settings_check(const struct lowrank_settings *set)
+{
+	enum init init;
+	int rounds;
+	int code = init_parse(set->init_lora_weights, &init, &rounds);
+
+	if (!code)
+		code = pattern_check(set->rank_pattern, "peft.rank_pattern", true);
+	if (!code)
+		code = pattern_check(set->alpha_pattern, "peft.alpha_pattern", false);
+	if (code)
+		return code;
+	if (set->lora_bias && init != INIT_TRUE && init != INIT_FALSE)
+		return err_set(TT_INVALID, "peft.lora_bias goes with init_lora_weights true or false only");
+	return TT_OK;
+}
+
+static bool is_bias(const char *name)
+{
+	const size_t n = strlen(name);
+
+	return !strcmp(name, "bias") || (n > 5 && !strcmp(name + n - 5, ".bias"));
+}
+
+int lowrank_begin(struct method *m)
+{
+	const struct lowrank_settings *set = m->settings;
+	int code = settings_check(set);
+
+	if (set->bias != LOWRANK_BIAS_ALL)
+		return code;
+	m->saves_biases = true;
+	for (size_t i = 0; !code && i < m->model->nparam; i++) {
+		if (is_bias(m->model->param[i]->name))
+			code = method_train_base(m, m->model->param[i]);
+	}
+	return code;
+}
+
+/* A number by pattern, else the common one. */
+static int setting_of(const struct json *map, const char *what, const char *module, double common, double *ret)
+{
+	const struct json *j = NULL;
+	const int code = target_pattern(map, what, module, &j);
+
+	if (!code)
+		*ret = j ? json_number(j) : common;
+	return code;
+}
+
+static double scale_of(double r, double alpha, bool rslora)
+{
+	return rslora ? alpha / sqrt(r) : alpha / r;
+}
+
+/* ---- first values ---- */
+
+static double sum_squares(const float *x, int64_t n)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)x[i] * (double)x[i];
+	return sum;
+}
+
+/* w += s B A (linear) or its transpose (lookup), as PEFT merges. */
+static void add_step(float *w, const struct lowrank *l, double s)
+{
+	const struct tensor *a = l->step.a, *b = l->step.b;
+	const int64_t in = a->dim[1], out = b->dim[0], r = l->r;
+
+	for (int64_t o = 0; o < out; o++) {
+		for (int64_t i = 0; i < in; i++) {
+			double sum = 0;
+			float *at = l->kind == LOWRANK_EMBED ? &w[i * out + o] : &w[o * in + i];
+
+			for (int64_t k = 0; k < r; k++)
+				sum += (double)b->data[o * r + k] * (double)a->data[k * in + i];
+			*at = (float)((double)*at + s * sum);
+		}
+	}
+}
+
+/* Take the step out of the base weight, and remember it. */
+static int take_out(struct method *m, struct site *s, struct lowrank *l)
+{
+	const size_t na = (size_t)tensor_count(l->step.a) * sizeof(float);
+	const size_t nb = (size_t)tensor_count(l->step.b) * sizeof(float);
+	int code = model_own_param(m->model, s->weight);
+
+	if (code)
+		return code;
+	l->a0 = arena_alloc(m->model->arena, na);
+	l->b0 = arena_alloc(m->model->arena, nb);
+	if (!l->a0 || !l->b0)
+		return TT_NOMEM;
+	memcpy(l->a0, l->step.a->data, na);
+	memcpy(l->b0, l->step.b->data, nb);
+	add_step(s->weight->data, l, -l->scale);
+	return TT_OK;
+}
+
+static void narrow(float *to, const double *from, int64_t n)
+{
+	for (int64_t i = 0; i < n; i++)
+		to[i] = (float)from[i];
+}
+
+struct factors {
+	double *left, *s, *right;	/* [out,r], [r], [r,in] */
+};
+
+static int factors_new(struct factors *f, int64_t out, int64_t in, int64_t r)
+{
+	f->left = calloc((size_t)(out * r), sizeof(double));
+	f->s = calloc((size_t)r, sizeof(double));
+	f->right = calloc((size_t)(r * in), sizeof(double));
+	return f->left && f->s && f->right ? TT_OK : err_set(TT_NOMEM, "no memory for first values");
+}
+
+static void factors_free(struct factors *f)
+{
+	free(f->left);
+	free(f->s);
+	free(f->right);
+}
+
+/* PiSSA: A = sqrt(S / s) V^T, B = U sqrt(S / s), of the r largest singular values; OLoRA: A = R, B = Q of W = QR. */
+static int init_from_weight(struct method *m, struct site *s, struct lowrank *l, enum init init, int rounds)
+{
+	const int64_t out = s->weight->dim[0], in = s->weight->dim[1], r = l->r;
+	struct factors f = { 0 };
+	struct rng rng;
+	int code;
+
+	if (r > out || r > in)
+		return err_set(TT_INVALID, "peft.r %lld is more than '%s' [%lld,%lld] has", (long long)r, s->name,
+			       (long long)out, (long long)in);
+	code = factors_new(&f, out, in, r);
+	method_rng(m, l->step.a->name, &rng);
+	if (!code && init == INIT_PISSA)
+		code = decompose_svd(s->weight->data, out, in, r, f.left, f.s, f.right);
+	else if (!code && init == INIT_PISSA_RANDOM)
+		code = decompose_svd_random(s->weight->data, out, in, r, rounds, &rng, f.left, f.s, f.right);
+	else if (!code)
+		code = decompose_qr(s->weight->data, out, in, r, f.left, f.right);
+	for (int64_t k = 0; !code && init != INIT_OLORA && k < r; k++) {
+		const double root = sqrt(f.s[k] / l->scale);
+
+		for (int64_t i = 0; i < in; i++)
+			f.right[k * in + i] *= root;
+		for (int64_t o = 0; o < out; o++)
+			f.left[o * r + k] *= root;
+	}
+	if (!code) {
+		narrow(l->step.a->data, f.right, r * in);
+		narrow(l->step.b->data, f.left, out * r);
+		code = take_out(m, s, l);
+	}
+	factors_free(&f);
+	return code ? err_in("%s: ", s->name) : TT_OK;
+}
+
+/* A and B of random parts with A's rows in the span of half a random basis and B's in the other half: B A = 0. */
+static int init_orthogonal(struct method *m, const struct site *s, struct lowrank *l)
+{
+	const int64_t out = s->weight->dim[0], in = s->weight->dim[1], r = l->r;
+	struct factors f = { 0 };
+	float *square = NULL;
+	struct rng rng;
+	int code;
+
+	if (r % 2)
+		return err_set(TT_INVALID, "peft.init_lora_weights \"orthogonal\" needs an even r, and r is %lld for '%s'",
+			       (long long)r, s->name);
+	method_rng(m, l->step.a->name, &rng);
+	square = calloc((size_t)(r * r), sizeof(*square));
+	code = square ? factors_new(&f, r, r, r) : err_set(TT_NOMEM, "no memory for first values");
+	for (int64_t i = 0; !code && i < r * r; i++)
+		square[i] = rng_normal(&rng);
+	if (!code)
+		code = decompose_qr(square, r, r, r, f.left, f.right);
+	/* rows 0, 2, ... of Q make A^T, rows 1, 3, ... make B */
+	for (int64_t i = 0; !code && i < in; i++) {
+		for (int64_t h = 0; h < r; h += 2) {
+			const double x = (double)rng_normal(&rng) / 10;
+
+			for (int64_t k = 0; k < r; k++)
+				l->step.a->data[k * in + i] += (float)(x * f.left[h * r + k]);
+		}
+	}
+	for (int64_t o = 0; !code && o < out; o++) {
+		for (int64_t h = 1; h < r; h += 2) {
+			const double x = (double)rng_normal(&rng) / 10;
+
+			for (int64_t k = 0; k < r; k++)
+				l->step.b->data[o * r + k] += (float)(x * f.left[h * r + k]);
+		}
+	}
+	free(square);
+	factors_free(&f);
+	return code;
+}
+
+/* ---- one site ---- */
+
+static int new_linear(struct method *m, struct site *s, struct lowrank *l)
+{
+	const struct lowrank_settings *set = m->settings;
+	const int64_t out = s->weight->dim[0], in = s->weight->dim[1];
+	const double a_bound = 1 / sqrt((double)in), b_bound = 1 / sqrt((double)l->r);
+	enum method_init a_how = INIT_UNIFORM, b_how = INIT_ZERO;
+	double a_size = a_bound;
+	enum init init;
+	int rounds = 0, code = init_parse(set->init_lora_weights, &init, &rounds);
+
+	if (code)
+		return code;
+	if (init == INIT_GAUSSIAN) {
+		a_how = INIT_NORMAL;
+		a_size = 1 / (double)l->r;
+	} else if (init == INIT_FALSE) {
+		b_how = INIT_UNIFORM;
+	} else if (init != INIT_TRUE) {
+		a_how = INIT_ZERO;	/* filled in below */
+	}
+	l->step.a = method_param(m, s->name, "lora_A.weight", 2, (int64_t[]){ l->r, in }, a_how, a_size);
+	l->step.b = method_param(m, s->name, "lora_B.weight", 2, (int64_t[]){ out, l->r }, b_how, b_bound);
+	if (set->lora_bias)
+		l->step.c = method_param(m, s->name, "lora_B.bias", 1, (int64_t[]){ out }, b_how, b_bound);
+	if (!l->step.a || !l->step.b || (set->lora_bias && !l->step.c))
+		return TT_NOMEM;
+	if (init == INIT_ORTHOGONAL)
+		return init_orthogonal(m, s, l);
+	if (init == INIT_PISSA || init == INIT_PISSA_RANDOM || init == INIT_OLORA)
+		return init_from_weight(m, s, l, init, rounds);
+	return TT_OK;
+}
+
+/* A lookup table's factors start as A = 0, B = N(0,1), whatever init_lora_weights says; only false draws A too. */
+static int new_embed(struct method *m, struct site *s, struct lowrank *l)
+{
+	const struct lowrank_settings *set = m->settings;
+	const bool random = set->init_lora_weights && json_type(set->init_lora_weights) == JSON_BOOL &&
+			    !json_bool(set->init_lora_weights);
+
+	if (set->lora_bias)
+		return err_set(TT_INVALID, "peft.lora_bias does not work on '%s', a lookup table", s->name);
+	l->step.a = method_param(m, s->name, "lora_embedding_A", 2, (int64_t[]){ l->r, s->weight->dim[0] },
+				 random ? INIT_NORMAL : INIT_ZERO, 1);
+	l->step.b = method_param(m, s->name, "lora_embedding_B", 2, (int64_t[]){ s->weight->dim[1], l->r }, INIT_NORMAL,
+				 1);
+	return l->step.a && l->step.b ? TT_OK : TT_NOMEM;
+}
+
+int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
+{
+	const struct lowrank_settings *set = m->settings;
+	struct lowrank *l = method_alloc(m, sizeof(*l));
+	double r;
+	int code;
+
+	if (!l)
+		return TT_NOMEM;
+	code = setting_of(set->rank_pattern, "peft.rank_pattern", s->name, (double)set->r, &r);
+	if (!code)
+		code = setting_of(set->alpha_pattern, "peft.alpha_pattern", s->name, set->lora_alpha, &l->alpha);
+	if (code)
+		return code;
+	l->kind = s->kind & SITE_EMBED ? LOWRANK_EMBED : LOWRANK_LINEAR;
+	l->r = (int64_t)r;
+	l->scale = scale_of(r, l->alpha, set->use_rslora);
+	l->step.scale = (float)l->scale;
+	l->dropout = (float)set->lora_dropout;
+	l->weight_norm = sqrt(sum_squares(s->weight->data, tensor_count(s->weight)));
+	code = l->kind == LOWRANK_EMBED ? new_embed(m, s, l) : new_linear(m, s, l);
+	if (!code && set->bias == LOWRANK_BIAS_ONLY && s->bias)
+		code = method_train_base(m, s->bias);
+	if (!code)
+		*ret = l;
+	return code;
+}
+
+int lowrank_merge(struct method *m, struct site *s)
+{
+	const struct lowrank *l = s->state;
+	int code;
+
+	/* a weight in two places would change in both */
+	for (size_t i = 0; i < m->model->nsite; i++) {
+		const struct site *other = &m->model->site[i];
+
+		if (other != s && other->weight == s->weight)
+			return err_set(TT_INVALID,
+				       "'%s' shares its weight with '%s', so the step cannot be merged into one of them",
+				       s->name, other->name);
+	}
+	if (l->step.c && !s->bias)
+		return err_set(TT_INVALID, "'%s' has no bias to merge lora_B.bias into", s->name);
+	code = model_own_param(m->model, s->weight);
+	if (!code && l->step.c)
+		code = model_own_param(m->model, s->bias);
+	if (code)
+		return code;
+	add_step(s->weight->data, l, l->scale);
+	for (int64_t i = 0; l->step.c && i < l->step.c->dim[0]; i++)
+		s->bias->data[i] += l->step.scale * l->step.c->data[i];
+	return TT_OK;
+}
+
+/* ---- size ---- */
+
+/* sum over i of x[i] y[i] for rows p of x and q of y. */
+static double row_dot(const float *x, int64_t p, const float *y, int64_t q, int64_t n)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)x[p * n + i] * (double)y[q * n + i];
+	return sum;
+}
+
+static double column_dot(const float *x, int64_t p, const float *y, int64_t q, int64_t n, int64_t cols)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		sum += (double)x[i * cols + p] * (double)y[i * cols + q];
+	return sum;
+}
+
+/* <B A, B' A'> = tr((A A'^T) (B'^T B)^T): r * r numbers instead of out * in. */
+static double inner(const struct lowrank *l, const float *a, const float *b, const float *a2, const float *b2)
+{
+	const int64_t in = l->step.a->dim[1], out = l->step.b->dim[0], r = l->r;
+	double sum = 0;
+
+	for (int64_t p = 0; p < r; p++) {
+		for (int64_t q = 0; q < r; q++)
+			sum += row_dot(a, p, a2, q, in) * column_dot(b, p, b2, q, out, r);
+	}
+	return sum;
+}
+
+double lowrank_delta_norm(const struct lowrank *l)
+{
+	const float *a = l->step.a->data, *b = l->step.b->data;
+	double square = inner(l, a, b, a, b);
+
+	if (l->a0)
+		square += inner(l, l->a0, l->b0, l->a0, l->b0) - 2 * inner(l, a, b, l->a0, l->b0);
+	return square > 0 ? l->scale * sqrt(square) : 0;
+}
+
+/* ---- adapter_config.json ---- */
+
+static void write_texts(struct jsonw *w, const char *key, const struct texts *t)
+{
+	jsonw_key(w, key);
+	if (!t->item) {
+		jsonw_null(w);
+	} else if (!t->is_list) {
+		jsonw_text(w, t->item[0]);
+	} else {
+		jsonw_array(w);
+		for (size_t i = 0; i < t->n; i++)
+			jsonw_text(w, t->item[i]);
+		jsonw_end(w, ']');
+	}
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* PEFT keeps these as sets, so their order says nothing: sorted, files compare. */
+static int write_set(const struct method *m, struct jsonw *w, const char *key, const struct texts *t)
+{
+	const char **item;
+	struct texts sorted = *t;
+
+	if (t->item && t->is_list) {
+		item = arena_alloc(m->model->arena, (t->n + 1) * sizeof(*item));
+		if (!item)
+			return TT_NOMEM;
+		memcpy(item, t->item, t->n * sizeof(*item));
+		qsort(item, t->n, sizeof(*item), by_text);
+		sorted.item = item;
+	}
+	write_texts(w, key, &sorted);
+	return TT_OK;
+}
+
+static void write_json(struct jsonw *w, const char *key, const struct json *j)
+{
+	jsonw_key(w, key);
+	if (j) {
+		jsonw_json(w, j);
+		return;
+	}
+	jsonw_object(w);
+	jsonw_end(w, '}');
+}
+
+static void write_layers(struct jsonw *w, const struct ints *layers)
+{
+	jsonw_key(w, "layers_to_transform");
+	if (!layers->item) {
+		jsonw_null(w);
+		return;
+	}
+	jsonw_array(w);
+	for (size_t i = 0; i < layers->n; i++)
+		jsonw_int(w, layers->item[i]);
+	jsonw_end(w, ']');
+}
+
+static void write_bool(struct jsonw *w, const char *key, bool v)
+{
+	jsonw_key(w, key);
+	jsonw_bool(w, v);
+}
+
+/* What PEFT has and we do not: each at the value that means "not used". */
+static void write_unused(struct jsonw *w)
+{
+	static const char *const nulls[] = {
+		"alora_invocation_tokens", "arrow_config", "corda_config", "eva_config", "kasa_config",
+		"layer_replication", "lora_ga_config", "megatron_config", "monteclora_config", "target_parameters",
+		"trainable_token_indices", "use_bdlora", "velora_config",
+	};
+
+	for (size_t i = 0; i < COUNT(nulls); i++) {
+		jsonw_key(w, nulls[i]);
+		jsonw_null(w);
+	}
+	write_bool(w, "ensure_weight_tying", false);
+	write_bool(w, "use_qalora", false);
+	write_json(w, "loftq_config", NULL);
+	jsonw_key(w, "megatron_core");
+	jsonw_text(w, "megatron.core");
+	jsonw_key(w, "qalora_group_size");
+	jsonw_int(w, 16);
+}
+
+static int write_settings(const struct method *m, struct jsonw *w, const struct lowrank_settings *set,
+			  const struct texts *target_modules, const char *bias)
+{
+	int code;
+
+	jsonw_key(w, "r");
+	jsonw_int(w, set->r);
+	jsonw_key(w, "lora_alpha");
+	jsonw_real(w, set->lora_alpha);
+	jsonw_key(w, "lora_dropout");
+	adapter_write_float(w, set->lora_dropout);
+	jsonw_key(w, "bias");
+	jsonw_text(w, bias);
+	write_bool(w, "use_rslora", set->use_rslora);
+	write_bool(w, "use_dora", set->use_dora);
+	write_bool(w, "lora_bias", set->lora_bias);
+	/* every layer of ours stores [out,in] */
+	write_bool(w, "fan_in_fan_out", false);
+	write_json(w, "rank_pattern", set->rank_pattern);
+	write_json(w, "alpha_pattern", set->alpha_pattern);
+	jsonw_key(w, "init_lora_weights");
+	if (set->init_lora_weights)
+		jsonw_json(w, set->init_lora_weights);
+	else
+		jsonw_bool(w, true);
+	write_layers(w, &set->targeting.layers_to_transform);
+	write_texts(w, "layers_pattern", &set->targeting.layers_pattern);
+	code = write_set(m, w, "target_modules", target_modules);
+	if (!code)
+		code = write_set(m, w, "exclude_modules", &set->targeting.exclude_modules);
+	write_unused(w);
+	return code;
+}
+
+int lowrank_config(const struct method *m, struct jsonw *w)
+{
+	static const char *const bias[] = { "none", "all", "lora_only" };
+	const struct lowrank_settings *set = m->settings;
+
+	return write_settings(m, w, set, &m->target_modules, bias[set->bias]);
+}
+
+int lowrank_dummy_config(const struct method *m, struct jsonw *w, const char *bias)
+{
+	static const char *const dummy[] = { "dummy-target-modules" };
+	const struct lowrank_settings set = { .r = 8, .lora_alpha = 8 };
+	const struct texts targets = { .item = dummy, .n = 1 };
+
+	return write_settings(m, w, &set, &targets, bias);
+}
+
+/* ---- does a file agree? ---- */
+
+/* Keys that are looked at below, that tensors' names and shapes speak for, or that matter to training alone. */
+static const char *const looked_at[] = {
+	"alpha_pattern", "bias", "corda_config", "eva_config", "exclude_modules", "fan_in_fan_out",
+	"init_lora_weights", "layers_pattern", "layers_to_transform", "loftq_config", "lora_alpha", "lora_bias",
+	"lora_dropout", "lora_ga_config", "megatron_core", "modules_to_save", "qalora_group_size", "r",
+	"rank_pattern", "target_modules", "use_dora", "use_rslora", "velora_config",
+};
+
+static bool json_true(const struct json *config, const char *key)
+{
+	const struct json *j = json_get(config, key);
+
+	return j && json_bool(j);
+}
+
+static double json_number_or(const struct json *config, const char *key, double otherwise)
+{
+	const struct json *j = json_get(config, key);
+
+	return j && json_type(j) == JSON_NUMBER ? json_number(j) : otherwise;
+}
+
+static const struct json *json_object_or_null(const struct json *config, const char *key)
+{
+	const struct json *j = json_get(config, key);
+
+	return j && json_type(j) == JSON_OBJECT ? j : NULL;
+}
+
+/* Rank and scale of every site, as the file has them. */
+static int sites_agree(const struct method *m, const struct json *config)
+{
+	const bool rslora = json_true(config, "use_rslora");
+
+	for (size_t i = 0; i < m->nsite; i++) {
+		const struct lowrank *l = m->site[i]->state;
+		double r, alpha;
+		int code = setting_of(json_object_or_null(config, "rank_pattern"), "rank_pattern", m->site[i]->name,
+				      json_number_or(config, "r", 8), &r);
+
+		if (!code)
+			code = setting_of(json_object_or_null(config, "alpha_pattern"), "alpha_pattern",
+					  m->site[i]->name, json_number_or(config, "lora_alpha", 8), &alpha);
+		if (code)
+			return code;
+		if (!(fabs(r - (double)l->r) < 0.5))
+			return err_set(TT_INVALID, "r is %g for '%s', and the recipe says %lld", r, m->site[i]->name,
+				       (long long)l->r);
+		if (!(fabs(scale_of(r, alpha, rslora) - l->scale) <= 1e-6 * l->scale))
+			return err_set(TT_INVALID,
+				       "lora_alpha %g%s scales the step of '%s' by %g, and the recipe scales it by %g",
+				       alpha, rslora ? " with use_rslora" : "", m->site[i]->name,
+				       scale_of(r, alpha, rslora), l->scale);
+	}
+	return TT_OK;
+}
+
+/* PiSSA and OLoRA change the base, so both sides must mean the same one; the others differ in first values only. */
+static int init_agrees(const struct json *file, const struct json *ours)
+{
+	enum init a, b;
+	int rounds_a = 0, rounds_b = 0;
+
+	/* an init we do not know may change the base too, unless it is one of those that do not */
+	if (file && json_text(file) && (!strcmp(json_text(file), "eva") || !strcmp(json_text(file), "mica")))
+		file = NULL;
+	if (init_parse(file, &a, &rounds_a))
+		return err_set(TT_INVALID, "init_lora_weights \"%s\" is not supported",
+			       json_text(file) ? json_text(file) : json_type_name(json_type(file)));
+	if (init_parse(ours, &b, &rounds_b))
+		return TT_INVALID;
+	if (a < INIT_PISSA && b < INIT_PISSA)
+		return TT_OK;
+	if (a != b || rounds_a != rounds_b)
+		return err_set(TT_INVALID, "init_lora_weights is not what the recipe says, and it changes the base weights");
+	return TT_OK;
+}
+
+int lowrank_agrees(const struct method *m, const struct json *config)
+{
+	const struct lowrank_settings *set = m->settings;
+	const bool embeds_only = !m->nsite;
+	int code = adapter_refuse_others(config, looked_at, COUNT(looked_at));
+
+	if (!code && json_true(config, "use_dora") != set->use_dora)
+		code = err_set(TT_INVALID, "use_dora is %s, and the recipe's method is '%s'",
+			       set->use_dora ? "false" : "true", m->ops->name);
+	if (!code && json_true(config, "lora_bias") != set->lora_bias && !embeds_only)
+		code = err_set(TT_INVALID, "lora_bias is %s, and the recipe says otherwise",
+			       set->lora_bias ? "false" : "true");
+	if (!code)
+		code = init_agrees(json_get(config, "init_lora_weights"), set->init_lora_weights);
+	return code ? code : sites_agree(m, config);
+}
+
+int lowrank_dummy_agrees(const struct method *m, const struct json *config)
+{
+	const struct json *targets = json_get(config, "target_modules");
+	const char *text = targets ? json_text(targets) : NULL;
+
+	if (!text || strcmp(text, "dummy-target-modules") != 0)
+		return err_set(TT_INVALID, "it adapts modules (target_modules), and method '%s' does not", m->ops->name);
+	return adapter_refuse_others(config, looked_at, COUNT(looked_at));
+}
