@@ -479,7 +479,7 @@ static const char *const network_fuse[] = {
 	"fuse.smbnetfs", "fuse.juicefs", "fuse.JuiceFS", "fuse.mount-s3", "fuse.mountpoint-s3",
 	"fuse.blobfuse", "fuse.blobfuse2", "fuse.moosefs", "fuse.mfs", "fuse.lizardfs",
 	"fuse.seaweedfs", "fuse.beegfs", "fuse.afuse", "fuse.gvfsd-fuse", "fuse.vmhgfs-fuse",
-	"fuse.hdfs", "fuse.fuse_dfs", "fuse.cvmfs", "fuse.cvmfs2", "fuse.unreliablefs",
+	"fuse.hdfs", "fuse.fuse_dfs", "fuse.cvmfs", "fuse.cvmfs2",
 };
 
 static const char *fuse_type(const char *line)

@@ -11,7 +11,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/log.c %D%/log.h \
 	%D%/place.c %D%/place.h \
 	%D%/proc.c %D%/proc.h \
-	%D%/recipe.c %D%/recipe.h \
+	%D%/recipe.c %D%/recipe.h %D%/recipe_table.c \
 	%D%/rng.c %D%/rng.h
 %C%_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS) \
 	-DLIBEXECDIR='"$(libexecdir)"' -DPKGDATADIR='"$(pkgdatadir)"'
