@@ -1,3 +1,4 @@
+EXTRA_DIST += %D%/README.md
 noinst_LIBRARIES += %D%/libtensor.a
 %C%_libtensor_a_SOURCES = %D%/tensor.h \
 	%D%/gemm.c %D%/gemm.h %D%/gemm_ref.c \
