@@ -20,14 +20,16 @@
 #include "base/array.h"
 #include "base/err.h"
 
-enum { TREE_DEPTH_MAX = 128 };		/* folders held open at once while a tree is removed */
+enum { TREE_DEPTH_MAX = 128 }; /* folders held open at once while a tree is removed */
 
 /* "cannot VERB PATH: reason", with the code that fits errno. */
 static int fail(const char *verb, const char *path)
 {
 	const int why = errno;
 
-	return err_set(why == ENOENT || why == ENOTDIR ? TT_NOTFOUND : why == ENOMEM ? TT_NOMEM : TT_IO,
+	return err_set(why == ENOENT || why == ENOTDIR ? TT_NOTFOUND
+		       : why == ENOMEM                 ? TT_NOMEM
+						       : TT_IO,
 		       "cannot %s %s: %s", verb, path, strerror(why));
 }
 
@@ -50,7 +52,8 @@ static int make_dir(const char *path)
 	if (!mkdir(path, 0777) || (errno == EEXIST && fs_is_dir(path)))
 		return TT_OK;
 	if (errno == EEXIST)
-		return err_set(TT_IO, "cannot create the folder %s: a file with this name is there", path);
+		return err_set(TT_IO, "cannot create the folder %s: a file with this name is there",
+			       path);
 	return fail("create the folder", path);
 }
 
@@ -87,7 +90,8 @@ static int remove_inside(int fd, const char *path, int depth)
 	if (!dir) {
 		close(fd);
 		if (depth >= TREE_DEPTH_MAX)
-			return err_set(TT_IO, "cannot remove %s: more than %d folders deep", path, TREE_DEPTH_MAX);
+			return err_set(TT_IO, "cannot remove %s: more than %d folders deep", path,
+				       TREE_DEPTH_MAX);
 		return fail("read the folder", path);
 	}
 	while (!rc) {
@@ -102,10 +106,12 @@ static int remove_inside(int fd, const char *path, int depth)
 		}
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		sub = openat(dirfd(dir), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		sub = openat(dirfd(dir), e->d_name,
+			     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (sub >= 0)
 			rc = remove_inside(sub, path, depth + 1);
-		if (!rc && unlinkat(dirfd(dir), e->d_name, sub >= 0 ? AT_REMOVEDIR : 0) && errno != ENOENT)
+		if (!rc && unlinkat(dirfd(dir), e->d_name, sub >= 0 ? AT_REMOVEDIR : 0) &&
+		    errno != ENOENT)
 			rc = fail("remove a part of", path);
 	}
 	closedir(dir);
@@ -176,7 +182,7 @@ int fs_read(const char *path, size_t max, struct buf *ret)
 		}
 	}
 	if (!rc)
-		buf_add(ret, "", 0);	/* an empty file has its NUL too */
+		buf_add(ret, "", 0); /* an empty file has its NUL too */
 	close(fd);
 	if (rc)
 		buf_done(ret);
@@ -222,7 +228,7 @@ static int fill(int fd, const struct source *from, bool broken)
 {
 	char part[65536];
 
-	if (broken) {	/* half of it arrives, as on a disk that fills up */
+	if (broken) { /* half of it arrives, as on a disk that fills up */
 		if (from->n && write_all(fd, from->part->data, from->part->size / 2))
 			return -1;
 		errno = ENOSPC;
@@ -263,7 +269,8 @@ static int sync_dir(const char *dir)
 static int open_sibling(const char *dir, unsigned long number, char *ret_name, size_t size)
 {
 	for (int i = 0; i < 100; i++) {
-		const int n = snprintf(ret_name, size, "%s/.tt-%ld-%lu-%d.tmp", dir, (long)getpid(), number, i);
+		const int n = snprintf(ret_name, size, "%s/.tt-%ld-%lu-%d.tmp", dir, (long)getpid(),
+				       number, i);
 		int fd;
 
 		if (n < 0 || (size_t)n >= size) {
@@ -363,7 +370,8 @@ static int path_set(char *ret, size_t size, const char *dir, size_t n_dir, const
 	const bool slash = n_dir && n_name && dir[n_dir - 1] != '/';
 
 	if (n_dir + slash + n_name >= size)
-		return err_set(TT_INVALID, "the path %.60s.../%.60s is longer than %zu bytes", dir, name, size - 1);
+		return err_set(TT_INVALID, "the path %.60s.../%.60s is longer than %zu bytes", dir,
+			       name, size - 1);
 	memmove(ret, dir, n_dir);
 	if (slash)
 		ret[n_dir] = '/';
@@ -435,7 +443,8 @@ int fs_absolute(char *ret, size_t size, const char *path)
 
 	if (path[0] != '/' && !getcwd(cwd, sizeof(cwd)))
 		return fail("find the current folder for", path);
-	rc = path[0] == '/' ? path_set(whole, sizeof(whole), "", 0, path) : fs_join(whole, sizeof(whole), cwd, path);
+	rc = path[0] == '/' ? path_set(whole, sizeof(whole), "", 0, path)
+			    : fs_join(whole, sizeof(whole), cwd, path);
 	if (rc)
 		return rc;
 	memcpy(clean, whole, strlen(whole) + 1);
@@ -446,14 +455,17 @@ int fs_absolute(char *ret, size_t size, const char *path)
 
 int fs_home(char *ret, size_t size)
 {
-	const char *own = getenv("TRIMTAB_HOME"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+	const char *own = getenv("TRIMTAB_HOME"), *data = getenv("XDG_DATA_HOME"),
+		   *home = getenv("HOME");
 
 	if (own && *own)
 		return fs_absolute(ret, size, own);
-	if (data && data[0] == '/')	/* the XDG rule: relative values are to be ignored */
+	if (data && data[0] == '/') /* the XDG rule: relative values are to be ignored */
 		return fs_join(ret, size, data, "trimtab");
 	if (!home || !*home)
-		return err_set(TT_NOTFOUND, "neither TRIMTAB_HOME nor HOME is set; set TRIMTAB_HOME to a folder");
+		return err_set(
+			TT_NOTFOUND,
+			"neither TRIMTAB_HOME nor HOME is set; set TRIMTAB_HOME to a folder");
 	return fs_join(ret, size, home, ".local/share/trimtab");
 }
 
@@ -463,23 +475,24 @@ static const struct {
 	unsigned long magic;
 	const char *name;
 } network[] = {
-	{ 0x6969, "nfs" },	    { 0x517B, "smb" },	      { 0xFE534D42, "smb2" },
-	{ 0xFF534D42, "cifs" },	    { 0x01021997, "9p" },     { 0x0BD00BD0, "lustre" },
-	{ 0x47504653, "gpfs" },	    { 0x00C36400, "ceph" },   { 0x5346414F, "afs" },
-	{ 0x6B414653, "afs" },	    { 0x19830326, "beegfs" }, { 0x73757245, "coda" },
-	{ 0x564C, "ncp" },	    { 0x20030528, "orangefs" }, { 0x7461636F, "ocfs2" },
-	{ 0x01161970, "gfs2" },	    { 0xAAD7AAEA, "panfs" },  { 0x786F4256, "vboxsf" },
+	{ 0x6969, "nfs" },        { 0x517B, "smb" },          { 0xFE534D42, "smb2" },
+	{ 0xFF534D42, "cifs" },   { 0x01021997, "9p" },       { 0x0BD00BD0, "lustre" },
+	{ 0x47504653, "gpfs" },   { 0x00C36400, "ceph" },     { 0x5346414F, "afs" },
+	{ 0x6B414653, "afs" },    { 0x19830326, "beegfs" },   { 0x73757245, "coda" },
+	{ 0x564C, "ncp" },        { 0x20030528, "orangefs" }, { 0x7461636F, "ocfs2" },
+	{ 0x01161970, "gfs2" },   { 0xAAD7AAEA, "panfs" },    { 0x786F4256, "vboxsf" },
 	{ 0xBACBACBC, "vmhgfs" },
 };
 
 /* What FUSE carries over a network, by the type in /proc/self/mountinfo. */
 static const char *const network_fuse[] = {
-	"fuse.sshfs", "fuse.glusterfs", "fuse.ceph-fuse", "fuse.ceph", "fuse.s3fs", "fuse.rclone",
-	"fuse.gcsfuse", "fuse.goofys", "fuse.davfs2", "fuse.davfs", "fuse.curlftpfs", "fuse.nfs",
-	"fuse.smbnetfs", "fuse.juicefs", "fuse.JuiceFS", "fuse.mount-s3", "fuse.mountpoint-s3",
-	"fuse.blobfuse", "fuse.blobfuse2", "fuse.moosefs", "fuse.mfs", "fuse.lizardfs",
-	"fuse.seaweedfs", "fuse.beegfs", "fuse.afuse", "fuse.gvfsd-fuse", "fuse.vmhgfs-fuse",
-	"fuse.hdfs", "fuse.fuse_dfs", "fuse.cvmfs", "fuse.cvmfs2",
+	"fuse.sshfs",      "fuse.glusterfs",     "fuse.ceph-fuse", "fuse.ceph",      "fuse.s3fs",
+	"fuse.rclone",     "fuse.gcsfuse",       "fuse.goofys",    "fuse.davfs2",    "fuse.davfs",
+	"fuse.curlftpfs",  "fuse.nfs",           "fuse.smbnetfs",  "fuse.juicefs",   "fuse.JuiceFS",
+	"fuse.mount-s3",   "fuse.mountpoint-s3", "fuse.blobfuse",  "fuse.blobfuse2", "fuse.moosefs",
+	"fuse.mfs",        "fuse.lizardfs",      "fuse.seaweedfs", "fuse.beegfs",    "fuse.afuse",
+	"fuse.gvfsd-fuse", "fuse.vmhgfs-fuse",   "fuse.hdfs",      "fuse.fuse_dfs",  "fuse.cvmfs",
+	"fuse.cvmfs2",
 };
 
 static const char *fuse_type(const char *line)
@@ -525,7 +538,8 @@ const char *fs_network(const char *path)
 
 	if (fs_absolute(at, sizeof(at), path))
 		return NULL;
-	while (statfs(at, &fs) || stat(at, &st)) {	/* what is not there yet will lie where its folder lies */
+	while (statfs(at, &fs) ||
+	       stat(at, &st)) { /* what is not there yet will lie where its folder lies */
 		if (!at[1] || fs_dirname(up, sizeof(up), at))
 			return NULL;
 		memcpy(at, up, strlen(up) + 1);
@@ -533,5 +547,6 @@ const char *fs_network(const char *path)
 	for (size_t i = 0; i < COUNT(network); i++)
 		if (((unsigned long)fs.f_type & 0xFFFFFFFFul) == network[i].magic)
 			return network[i].name;
-	return ((unsigned long)fs.f_type & 0xFFFFFFFFul) == 0x65735546 ? fuse_network(st.st_dev) : NULL;
+	return ((unsigned long)fs.f_type & 0xFFFFFFFFul) == 0x65735546 ? fuse_network(st.st_dev)
+								       : NULL;
 }

@@ -11,9 +11,10 @@
 
 bool fs_exists(const char *path);
 bool fs_is_dir(const char *path);
-int fs_mkdirs(const char *path);			/* like mkdir -p */
-int fs_remove_tree(const char *path);			/* rm -r, never follows links; absent is fine */
-int fs_read(const char *path, size_t max, struct buf *ret);	/* a whole regular file; ret is initialised here; caller buf_done */
+int fs_mkdirs(const char *path);      /* like mkdir -p */
+int fs_remove_tree(const char *path); /* rm -r, never follows links; absent is fine */
+int fs_read(const char *path, size_t max,
+	    struct buf *ret); /* a whole regular file; ret is initialised here; caller buf_done */
 /* Write to a temporary sibling, fsync, rename over path, fsync the folder: path is whole or unchanged. */
 int fs_write_atomic(const char *path, const void *data, size_t size);
 /* The same for a file whose parts lie apart: a header and many tensors. */
@@ -22,7 +23,7 @@ struct fs_part {
 	size_t size;
 };
 int fs_write_parts(const char *path, const struct fs_part *part, size_t n);
-int fs_copy(const char *from, const char *to);		/* atomic, as above */
+int fs_copy(const char *from, const char *to); /* atomic, as above */
 
 /* A read-only mapping of a regular file. */
 struct fs_map {
@@ -33,9 +34,11 @@ int fs_map(const char *path, struct fs_map *ret);
 void fs_unmap(struct fs_map *m);
 
 /* Paths. ret buffers hold PATH_MAX bytes. */
-int fs_join(char *ret, size_t size, const char *dir, const char *name);	/* an absolute name wins over dir */
+int fs_join(char *ret, size_t size, const char *dir,
+	    const char *name); /* an absolute name wins over dir */
 int fs_dirname(char *ret, size_t size, const char *path);
-int fs_absolute(char *ret, size_t size, const char *path);		/* against the current folder; need not exist */
+int fs_absolute(char *ret, size_t size,
+		const char *path); /* against the current folder; need not exist */
 const char *fs_basename(const char *path);
 
 /* The data home: $TRIMTAB_HOME, else $XDG_DATA_HOME/trimtab, else ~/.local/share/trimtab. Not created. */

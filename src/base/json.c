@@ -20,24 +20,18 @@
 #include "base/err.h"
 #include "base/fs.h"
 
-enum { DEPTH_MAX = 64, NUMBER_MAX = 63 };	/* cJSON cuts numbers at 63 bytes */
+enum { DEPTH_MAX = 64, NUMBER_MAX = 63 }; /* cJSON cuts numbers at 63 bytes */
 
 struct scan {
 	const unsigned char *start, *at, *end;
 	int depth;
-	size_t keys, want_key;			/* keys passed; the one looked for, or SIZE_MAX */
-	const unsigned char *found;		/* where it starts */
+	size_t keys, want_key;      /* keys passed; the one looked for, or SIZE_MAX */
+	const unsigned char *found; /* where it starts */
 };
 
-static const cJSON *node(const struct json *j)
-{
-	return (const cJSON *)(const void *)j;
-}
+static const cJSON *node(const struct json *j) { return (const cJSON *)(const void *)j; }
 
-static struct json *wrap(cJSON *item)
-{
-	return (struct json *)(void *)item;
-}
+static struct json *wrap(cJSON *item) { return (struct json *)(void *)item; }
 
 /* Length of the UTF-8 sequence at p, or 0: overlong, surrogate, too big, cut off. */
 static size_t utf8_length(const unsigned char *p, const unsigned char *end)
@@ -92,8 +86,8 @@ static int fail_expected(const struct scan *s, const char *what)
 		return fail_at(s, s->at, "comments are not allowed in JSON; use a \"note\" string");
 	if (*s->at < 0x20 || *s->at == 0x7F)
 		return fail_at(s, s->at, "expected %s, found byte 0x%02x", what, *s->at);
-	return fail_at(s, s->at, "expected %s, found '%.*s'", what,
-		       (int)utf8_length(s->at, s->end), (const char *)s->at);
+	return fail_at(s, s->at, "expected %s, found '%.*s'", what, (int)utf8_length(s->at, s->end),
+		       (const char *)s->at);
 }
 
 /* The whole text at once, so that a file that is no text at all is called that. */
@@ -159,10 +153,12 @@ static int scan_escape(struct scan *s)
 		return fail_at(s, s->at, "half of a surrogate pair without its first half");
 	if (code >= 0xD800 && code <= 0xDBFF) {
 		const unsigned char *p = s->at + 6;
-		const long low = s->end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? scan_hex(s, p + 2) : -1;
+		const long low = s->end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? scan_hex(s, p + 2)
+										: -1;
 
 		if (low < 0xDC00 || low > 0xDFFF)
-			return fail_at(s, s->at, "half of a surrogate pair without its second half");
+			return fail_at(s, s->at,
+				       "half of a surrogate pair without its second half");
 		s->at += 6;
 	}
 	s->at += 6;
@@ -176,8 +172,10 @@ static int scan_string(struct scan *s)
 
 	while (s->at < s->end && *s->at != '"') {
 		if (*s->at < 0x20)
-			return fail_at(s, s->at, "byte 0x%02x inside a string must be written as an escape "
-				       "(is the closing quote missing?)", *s->at);
+			return fail_at(s, s->at,
+				       "byte 0x%02x inside a string must be written as an escape "
+				       "(is the closing quote missing?)",
+				       *s->at);
 		if (*s->at == '\\') {
 			const int rc = scan_escape(s);
 
@@ -230,11 +228,12 @@ static int scan_number(struct scan *s)
 	}
 	n = (size_t)(s->at - from);
 	if (n >= NUMBER_MAX)
-		return fail_at(s, from, "a number of %zu characters is longer than %d", n, NUMBER_MAX - 1);
+		return fail_at(s, from, "a number of %zu characters is longer than %d", n,
+			       NUMBER_MAX - 1);
 	memcpy(text, from, n);
 	text[n] = 0;
 	point = memchr(text, '.', n);
-	if (point)	/* strtod reads the locale's own, as cJSON will */
+	if (point) /* strtod reads the locale's own, as cJSON will */
 		*point = localeconv()->decimal_point[0];
 	if (!isfinite(strtod(text, NULL)))
 		return fail_at(s, from, "this number is too large");
@@ -374,7 +373,7 @@ static int duplicate_in(const cJSON *object, const cJSON **ret)
 		if (!strcmp(item[i - 1]->string, item[i]->string))
 			*ret = item[i];
 	free(item);
-	if (*ret)	/* sorting is not stable: the last of its kind in the file is the one to blame */
+	if (*ret) /* sorting is not stable: the last of its kind in the file is the one to blame */
 		for (c = object->child; c; c = c->next)
 			if (!strcmp(c->string, (*ret)->string))
 				*ret = c;
@@ -428,7 +427,8 @@ static int check_duplicates(const struct scan *first, const cJSON *root)
 	rc = scan_document(&s);
 	if (rc)
 		return rc;
-	return fail_at(&s, s.found ? s.found : s.start, "the key \"%.100s\" is in this object twice", bad->string);
+	return fail_at(&s, s.found ? s.found : s.start,
+		       "the key \"%.100s\" is in this object twice", bad->string);
 }
 
 int json_parse(const char *text, size_t size, struct json **ret)
@@ -439,11 +439,13 @@ int json_parse(const char *text, size_t size, struct json **ret)
 	cJSON *root;
 	int rc;
 
-	if (size >= 3 && !memcmp(start, "\xEF\xBB\xBF", 3)) {	/* a byte order mark is no content */
+	if (size >= 3 && !memcmp(start, "\xEF\xBB\xBF", 3)) { /* a byte order mark is no content */
 		start += 3;
 		size -= 3;
 	}
-	first = (struct scan){ .start = start, .at = start, .end = start + size, .want_key = SIZE_MAX };
+	first = (struct scan){
+		.start = start, .at = start, .end = start + size, .want_key = SIZE_MAX
+	};
 	s = first;
 	rc = scan_document(&s);
 	if (rc)
@@ -472,34 +474,25 @@ int json_load(const char *path, size_t max, struct json **ret)
 	return rc ? err_in("%s", path) : TT_OK;
 }
 
-void json_free(struct json *root)
-{
-	cJSON_Delete((cJSON *)(void *)root);
-}
+void json_free(struct json *root) { cJSON_Delete((cJSON *)(void *)root); }
 
 enum json_type json_type(const struct json *j)
 {
 	switch (node(j)->type & 0xFF) {
 	case cJSON_True:
-	case cJSON_False:
-		return JSON_BOOL;
-	case cJSON_Number:
-		return JSON_NUMBER;
-	case cJSON_String:
-		return JSON_TEXT;
-	case cJSON_Array:
-		return JSON_ARRAY;
-	case cJSON_Object:
-		return JSON_OBJECT;
-	default:
-		return JSON_NULL;
+	case cJSON_False: return JSON_BOOL;
+	case cJSON_Number: return JSON_NUMBER;
+	case cJSON_String: return JSON_TEXT;
+	case cJSON_Array: return JSON_ARRAY;
+	case cJSON_Object: return JSON_OBJECT;
+	default: return JSON_NULL;
 	}
 }
 
 const char *json_type_name(enum json_type type)
 {
 	static const char *const name[] = {
-		[JSON_NULL] = "null", [JSON_BOOL] = "a boolean", [JSON_NUMBER] = "a number",
+		[JSON_NULL] = "null",     [JSON_BOOL] = "a boolean", [JSON_NUMBER] = "a number",
 		[JSON_TEXT] = "a string", [JSON_ARRAY] = "an array", [JSON_OBJECT] = "an object",
 	};
 
@@ -513,20 +506,11 @@ const struct json *json_get(const struct json *object, const char *key)
 	return wrap(cJSON_GetObjectItemCaseSensitive(node(object), key));
 }
 
-const struct json *json_first(const struct json *j)
-{
-	return j ? wrap(node(j)->child) : NULL;
-}
+const struct json *json_first(const struct json *j) { return j ? wrap(node(j)->child) : NULL; }
 
-const struct json *json_next(const struct json *child)
-{
-	return wrap(node(child)->next);
-}
+const struct json *json_next(const struct json *child) { return wrap(node(child)->next); }
 
-const char *json_key(const struct json *member)
-{
-	return node(member)->string;
-}
+const char *json_key(const struct json *member) { return node(member)->string; }
 
 size_t json_count(const struct json *j)
 {
@@ -547,10 +531,7 @@ double json_number(const struct json *j)
 	return j && json_type(j) == JSON_NUMBER ? node(j)->valuedouble : (double)NAN;
 }
 
-bool json_bool(const struct json *j)
-{
-	return j && cJSON_IsTrue(node(j));
-}
+bool json_bool(const struct json *j) { return j && cJSON_IsTrue(node(j)); }
 
 bool json_int(const struct json *j, int64_t *ret)
 {
@@ -562,10 +543,7 @@ bool json_int(const struct json *j, int64_t *ret)
 	return true;
 }
 
-struct json *json_copy(const struct json *j)
-{
-	return wrap(cJSON_Duplicate(node(j), 1));
-}
+struct json *json_copy(const struct json *j) { return wrap(cJSON_Duplicate(node(j), 1)); }
 
 char *json_print(const struct json *j, bool pretty)
 {
@@ -621,7 +599,8 @@ static int step_into(cJSON *at, const char *path, const char *part, size_t n, cJ
 	unsigned long index;
 
 	if (!n || n >= sizeof(name))
-		return err_set(TT_INVALID, "%.200s is not a path; write for example train.learning_rate", path);
+		return err_set(TT_INVALID,
+			       "%.200s is not a path; write for example train.learning_rate", path);
 	memcpy(name, part, n);
 	name[n] = 0;
 	if (cJSON_IsObject(at)) {
@@ -629,12 +608,14 @@ static int step_into(cJSON *at, const char *path, const char *part, size_t n, cJ
 		return TT_OK;
 	}
 	if (!cJSON_IsArray(at))
-		return err_set(TT_INVALID, "%.200s: what is before '%s' is %s and has no members", path, name,
-			       json_type_name(json_type(wrap(at))));
+		return err_set(TT_INVALID, "%.200s: what is before '%s' is %s and has no members",
+			       path, name, json_type_name(json_type(wrap(at))));
 	errno = 0;
 	index = strtoul(name, &rest, 10);
-	if (name[0] < '0' || name[0] > '9' || *rest || errno || index >= (unsigned long)cJSON_GetArraySize(at))
-		return err_set(TT_INVALID, "%.200s: '%s' is not an index of an array of %d (counted from 0)",
+	if (name[0] < '0' || name[0] > '9' || *rest || errno ||
+	    index >= (unsigned long)cJSON_GetArraySize(at))
+		return err_set(TT_INVALID,
+			       "%.200s: '%s' is not an index of an array of %d (counted from 0)",
 			       path, name, cJSON_GetArraySize(at));
 	*ret = cJSON_GetArrayItem(at, (int)index);
 	return TT_OK;
@@ -652,7 +633,10 @@ static int grow_path(cJSON *at, const char *path, const char *part, cJSON *value
 			cJSON_Delete(value);
 			if (next != value)
 				cJSON_Delete(next);
-			return err_set(TT_INVALID, "%.200s is not a path; write for example train.learning_rate", path);
+			return err_set(
+				TT_INVALID,
+				"%.200s is not a path; write for example train.learning_rate",
+				path);
 		}
 		memcpy(name, part, n);
 		name[n] = 0;
@@ -677,13 +661,17 @@ int json_set(struct json *root, const char *path, const char *value)
 	for (const char *p = path; *p; p++) {
 		depth += *p == '.';
 		if (p[0] == '.' && (p == path || p[1] == '.' || !p[1]))
-			return err_set(TT_INVALID, "%.200s is not a path; write for example train.learning_rate", path);
+			return err_set(
+				TT_INVALID,
+				"%.200s is not a path; write for example train.learning_rate",
+				path);
 	}
 	rc = value_read(path, value, &item);
 	if (rc)
 		return rc;
 	if (depth + depth_of(item) > DEPTH_MAX)
-		rc = err_set(TT_INVALID, "%.200s would nest deeper than %d levels", path, DEPTH_MAX);
+		rc = err_set(TT_INVALID, "%.200s would nest deeper than %d levels", path,
+			     DEPTH_MAX);
 	while (!rc) {
 		const size_t n = strcspn(part, ".");
 
@@ -756,15 +744,9 @@ static void open_level(struct jsonw *w, char c)
 	w->some[w->depth++] = false;
 }
 
-void jsonw_object(struct jsonw *w)
-{
-	open_level(w, '{');
-}
+void jsonw_object(struct jsonw *w) { open_level(w, '{'); }
 
-void jsonw_array(struct jsonw *w)
-{
-	open_level(w, '[');
-}
+void jsonw_array(struct jsonw *w) { open_level(w, '['); }
 
 void jsonw_end(struct jsonw *w, char close)
 {
@@ -874,21 +856,15 @@ void jsonw_json(struct jsonw *w, const struct json *j)
 	int64_t whole;
 
 	switch (type) {
-	case JSON_NULL:
-		jsonw_null(w);
-		break;
-	case JSON_BOOL:
-		jsonw_bool(w, json_bool(j));
-		break;
+	case JSON_NULL: jsonw_null(w); break;
+	case JSON_BOOL: jsonw_bool(w, json_bool(j)); break;
 	case JSON_NUMBER:
 		if (json_int(j, &whole) && !(whole == 0 && signbit(json_number(j))))
 			jsonw_int(w, whole);
 		else
 			jsonw_real(w, json_number(j));
 		break;
-	case JSON_TEXT:
-		jsonw_text(w, json_text(j));
-		break;
+	case JSON_TEXT: jsonw_text(w, json_text(j)); break;
 	case JSON_ARRAY:
 	case JSON_OBJECT:
 		open_level(w, type == JSON_ARRAY ? '[' : '{');

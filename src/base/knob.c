@@ -21,10 +21,7 @@ struct reading {
 	struct arena *arena;
 };
 
-static void *place(const struct knob *k, void *settings)
-{
-	return (char *)settings + k->at;
-}
+static void *place(const struct knob *k, void *settings) { return (char *)settings + k->at; }
 
 static const void *place_const(const struct knob *k, const void *settings)
 {
@@ -38,34 +35,16 @@ void knob_defaults(const struct knob *table, void *settings)
 		void *at = place(k, settings);
 
 		switch (k->type) {
-		case KNOB_INT:
-			*(int64_t *)at = none ? KNOB_NONE : (int64_t)k->def;
-			break;
-		case KNOB_REAL:
-			*(double *)at = none ? (double)NAN : k->def;
-			break;
-		case KNOB_BOOL:
-			*(bool *)at = k->def != 0;
-			break;
-		case KNOB_CHOICE:
-			*(int *)at = (int)k->def;
-			break;
-		case KNOB_TEXT:
-			*(const char **)at = k->text;
-			break;
-		case KNOB_PATH:
-			*(const char **)at = NULL;
-			break;
+		case KNOB_INT: *(int64_t *)at = none ? KNOB_NONE : (int64_t)k->def; break;
+		case KNOB_REAL: *(double *)at = none ? (double)NAN : k->def; break;
+		case KNOB_BOOL: *(bool *)at = k->def != 0; break;
+		case KNOB_CHOICE: *(int *)at = (int)k->def; break;
+		case KNOB_TEXT: *(const char **)at = k->text; break;
+		case KNOB_PATH: *(const char **)at = NULL; break;
 		case KNOB_TEXTS:
-		case KNOB_SELECT:
-			*(struct texts *)at = (struct texts){ NULL, 0, false };
-			break;
-		case KNOB_INTS:
-			*(struct ints *)at = (struct ints){ NULL, 0 };
-			break;
-		case KNOB_JSON:
-			*(const struct json **)at = NULL;
-			break;
+		case KNOB_SELECT: *(struct texts *)at = (struct texts){ NULL, 0, false }; break;
+		case KNOB_INTS: *(struct ints *)at = (struct ints){ NULL, 0 }; break;
+		case KNOB_JSON: *(const struct json **)at = NULL; break;
 		}
 	}
 }
@@ -79,7 +58,7 @@ void knob_quote(const char *text, char *ret, size_t size)
 
 	if (cut > SHOWN)
 		for (cut = SHOWN; cut && ((unsigned char)text[cut] & 0xC0) == 0x80; cut--)
-			;	/* not in the middle of a character */
+			; /* not in the middle of a character */
 	ret[n++] = '"';
 	for (size_t i = 0; i < cut && n + 8 < size; i++)
 		ret[n++] = (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i];
@@ -95,21 +74,13 @@ static void found(const struct json *j, char *ret, size_t size)
 		else
 			snprintf(ret, size, "an empty string");
 		break;
-	case JSON_NUMBER:
-		snprintf(ret, size, "%.15g", json_number(j));
-		break;
-	case JSON_BOOL:
-		snprintf(ret, size, "%s", json_bool(j) ? "true" : "false");
-		break;
-	default:
-		snprintf(ret, size, "%s", json_type_name(json_type(j)));
+	case JSON_NUMBER: snprintf(ret, size, "%.15g", json_number(j)); break;
+	case JSON_BOOL: snprintf(ret, size, "%s", json_bool(j) ? "true" : "false"); break;
+	default: snprintf(ret, size, "%s", json_type_name(json_type(j)));
 	}
 }
 
-static bool has_range(const struct knob *k)
-{
-	return k->min < k->max;
-}
+static bool has_range(const struct knob *k) { return k->min < k->max; }
 
 static void range_text(const struct knob *k, const char *what, char *ret, size_t size)
 {
@@ -118,12 +89,14 @@ static void range_text(const struct knob *k, const char *what, char *ret, size_t
 	if (!has_range(k) || (isinf(k->min) && isinf(k->max)))
 		snprintf(ret, size, "%s", what);
 	else if (isinf(k->max))
-		snprintf(ret, size, "%s %s %.15g", what, open_min ? "above" : "of at least", k->min);
+		snprintf(ret, size, "%s %s %.15g", what, open_min ? "above" : "of at least",
+			 k->min);
 	else if (isinf(k->min))
 		snprintf(ret, size, "%s %s %.15g", what, open_max ? "below" : "of at most", k->max);
 	else if (open_min || open_max)
-		snprintf(ret, size, "%s %s %.15g and %s %.15g", what, open_min ? "above" : "of at least", k->min,
-			 open_max ? "below" : "at most", k->max);
+		snprintf(ret, size, "%s %s %.15g and %s %.15g", what,
+			 open_min ? "above" : "of at least", k->min, open_max ? "below" : "at most",
+			 k->max);
 	else
 		snprintf(ret, size, "%s from %.15g to %.15g", what, k->min, k->max);
 }
@@ -140,12 +113,8 @@ void knob_allowed(const struct knob *k, char *ret, size_t size)
 			snprintf(ret + n, size - n, " of bytes, or a size like \"4GiB\"");
 		}
 		break;
-	case KNOB_REAL:
-		range_text(k, "a number", ret, size);
-		break;
-	case KNOB_BOOL:
-		snprintf(ret, size, "true or false");
-		break;
+	case KNOB_REAL: range_text(k, "a number", ret, size); break;
+	case KNOB_BOOL: snprintf(ret, size, "true or false"); break;
 	case KNOB_CHOICE:
 		n = (size_t)snprintf(ret, size, "one of ");
 		for (const char *p = k->choices; *p && n + 3 < size; p++) {
@@ -155,26 +124,16 @@ void knob_allowed(const struct knob *k, char *ret, size_t size)
 			ret[n] = 0;
 		}
 		break;
-	case KNOB_TEXT:
-		snprintf(ret, size, "a string");
-		break;
-	case KNOB_PATH:
-		snprintf(ret, size, "a path");
-		break;
-	case KNOB_TEXTS:
-		snprintf(ret, size, "an array of strings");
-		break;
-	case KNOB_SELECT:
-		snprintf(ret, size, "a string or an array of strings");
-		break;
+	case KNOB_TEXT: snprintf(ret, size, "a string"); break;
+	case KNOB_PATH: snprintf(ret, size, "a path"); break;
+	case KNOB_TEXTS: snprintf(ret, size, "an array of strings"); break;
+	case KNOB_SELECT: snprintf(ret, size, "a string or an array of strings"); break;
 	case KNOB_INTS:
 		range_text(k, "a whole number", ret, size);
 		n = strlen(ret);
 		snprintf(ret + n, size - n, ", or an array of such");
 		break;
-	case KNOB_JSON:
-		snprintf(ret, size, "a JSON value");
-		break;
+	case KNOB_JSON: snprintf(ret, size, "a JSON value"); break;
 	}
 	if (k->flags & KNOB_OPTIONAL) {
 		n = strlen(ret);
@@ -182,10 +141,7 @@ void knob_allowed(const struct knob *k, char *ret, size_t size)
 	}
 }
 
-static const char *dot(const char *where)
-{
-	return *where ? "." : "";
-}
+static const char *dot(const char *where) { return *where ? "." : ""; }
 
 static int refuse(const struct reading *r, const struct knob *k, const struct json *j)
 {
@@ -193,11 +149,13 @@ static int refuse(const struct reading *r, const struct knob *k, const struct js
 
 	found(j, is, sizeof(is));
 	knob_allowed(k, allowed, sizeof(allowed));
-	return err_set(TT_INVALID, "%s%s%s is %s; it must be %s", r->where, dot(r->where), k->name, is, allowed);
+	return err_set(TT_INVALID, "%s%s%s is %s; it must be %s", r->where, dot(r->where), k->name,
+		       is, allowed);
 }
 
 /* The sentence for one element of an array. */
-static int refuse_item(const struct reading *r, const struct knob *k, size_t i, const struct json *j)
+static int refuse_item(const struct reading *r, const struct knob *k, size_t i,
+		       const struct json *j)
 {
 	struct knob one = *k;
 	char is[96], allowed[128];
@@ -206,15 +164,13 @@ static int refuse_item(const struct reading *r, const struct knob *k, size_t i, 
 	one.flags &= ~(unsigned)KNOB_OPTIONAL;
 	found(j, is, sizeof(is));
 	knob_allowed(&one, allowed, sizeof(allowed));
-	return err_set(TT_INVALID, "%s%s%s.%zu is %s; it must be %s", r->where, dot(r->where), k->name, i, is, allowed);
+	return err_set(TT_INVALID, "%s%s%s.%zu is %s; it must be %s", r->where, dot(r->where),
+		       k->name, i, is, allowed);
 }
 
 /* ---- names that are nearly right ---- */
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
 /*
  * Edit distance where two swapped neighbours count once and the case of a
@@ -241,7 +197,8 @@ static size_t distance(const char *a, const char *b)
 				best = last[j] + 1;
 			if (now[j - 1] + 1 < best)
 				best = now[j - 1] + 1;
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+			    before[j - 2] + 1 < best)
 				best = before[j - 2] + 1;
 			now[j] = best;
 		}
@@ -301,11 +258,13 @@ static int unknown_key(const struct reading *r, const struct knob *table, const 
 	if (near) {
 		knob_quote(key, quoted, sizeof(quoted));
 		quoted[strlen(quoted) - 1] = 0;
-		return err_set(TT_INVALID, "%s%s%s is not a key; did you mean %s?", r->where, dot(r->where), quoted + 1, near);
+		return err_set(TT_INVALID, "%s%s%s is not a key; did you mean %s?", r->where,
+			       dot(r->where), quoted + 1, near);
 	}
 	knob_quote(key, quoted, sizeof(quoted));
 	list_names(names, n, list, sizeof(list));
-	return err_set(TT_INVALID, "%s is not a key%s%s; the keys are %s", quoted, *r->where ? " of " : "", r->where, list);
+	return err_set(TT_INVALID, "%s is not a key%s%s; the keys are %s", quoted,
+		       *r->where ? " of " : "", r->where, list);
 }
 
 /* ---- values ---- */
@@ -326,16 +285,16 @@ static bool parse_size(const char *text, double *ret)
 		const char *name;
 		double bytes;
 	} unit[] = {
-		{ "", 1 }, { "B", 1 },
-		{ "kB", 1e3 }, { "KB", 1e3 }, { "MB", 1e6 }, { "GB", 1e9 }, { "TB", 1e12 },
-		{ "KiB", 0x1p10 }, { "kiB", 0x1p10 }, { "MiB", 0x1p20 }, { "GiB", 0x1p30 }, { "TiB", 0x1p40 },
+		{ "", 1 },         { "B", 1 },        { "kB", 1e3 },     { "KB", 1e3 },
+		{ "MB", 1e6 },     { "GB", 1e9 },     { "TB", 1e12 },    { "KiB", 0x1p10 },
+		{ "kiB", 0x1p10 }, { "MiB", 0x1p20 }, { "GiB", 0x1p30 }, { "TiB", 0x1p40 },
 	};
 	double v = 0, step = 1;
 	const char *p = text;
 
 	if (*p < '0' || *p > '9')
 		return false;
-	for (; *p >= '0' && *p <= '9'; p++)	/* by hand: strtod would follow the locale */
+	for (; *p >= '0' && *p <= '9'; p++) /* by hand: strtod would follow the locale */
 		v = v * 10 + (*p - '0');
 	if (*p == '.')
 		for (p++; *p >= '0' && *p <= '9'; p++)
@@ -349,7 +308,8 @@ static bool parse_size(const char *text, double *ret)
 	return false;
 }
 
-static int read_int(const struct reading *r, const struct knob *k, const struct json *j, int64_t *ret)
+static int read_int(const struct reading *r, const struct knob *k, const struct json *j,
+		    int64_t *ret)
 {
 	double v;
 
@@ -364,7 +324,8 @@ static int read_int(const struct reading *r, const struct knob *k, const struct 
 	return TT_OK;
 }
 
-static int read_choice(const struct reading *r, const struct knob *k, const struct json *j, int *ret)
+static int read_choice(const struct reading *r, const struct knob *k, const struct json *j,
+		       int *ret)
 {
 	const char *text = json_text(j);
 	int index = 0;
@@ -381,7 +342,8 @@ static int read_choice(const struct reading *r, const struct knob *k, const stru
 	return refuse(r, k, j);
 }
 
-static int read_path(const struct reading *r, const struct knob *k, const struct json *j, const char **ret)
+static int read_path(const struct reading *r, const struct knob *k, const struct json *j,
+		     const char **ret)
 {
 	char joined[PATH_MAX], whole[PATH_MAX];
 	const char *text = json_text(j);
@@ -398,7 +360,8 @@ static int read_path(const struct reading *r, const struct knob *k, const struct
 	return *ret ? TT_OK : TT_NOMEM;
 }
 
-static int read_texts(const struct reading *r, const struct knob *k, const struct json *j, struct texts *ret)
+static int read_texts(const struct reading *r, const struct knob *k, const struct json *j,
+		      struct texts *ret)
 {
 	const bool one = k->type == KNOB_SELECT && json_text(j);
 	const size_t n = one ? 1 : json_count(j);
@@ -422,7 +385,8 @@ static int read_texts(const struct reading *r, const struct knob *k, const struc
 	return TT_OK;
 }
 
-static int read_ints(const struct reading *r, const struct knob *k, const struct json *j, struct ints *ret)
+static int read_ints(const struct reading *r, const struct knob *k, const struct json *j,
+		     struct ints *ret)
 {
 	const bool one = json_type(j) == JSON_NUMBER;
 	const size_t n = one ? 1 : json_count(j);
@@ -448,8 +412,7 @@ static int read_value(const struct reading *r, const struct knob *k, const struc
 	const char *copy;
 
 	switch (k->type) {
-	case KNOB_INT:
-		return read_int(r, k, j, at);
+	case KNOB_INT: return read_int(r, k, j, at);
 	case KNOB_REAL:
 		if (json_type(j) != JSON_NUMBER || !in_range(k, json_number(j)))
 			return refuse(r, k, j);
@@ -460,8 +423,7 @@ static int read_value(const struct reading *r, const struct knob *k, const struc
 			return refuse(r, k, j);
 		*(bool *)at = json_bool(j);
 		return TT_OK;
-	case KNOB_CHOICE:
-		return read_choice(r, k, j, at);
+	case KNOB_CHOICE: return read_choice(r, k, j, at);
 	case KNOB_TEXT:
 		if (!json_text(j))
 			return refuse(r, k, j);
@@ -470,16 +432,11 @@ static int read_value(const struct reading *r, const struct knob *k, const struc
 			return TT_NOMEM;
 		*(const char **)at = copy;
 		return TT_OK;
-	case KNOB_PATH:
-		return read_path(r, k, j, at);
+	case KNOB_PATH: return read_path(r, k, j, at);
 	case KNOB_TEXTS:
-	case KNOB_SELECT:
-		return read_texts(r, k, j, at);
-	case KNOB_INTS:
-		return read_ints(r, k, j, at);
-	case KNOB_JSON:
-		*(const struct json **)at = j;
-		return TT_OK;
+	case KNOB_SELECT: return read_texts(r, k, j, at);
+	case KNOB_INTS: return read_ints(r, k, j, at);
+	case KNOB_JSON: *(const struct json **)at = j; return TT_OK;
 	}
 	return err_set(TT_INVALID, "%s%s%s has an unknown type", r->where, dot(r->where), k->name);
 }
@@ -501,16 +458,16 @@ static int check_keys(const struct reading *r, const struct knob *table, const s
 	return TT_OK;
 }
 
-int knob_parse(const struct knob *table, const struct json *object, const char *where, const char *dir,
-	       struct arena *a, void *settings)
+int knob_parse(const struct knob *table, const struct json *object, const char *where,
+	       const char *dir, struct arena *a, void *settings)
 {
 	const struct reading r = { .where = where, .dir = dir, .arena = a };
 	int rc;
 
 	knob_defaults(table, settings);
 	if (object && json_type(object) != JSON_OBJECT)
-		return err_set(TT_INVALID, "%s is %s; it must be an object", *where ? where : "the document",
-			       json_type_name(json_type(object)));
+		return err_set(TT_INVALID, "%s is %s; it must be an object",
+			       *where ? where : "the document", json_type_name(json_type(object)));
 	rc = check_keys(&r, table, object);
 	for (const struct knob *k = table; !rc && k->name; k++) {
 		const struct json *j = json_get(object, k->name);
@@ -520,7 +477,8 @@ int knob_parse(const struct knob *table, const struct json *object, const char *
 			rc = read_value(&r, k, j, place(k, settings));
 		} else if (k->flags & KNOB_REQUIRED) {
 			knob_allowed(k, allowed, sizeof(allowed));
-			rc = err_set(TT_INVALID, "%s%s%s is missing; it must be %s", where, dot(where), k->name, allowed);
+			rc = err_set(TT_INVALID, "%s%s%s is missing; it must be %s", where,
+				     dot(where), k->name, allowed);
 		}
 	}
 	return rc;
@@ -601,9 +559,7 @@ static void write_text(const char *name, const char *text, struct jsonw *w)
 static void write_value(const struct knob *k, const void *at, struct jsonw *w)
 {
 	switch (k->type) {
-	case KNOB_INT:
-		write_int(k->name, *(const int64_t *)at, w);
-		break;
+	case KNOB_INT: write_int(k->name, *(const int64_t *)at, w); break;
 	case KNOB_REAL:
 		if (isnan(*(const double *)at))
 			break;
@@ -614,20 +570,12 @@ static void write_value(const struct knob *k, const void *at, struct jsonw *w)
 		jsonw_key(w, k->name);
 		jsonw_bool(w, *(const bool *)at);
 		break;
-	case KNOB_CHOICE:
-		write_choice(k, *(const int *)at, w);
-		break;
+	case KNOB_CHOICE: write_choice(k, *(const int *)at, w); break;
 	case KNOB_TEXT:
-	case KNOB_PATH:
-		write_text(k->name, *(const char *const *)at, w);
-		break;
+	case KNOB_PATH: write_text(k->name, *(const char *const *)at, w); break;
 	case KNOB_TEXTS:
-	case KNOB_SELECT:
-		write_texts(k->name, at, k->type == KNOB_SELECT, w);
-		break;
-	case KNOB_INTS:
-		write_ints(k->name, at, w);
-		break;
+	case KNOB_SELECT: write_texts(k->name, at, k->type == KNOB_SELECT, w); break;
+	case KNOB_INTS: write_ints(k->name, at, w); break;
 	case KNOB_JSON:
 		if (!*(const struct json *const *)at)
 			break;

@@ -18,47 +18,53 @@
  * KNOB_NONE (int), NAN (real) or NULL (texts and json).
  */
 enum knob_type {
-	KNOB_INT,	/* int64_t */
-	KNOB_REAL,	/* double */
-	KNOB_BOOL,	/* bool */
-	KNOB_CHOICE,	/* int: index into choices */
-	KNOB_TEXT,	/* const char * */
-	KNOB_PATH,	/* const char *; relative to the recipe's folder, made absolute */
-	KNOB_TEXTS,	/* struct texts: an array of strings */
-	KNOB_SELECT,	/* struct texts: a string (is_list false, one item) or an array of strings (is_list true) */
-	KNOB_INTS,	/* struct ints: one whole number or an array of them */
-	KNOB_JSON	/* const struct json *: checked by its user (patterns, maps) */
+	KNOB_INT,    /* int64_t */
+	KNOB_REAL,   /* double */
+	KNOB_BOOL,   /* bool */
+	KNOB_CHOICE, /* int: index into choices */
+	KNOB_TEXT,   /* const char * */
+	KNOB_PATH,   /* const char *; relative to the recipe's folder, made absolute */
+	KNOB_TEXTS,  /* struct texts: an array of strings */
+	KNOB_SELECT, /* struct texts: a string (is_list false, one item) or an array of strings (is_list true) */
+	KNOB_INTS, /* struct ints: one whole number or an array of them */
+	KNOB_JSON  /* const struct json *: checked by its user (patterns, maps) */
 };
 
 #define KNOB_NONE INT64_MIN
 
 struct texts {
-	const char *const *item;	/* NULL: not given */
+	const char *const *item; /* NULL: not given */
 	size_t n;
 	bool is_list;
 };
 
 struct ints {
-	const int64_t *item;		/* NULL: not given */
+	const int64_t *item; /* NULL: not given */
 	size_t n;
 };
 
 /* OPEN: the end itself is not allowed. BYTES: an int that the file may also give as "4GiB". */
-enum { KNOB_REQUIRED = 1, KNOB_OPTIONAL = 2, KNOB_OPEN_MIN = 4, KNOB_OPEN_MAX = 8, KNOB_BYTES = 16 };
+enum {
+	KNOB_REQUIRED = 1,
+	KNOB_OPTIONAL = 2,
+	KNOB_OPEN_MIN = 4,
+	KNOB_OPEN_MAX = 8,
+	KNOB_BYTES = 16
+};
 
 struct knob {
 	const char *name;
 	enum knob_type type;
-	size_t at;			/* offsetof in the settings struct */
-	double def, min, max;		/* int, real, bool, choice (index); min >= max: any number */
+	size_t at;            /* offsetof in the settings struct */
+	double def, min, max; /* int, real, bool, choice (index); min >= max: any number */
 	/*
 	 * optional: null and absence are KNOB_NONE / NAN / NULL. A choice has no such value: it is
 	 * then `def`, which may lie behind the last choice and is left out by knob_write.
 	 */
 	unsigned flags;
-	const char *choices;		/* choice: "adamw|sgd" */
-	const char *text;		/* text: default, or NULL */
-	const char *help;		/* one sentence for form, help and manual */
+	const char *choices; /* choice: "adamw|sgd" */
+	const char *text;    /* text: default, or NULL */
+	const char *help;    /* one sentence for form, help and manual */
 };
 
 /* Fill the struct at `settings` with every knob's default. The table ends with a name of NULL. */
@@ -71,8 +77,8 @@ void knob_defaults(const struct knob *table, void *settings);
  * into the arena, but KNOB_JSON points into the object, which must live as
  * long as the settings. dir resolves KNOB_PATH. An unfinished struct is left on failure.
  */
-int knob_parse(const struct knob *table, const struct json *object, const char *where, const char *dir,
-	       struct arena *a, void *settings);
+int knob_parse(const struct knob *table, const struct json *object, const char *where,
+	       const char *dir, struct arena *a, void *settings);
 /* Write every knob as members of the object that is open in w, defaults included; absent optionals are left out. */
 void knob_write(const struct knob *table, const void *settings, struct jsonw *w);
 /* The nearest of the names to a misspelt one (edit distance <= 1/3 of its length + 1 and below its length), or NULL. */

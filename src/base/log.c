@@ -19,7 +19,8 @@ void log_line(const char *fmt, ...)
 		return;
 	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%SZ ", &utc);
 	va_start(ap, fmt);
-	vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);	/* cut when too long; room for the end */
+	vsnprintf(line + n, sizeof(line) - n - 1, fmt,
+		  ap); /* cut when too long; room for the end */
 	va_end(ap);
 	for (char *p = line; *p; p++)
 		if (*p == '\n' || *p == '\r')

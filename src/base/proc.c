@@ -17,11 +17,13 @@
 
 extern char **environ;
 
-enum { PIPE_FD = 3, FD_FREE = 10 };	/* where the child finds its pipe; ours stay clear of 0..3 */
+enum { PIPE_FD = 3, FD_FREE = 10 }; /* where the child finds its pipe; ours stay clear of 0..3 */
 
 static int spawn_fail(const char *what, int why)
 {
-	return err_set(why == ENOENT ? TT_NOTFOUND : why == ENOMEM ? TT_NOMEM : TT_IO,
+	return err_set(why == ENOENT   ? TT_NOTFOUND
+		       : why == ENOMEM ? TT_NOMEM
+				       : TT_IO,
 		       "cannot start %s: %s", what, strerror(why));
 }
 
@@ -67,8 +69,9 @@ static int set_files(posix_spawn_file_actions_t *files, const struct proc_spawn 
 {
 	int rc = 0;
 
-	if (how->own_session)	/* it may outlive the terminal, so it must not read from it */
-		rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	if (how->own_session) /* it may outlive the terminal, so it must not read from it */
+		rc = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY,
+						      0);
 	if (!rc && how->pipe_fd >= 0)
 		rc = posix_spawn_file_actions_adddup2(files, how->pipe_fd, PIPE_FD);
 	if (!rc && log >= 0)
@@ -143,20 +146,20 @@ uint64_t proc_start_time(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
 	if (!read_small(path, text, sizeof(text)))
 		return 0;
-	p = strrchr(text, ')');		/* a program's name may hold blanks and brackets */
+	p = strrchr(text, ')'); /* a program's name may hold blanks and brackets */
 	if (!p || p[1] != ' ')
 		return 0;
-	if (p[2] == 'Z' || p[2] == 'X')	/* dead, only not waited for */
+	if (p[2] == 'Z' || p[2] == 'X') /* dead, only not waited for */
 		return 0;
 	p++;
-	for (int field = 3; field < 22; field++) {	/* p is the blank before this field */
+	for (int field = 3; field < 22; field++) { /* p is the blank before this field */
 		p = strchr(p + 1, ' ');
 		if (!p)
 			return 0;
 	}
 	if (sscanf(p, " %llu", &ticks) != 1)
 		return 0;
-	return ticks ? ticks : 1;	/* 0 says that there is no process */
+	return ticks ? ticks : 1; /* 0 says that there is no process */
 }
 
 int proc_boot_id(char *ret, size_t size)
@@ -205,7 +208,9 @@ int proc_engine_path(char *ret, size_t size)
 
 	if (own && *own) {
 		if (access(own, X_OK) || fs_is_dir(own))
-			return err_set(TT_NOTFOUND, "TRIMTAB_ENGINE is %s, which is no program that can be run", own);
+			return err_set(TT_NOTFOUND,
+				       "TRIMTAB_ENGINE is %s, which is no program that can be run",
+				       own);
 		return fs_absolute(ret, size, own);
 	}
 	if (own_dir(dir, sizeof(dir)) && !fs_join(path, sizeof(path), dir, "trimtab-engine") &&
@@ -213,7 +218,9 @@ int proc_engine_path(char *ret, size_t size)
 		return fs_absolute(ret, size, path);
 	if (!fs_join(path, sizeof(path), LIBEXECDIR, "trimtab-engine") && !access(path, X_OK))
 		return fs_absolute(ret, size, path);
-	return err_set(TT_NOTFOUND, "trimtab-engine is neither beside this program nor in %s; set TRIMTAB_ENGINE to its path",
+	return err_set(TT_NOTFOUND,
+		       "trimtab-engine is neither beside this program nor in %s; set "
+		       "TRIMTAB_ENGINE to its path",
 		       LIBEXECDIR);
 }
 
@@ -225,12 +232,6 @@ static int64_t clock_us(clockid_t id)
 	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-int64_t proc_now_us(void)
-{
-	return clock_us(CLOCK_REALTIME);
-}
+int64_t proc_now_us(void) { return clock_us(CLOCK_REALTIME); }
 
-int64_t proc_clock_us(void)
-{
-	return clock_us(CLOCK_MONOTONIC);
-}
+int64_t proc_clock_us(void) { return clock_us(CLOCK_MONOTONIC); }

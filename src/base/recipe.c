@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 
-enum { PEFT_MAX = 8 };				/* methods of one combination */
+enum { PEFT_MAX = 8 }; /* methods of one combination */
 static const size_t file_max = (size_t)1 << 20;
 
 /* ---- tables ---- */
@@ -28,27 +28,61 @@ struct top {
 #define AT(struct_name, field) offsetof(struct struct_name, field)
 
 static const struct knob top_knobs[] = {
-	{ .name = "name", .type = KNOB_TEXT, .at = AT(top, name), .flags = KNOB_OPTIONAL,
+	{ .name = "name",
+	  .type = KNOB_TEXT,
+	  .at = AT(top, name),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "The name runs are listed under; without one, the file's name." },
-	{ .name = "base_model", .type = KNOB_TEXT, .at = AT(top, base_model), .flags = KNOB_REQUIRED,
-	  .help = "A folder with config.json and *.safetensors, a .gguf file, or a hub id org/name in the local cache." },
-	{ .name = "init_adapter", .type = KNOB_PATH, .at = AT(top, init_adapter), .flags = KNOB_OPTIONAL,
+	{ .name = "base_model",
+	  .type = KNOB_TEXT,
+	  .at = AT(top, base_model),
+	  .flags = KNOB_REQUIRED,
+	  .help = "A folder with config.json and *.safetensors, a .gguf file, or a hub id org/name "
+		  "in the local cache." },
+	{ .name = "init_adapter",
+	  .type = KNOB_PATH,
+	  .at = AT(top, init_adapter),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "Start from this adapter folder instead of a fresh one." },
-	{ .name = "description", .type = KNOB_TEXT, .at = AT(top, description), .flags = KNOB_OPTIONAL,
+	{ .name = "description",
+	  .type = KNOB_TEXT,
+	  .at = AT(top, description),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "What the experiment is for; kept in the run log." },
-	{ .name = "tags", .type = KNOB_TEXTS, .at = AT(top, tags), .flags = KNOB_OPTIONAL,
+	{ .name = "tags",
+	  .type = KNOB_TEXTS,
+	  .at = AT(top, tags),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "Words to find the run by." },
-	{ .name = "task", .type = KNOB_JSON, .at = AT(top, task), .flags = KNOB_OPTIONAL,
+	{ .name = "task",
+	  .type = KNOB_JSON,
+	  .at = AT(top, task),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "What is learned." },
-	{ .name = "data", .type = KNOB_JSON, .at = AT(top, data), .flags = KNOB_OPTIONAL,
+	{ .name = "data",
+	  .type = KNOB_JSON,
+	  .at = AT(top, data),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "From which rows." },
-	{ .name = "prompt", .type = KNOB_JSON, .at = AT(top, prompt), .flags = KNOB_OPTIONAL,
+	{ .name = "prompt",
+	  .type = KNOB_JSON,
+	  .at = AT(top, prompt),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "How a row becomes text, for cloze and language-model tasks." },
-	{ .name = "peft", .type = KNOB_JSON, .at = AT(top, peft), .flags = KNOB_OPTIONAL,
+	{ .name = "peft",
+	  .type = KNOB_JSON,
+	  .at = AT(top, peft),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "By which method; an array combines several." },
-	{ .name = "train", .type = KNOB_JSON, .at = AT(top, train), .flags = KNOB_OPTIONAL,
+	{ .name = "train",
+	  .type = KNOB_JSON,
+	  .at = AT(top, train),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "How long, how fast." },
-	{ .name = "compute", .type = KNOB_JSON, .at = AT(top, compute), .flags = KNOB_OPTIONAL,
+	{ .name = "compute",
+	  .type = KNOB_JSON,
+	  .at = AT(top, compute),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "On which hardware, at which precision." },
 	{ .name = NULL }
 };
@@ -63,29 +97,71 @@ struct prompt {
 };
 
 static const struct knob prompt_knobs[] = {
-	{ .name = "pattern", .type = KNOB_TEXT, .at = AT(prompt, pattern), .flags = KNOB_OPTIONAL,
+	{ .name = "pattern",
+	  .type = KNOB_TEXT,
+	  .at = AT(prompt, pattern),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "The text with {a}, {b} and {mask}, such as \"{a} ¦ It was {mask} .\"." },
-	{ .name = "verbalizer", .type = KNOB_JSON, .at = AT(prompt, verbalizer), .flags = KNOB_OPTIONAL,
+	{ .name = "verbalizer",
+	  .type = KNOB_JSON,
+	  .at = AT(prompt, verbalizer),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "For every label the word or words that stand for it." },
-	{ .name = "patterns", .type = KNOB_JSON, .at = AT(prompt, patterns), .flags = KNOB_OPTIONAL,
+	{ .name = "patterns",
+	  .type = KNOB_JSON,
+	  .at = AT(prompt, patterns),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "Several patterns, each with its verbalizer and weight, for a PET run." },
-	{ .name = "aggregate", .type = KNOB_CHOICE, .at = AT(prompt, aggregate), .choices = "mean_logit|sum_prob|max",
+	{ .name = "aggregate",
+	  .type = KNOB_CHOICE,
+	  .at = AT(prompt, aggregate),
+	  .choices = "mean_logit|sum_prob|max",
 	  .help = "How the scores of one label's words become one." },
-	{ .name = "calibration", .type = KNOB_CHOICE, .at = AT(prompt, calibration),
-	  .choices = "none|contextual|prior", .help = "Whether scores are corrected for what the model prefers anyway." },
-	{ .name = "mlm_weight", .type = KNOB_REAL, .at = AT(prompt, mlm_weight), .min = 0, .max = 1,
+	{ .name = "calibration",
+	  .type = KNOB_CHOICE,
+	  .at = AT(prompt, calibration),
+	  .choices = "none|contextual|prior",
+	  .help = "Whether scores are corrected for what the model prefers anyway." },
+	{ .name = "mlm_weight",
+	  .type = KNOB_REAL,
+	  .at = AT(prompt, mlm_weight),
+	  .min = 0,
+	  .max = 1,
 	  .help = "The share of the auxiliary masked-LM loss on data.unlabeled." },
-	{ .name = "repetitions", .type = KNOB_INT, .at = AT(prompt, repetitions), .def = 1, .min = 1, .max = 1000,
+	{ .name = "repetitions",
+	  .type = KNOB_INT,
+	  .at = AT(prompt, repetitions),
+	  .def = 1,
+	  .min = 1,
+	  .max = 1000,
 	  .help = "Models trained for each pattern of a PET run." },
-	{ .name = "temperature", .type = KNOB_REAL, .at = AT(prompt, temperature), .def = 2, .min = 0, .max = 1000,
-	  .flags = KNOB_OPEN_MIN, .help = "Softens the ensemble's labels before distillation." },
-	{ .name = "distill", .type = KNOB_JSON, .at = AT(prompt, distill), .flags = KNOB_OPTIONAL,
+	{ .name = "temperature",
+	  .type = KNOB_REAL,
+	  .at = AT(prompt, temperature),
+	  .def = 2,
+	  .min = 0,
+	  .max = 1000,
+	  .flags = KNOB_OPEN_MIN,
+	  .help = "Softens the ensemble's labels before distillation." },
+	{ .name = "distill",
+	  .type = KNOB_JSON,
+	  .at = AT(prompt, distill),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "Settings of the classifier that learns from the ensemble." },
-	{ .name = "ipet", .type = KNOB_JSON, .at = AT(prompt, ipet), .flags = KNOB_OPTIONAL,
+	{ .name = "ipet",
+	  .type = KNOB_JSON,
+	  .at = AT(prompt, ipet),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "Generations of ensembles that label data for the next one." },
-	{ .name = "input", .type = KNOB_TEXT, .at = AT(prompt, input), .flags = KNOB_OPTIONAL,
+	{ .name = "input",
+	  .type = KNOB_TEXT,
+	  .at = AT(prompt, input),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "The text a language model is given, such as \"premise: {a} hypothesis: {b}\"." },
-	{ .name = "target", .type = KNOB_TEXT, .at = AT(prompt, target), .flags = KNOB_OPTIONAL,
+	{ .name = "target",
+	  .type = KNOB_TEXT,
+	  .at = AT(prompt, target),
+	  .flags = KNOB_OPTIONAL,
 	  .help = "The text it is to answer, such as \"{label}\"." },
 	{ .name = NULL }
 };
@@ -96,26 +172,48 @@ struct pattern {
 	double weight;
 };
 
-static const struct knob pattern_knobs[] = {
-	{ .name = "pattern", .type = KNOB_TEXT, .at = AT(pattern, pattern), .flags = KNOB_REQUIRED },
-	{ .name = "verbalizer", .type = KNOB_JSON, .at = AT(pattern, verbalizer), .flags = KNOB_OPTIONAL },
-	{ .name = "weight", .type = KNOB_REAL, .at = AT(pattern, weight), .def = 1, .min = 0, .max = 1e6 },
-	{ .name = NULL }
-};
+static const struct knob pattern_knobs[] = { { .name = "pattern",
+					       .type = KNOB_TEXT,
+					       .at = AT(pattern, pattern),
+					       .flags = KNOB_REQUIRED },
+					     { .name = "verbalizer",
+					       .type = KNOB_JSON,
+					       .at = AT(pattern, verbalizer),
+					       .flags = KNOB_OPTIONAL },
+					     { .name = "weight",
+					       .type = KNOB_REAL,
+					       .at = AT(pattern, weight),
+					       .def = 1,
+					       .min = 0,
+					       .max = 1e6 },
+					     { .name = NULL } };
 
 struct ipet {
 	int64_t generations;
 	double scale, ratio;
 };
 
-static const struct knob ipet_knobs[] = {
-	{ .name = "generations", .type = KNOB_INT, .at = AT(ipet, generations), .def = 3, .min = 1, .max = 100 },
-	{ .name = "scale", .type = KNOB_REAL, .at = AT(ipet, scale), .def = 5, .min = 1, .max = 1000,
-	  .flags = KNOB_OPEN_MIN },
-	{ .name = "ratio", .type = KNOB_REAL, .at = AT(ipet, ratio), .def = 0.25, .min = 0, .max = 1,
-	  .flags = KNOB_OPEN_MIN },
-	{ .name = NULL }
-};
+static const struct knob ipet_knobs[] = { { .name = "generations",
+					    .type = KNOB_INT,
+					    .at = AT(ipet, generations),
+					    .def = 3,
+					    .min = 1,
+					    .max = 100 },
+					  { .name = "scale",
+					    .type = KNOB_REAL,
+					    .at = AT(ipet, scale),
+					    .def = 5,
+					    .min = 1,
+					    .max = 1000,
+					    .flags = KNOB_OPEN_MIN },
+					  { .name = "ratio",
+					    .type = KNOB_REAL,
+					    .at = AT(ipet, ratio),
+					    .def = 0.25,
+					    .min = 0,
+					    .max = 1,
+					    .flags = KNOB_OPEN_MIN },
+					  { .name = NULL } };
 
 /* ---- reading ---- */
 
@@ -128,10 +226,14 @@ static int apply_sets(struct json *doc, const char *const *set, size_t n_set)
 		int rc;
 
 		if (!equal || equal == set[i])
-			return err_set(TT_INVALID, "--set %.100s: write --set PATH=VALUE, for example train.seed=1", set[i]);
+			return err_set(
+				TT_INVALID,
+				"--set %.100s: write --set PATH=VALUE, for example train.seed=1",
+				set[i]);
 		n = (size_t)(equal - set[i]);
 		if (n >= sizeof(path))
-			return err_set(TT_INVALID, "--set %.100s...: this path is too long", set[i]);
+			return err_set(TT_INVALID, "--set %.100s...: this path is too long",
+				       set[i]);
 		memcpy(path, set[i], n);
 		path[n] = 0;
 		rc = json_set(doc, path, equal + 1);
@@ -149,16 +251,21 @@ static int check_verbalizer(const struct json *v, const char *where)
 	if (!v)
 		return TT_OK;
 	if (json_type(v) != JSON_OBJECT)
-		return err_set(TT_INVALID, "%s is %s; it must be an object with a word or an array of words for every label",
+		return err_set(TT_INVALID,
+			       "%s is %s; it must be an object with a word or an array of words "
+			       "for every label",
 			       where, json_type_name(json_type(v)));
 	for (const struct json *m = json_first(v); m; m = json_next(m)) {
 		bool good = json_text(m) || (json_type(m) == JSON_ARRAY && json_first(m));
 
-		for (const struct json *c = json_text(m) ? NULL : json_first(m); c; c = json_next(c))
+		for (const struct json *c = json_text(m) ? NULL : json_first(m); c;
+		     c = json_next(c))
 			good = good && json_text(c);
 		knob_quote(json_key(m), label, sizeof(label));
 		if (!good)
-			return err_set(TT_INVALID, "%s has no words for %s; it must be a string or an array of strings",
+			return err_set(TT_INVALID,
+				       "%s has no words for %s; it must be a string or an array of "
+				       "strings",
 				       where, label);
 	}
 	return TT_OK;
@@ -171,8 +278,12 @@ static int check_patterns(const struct json *patterns, struct arena *a)
 	if (!patterns)
 		return TT_OK;
 	if (json_type(patterns) != JSON_ARRAY || !json_first(patterns))
-		return err_set(TT_INVALID, "prompt.patterns is %s; it must be an array of objects with pattern, verbalizer and weight",
-			       json_type(patterns) == JSON_ARRAY ? "empty" : json_type_name(json_type(patterns)));
+		return err_set(TT_INVALID,
+			       "prompt.patterns is %s; it must be an array of objects with "
+			       "pattern, verbalizer and weight",
+			       json_type(patterns) == JSON_ARRAY
+				       ? "empty"
+				       : json_type_name(json_type(patterns)));
 	for (const struct json *p = json_first(patterns); p; p = json_next(p), i++) {
 		struct pattern one;
 		char where[64];
@@ -211,7 +322,8 @@ static int check_prompt(const struct json *prompt, struct arena *a)
 	return rc;
 }
 
-static const struct recipe_method *method_find(const struct recipe_method *methods, const char *name)
+static const struct recipe_method *method_find(const struct recipe_method *methods,
+					       const char *name)
 {
 	for (const struct recipe_method *m = methods; m->name; m++)
 		if (!strcmp(m->name, name))
@@ -229,18 +341,21 @@ static int unknown_method(const struct recipe_method *methods, const char *where
 	for (const struct recipe_method *m = methods; m->name && n < COUNT(names); m++) {
 		names[n++] = m->name;
 		if (at + strlen(m->name) + 3 < sizeof(list))
-			at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", at ? ", " : "", m->name);
+			at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%s", at ? ", " : "",
+					       m->name);
 	}
 	near = knob_nearest(name, names, n);
-	return err_set(TT_INVALID, "%s.method is %s, which is no method here%s%s%s; there are %s", where, quoted,
-		       near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", list);
+	return err_set(TT_INVALID, "%s.method is %s, which is no method here%s%s%s; there are %s",
+		       where, quoted, near ? " (did you mean " : "", near ? near : "",
+		       near ? "?)" : "", list);
 }
 
 /*
  * The method's own table, with "method" in front: the key stands in the same
  * object. Its value goes behind the method's struct.
  */
-static int read_settings(struct recipe *r, const struct json *object, const char *where, struct recipe_peft *ret)
+static int read_settings(struct recipe *r, const struct json *object, const char *where,
+			 struct recipe_peft *ret)
 {
 	const struct recipe_method *m = ret->method;
 	const size_t behind = (m->size + sizeof(char *) - 1) / sizeof(char *) * sizeof(char *);
@@ -253,7 +368,9 @@ static int read_settings(struct recipe *r, const struct json *object, const char
 	ret->settings = arena_zero(r->arena, 1, behind + sizeof(char *));
 	if (!table || !ret->settings)
 		return TT_NOMEM;
-	table[0] = (struct knob){ .name = "method", .type = KNOB_TEXT, .at = behind, .flags = KNOB_REQUIRED };
+	table[0] = (struct knob){
+		.name = "method", .type = KNOB_TEXT, .at = behind, .flags = KNOB_REQUIRED
+	};
 	memcpy(table + 1, m->knobs, (n + 1) * sizeof(*table));
 	return knob_parse(table, object, where, r->dir, r->arena, ret->settings);
 }
@@ -267,17 +384,20 @@ static int read_method(struct recipe *r, const struct json *object, const char *
 		return err_set(TT_INVALID, "%s is %s; it must be an object with a method", where,
 			       json_type_name(json_type(object)));
 	if (!name)
-		return err_set(TT_INVALID, "%s.method is missing; it must name a method such as \"lora\"", where);
+		return err_set(TT_INVALID,
+			       "%s.method is missing; it must name a method such as \"lora\"",
+			       where);
 	if (!json_text(name))
-		return err_set(TT_INVALID, "%s.method is %s; it must be a string such as \"lora\"", where,
-			       json_type_name(json_type(name)));
+		return err_set(TT_INVALID, "%s.method is %s; it must be a string such as \"lora\"",
+			       where, json_type_name(json_type(name)));
 	ret->name = arena_text(r->arena, json_text(name));
 	if (!ret->name)
 		return TT_NOMEM;
 	if (!methods)
 		return TT_OK;
 	ret->method = method_find(methods, ret->name);
-	return ret->method ? read_settings(r, object, where, ret) : unknown_method(methods, where, ret->name);
+	return ret->method ? read_settings(r, object, where, ret)
+			   : unknown_method(methods, where, ret->name);
 }
 
 static int read_peft(struct recipe *r, const struct json *peft, const struct recipe_method *methods)
@@ -288,9 +408,11 @@ static int read_peft(struct recipe *r, const struct json *peft, const struct rec
 	char where[32] = "peft";
 
 	if (!peft)
-		return err_set(TT_INVALID, "peft.method is missing; it must name a method such as \"lora\"");
+		return err_set(TT_INVALID,
+			       "peft.method is missing; it must name a method such as \"lora\"");
 	if (!n || n > PEFT_MAX)
-		return err_set(TT_INVALID, "peft is an array of %zu; it must hold 1 to %d methods", n, PEFT_MAX);
+		return err_set(TT_INVALID, "peft is an array of %zu; it must hold 1 to %d methods",
+			       n, PEFT_MAX);
 	r->peft = arena_zero(r->arena, n, sizeof(*r->peft));
 	if (!r->peft)
 		return TT_NOMEM;
@@ -312,7 +434,8 @@ static int check_labels(const struct texts *labels)
 	char label[96];
 
 	if (labels->item && !labels->n)
-		return err_set(TT_INVALID, "task.labels is an empty array; leave it out to take the labels from the data");
+		return err_set(TT_INVALID, "task.labels is an empty array; leave it out to take "
+					   "the labels from the data");
 	for (size_t i = 0; i < labels->n; i++)
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(labels->item[i], labels->item[j])) {
@@ -322,7 +445,8 @@ static int check_labels(const struct texts *labels)
 	return TT_OK;
 }
 
-static int read_sections(struct recipe *r, const struct top *top, const struct recipe_method *methods)
+static int read_sections(struct recipe *r, const struct top *top,
+			 const struct recipe_method *methods)
 {
 	int rc = knob_parse(recipe_task_knobs(), top->task, "task", r->dir, r->arena, &r->task);
 
@@ -335,9 +459,11 @@ static int read_sections(struct recipe *r, const struct top *top, const struct r
 	if (!rc)
 		rc = read_peft(r, top->peft, methods);
 	if (!rc)
-		rc = knob_parse(recipe_train_knobs(), top->train, "train", r->dir, r->arena, &r->train);
+		rc = knob_parse(recipe_train_knobs(), top->train, "train", r->dir, r->arena,
+				&r->train);
 	if (!rc)
-		rc = knob_parse(recipe_compute_knobs(), top->compute, "compute", r->dir, r->arena, &r->compute);
+		rc = knob_parse(recipe_compute_knobs(), top->compute, "compute", r->dir, r->arena,
+				&r->compute);
 	r->prompt = top->prompt;
 	return rc;
 }
@@ -356,9 +482,11 @@ static int set_names(struct recipe *r, const struct top *top)
 	char joined[PATH_MAX], whole[PATH_MAX];
 
 	if (top->name && !*top->name)
-		return err_set(TT_INVALID, "name is an empty string; leave it out to use the file's name");
+		return err_set(TT_INVALID,
+			       "name is an empty string; leave it out to use the file's name");
 	if (!*top->base_model)
-		return err_set(TT_INVALID, "base_model is an empty string; it must be a folder, a .gguf file or a hub id");
+		return err_set(TT_INVALID, "base_model is an empty string; it must be a folder, a "
+					   ".gguf file or a hub id");
 	r->name = top->name ? top->name : stem(r->arena, r->path);
 	r->description = top->description;
 	r->init_adapter = top->init_adapter;
@@ -454,8 +582,8 @@ static void write_note(const struct json *section, struct jsonw *w)
 	jsonw_text(w, json_text(json_get(section, "note")));
 }
 
-static void write_section(const struct recipe *r, const char *name, const struct knob *table, const void *settings,
-			  struct jsonw *w)
+static void write_section(const struct recipe *r, const char *name, const struct knob *table,
+			  const void *settings, struct jsonw *w)
 {
 	jsonw_key(w, name);
 	jsonw_object(w);
@@ -481,7 +609,7 @@ static void write_peft(const struct recipe *r, struct jsonw *w)
 	const struct json *one = many ? json_first(peft) : peft;
 
 	jsonw_key(w, "peft");
-	if (!r->peft[0].method) {	/* loaded without methods: nobody knows the defaults */
+	if (!r->peft[0].method) { /* loaded without methods: nobody knows the defaults */
 		jsonw_json(w, peft);
 		return;
 	}
@@ -514,8 +642,11 @@ static int write_prompt(const struct recipe *r, struct jsonw *w)
 int recipe_write(const struct recipe *r, struct buf *out)
 {
 	const struct top top = {
-		.name = r->name, .base_model = r->base_model, .init_adapter = r->init_adapter,
-		.description = r->description, .tags = r->tags,
+		.name = r->name,
+		.base_model = r->base_model,
+		.init_adapter = r->init_adapter,
+		.description = r->description,
+		.tags = r->tags,
 	};
 	struct jsonw w;
 	int rc;
@@ -539,12 +670,6 @@ int recipe_write(const struct recipe *r, struct buf *out)
 
 /* ---- tables for others ---- */
 
-const struct knob *recipe_top_knobs(void)
-{
-	return top_knobs;
-}
+const struct knob *recipe_top_knobs(void) { return top_knobs; }
 
-const struct knob *recipe_prompt_knobs(void)
-{
-	return prompt_knobs;
-}
+const struct knob *recipe_prompt_knobs(void) { return prompt_knobs; }

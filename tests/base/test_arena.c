@@ -7,10 +7,7 @@
 #include "base/err.h"
 #include "base/rng.h"
 
-static bool is_aligned(const void *p)
-{
-	return (uintptr_t)p % 64 == 0;
-}
+static bool is_aligned(const void *p) { return (uintptr_t)p % 64 == 0; }
 
 static void allocations_do_not_overlap(void)
 {

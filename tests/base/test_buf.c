@@ -56,7 +56,7 @@ static void stops_at_the_largest_size(void)
 	CHECK(!b.bad);
 	buf_printf(&b, "%s", "more than ten bytes");
 	CHECK(b.bad && b.size == 0);
-	buf_text(&b, "x");	/* a bad buffer stays as it is */
+	buf_text(&b, "x"); /* a bad buffer stays as it is */
 	CHECK(b.size == 0);
 	buf_done(&b);
 }

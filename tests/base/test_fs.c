@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 
-static char top[256];		/* a fresh folder, removed at the end */
+static char top[256]; /* a fresh folder, removed at the end */
 
 static const char *in_top(const char *name)
 {
@@ -79,7 +79,7 @@ static void writes_replace(void)
 	CHECK(fs_write_atomic(in_top("no/such/folder"), "a", 1) == TT_NOTFOUND);
 	CHECK(strstr(err_text(), "no/such/folder"));
 	CHECK(fs_write_atomic(top, "a", 1) == TT_IO);
-	memset(name, 'n', 255);		/* the longest name there can be: the temporary one must fit too */
+	memset(name, 'n', 255); /* the longest name there can be: the temporary one must fit too */
 	name[255] = 0;
 	CHECK(fs_write_atomic(in_top(name), "long", 4) == TT_OK);
 	CHECK(holds(in_top(name), "long"));
@@ -109,7 +109,7 @@ static void reading_is_careful(void)
 	CHECK(fs_read(top, 10, &b) == TT_INVALID);
 	CHECK(strstr(err_text(), "is a folder, not a file"));
 	mkfifo(in_top("pipe"), 0600);
-	CHECK(fs_read(in_top("pipe"), 10, &b) == TT_INVALID);	/* and does not wait for a writer */
+	CHECK(fs_read(in_top("pipe"), 10, &b) == TT_INVALID); /* and does not wait for a writer */
 	CHECK(fs_map(in_top("pipe"), &m) == TT_INVALID);
 	fs_write_atomic(in_top("ten"), "0123456789", 10);
 	CHECK(fs_read(in_top("ten"), 10, &b) == TT_OK && b.size == 10);
@@ -119,7 +119,8 @@ static void reading_is_careful(void)
 	fs_write_atomic(in_top("empty"), "", 0);
 	CHECK(fs_read(in_top("empty"), 10, &b) == TT_OK && b.size == 0 && b.data && !b.data[0]);
 	buf_done(&b);
-	CHECK(fs_map(in_top("ten"), &m) == TT_OK && m.size == 10 && !memcmp(m.data, "0123456789", 10));
+	CHECK(fs_map(in_top("ten"), &m) == TT_OK && m.size == 10 &&
+	      !memcmp(m.data, "0123456789", 10));
 	fs_unmap(&m);
 	CHECK(!m.data && !m.size);
 	CHECK(fs_map(in_top("empty"), &m) == TT_OK && m.size == 0);
@@ -144,7 +145,7 @@ static void folders(void)
 	CHECK(!fs_exists(in_top("a")));
 	CHECK(fs_exists(in_top("outside/treasure")));
 	CHECK(!symlink(in_top("outside"), in_top("link")));
-	CHECK(fs_remove_tree(in_top("link")) == TT_OK);		/* the link, not what it names */
+	CHECK(fs_remove_tree(in_top("link")) == TT_OK); /* the link, not what it names */
 	CHECK(fs_exists(in_top("outside/treasure")));
 	CHECK(fs_remove_tree(in_top("absent")) == TT_OK);
 }
@@ -154,25 +155,35 @@ static void paths(void)
 	static const struct {
 		const char *in, *dir, *base;
 	} cases[] = {
-		{ "a/b.c", "a", "b.c" }, { "b", ".", "b" }, { "/b", "/", "b" }, { "/a//b", "/a", "b" }, { "a/", "a", "" },
+		{ "a/b.c", "a", "b.c" }, { "b", ".", "b" }, { "/b", "/", "b" },
+		{ "/a//b", "/a", "b" },  { "a/", "a", "" },
 	};
 	static const char *const clean[][2] = {
-		{ "/a/./b//c/../d", "/a/b/d" }, { "/..", "/" }, { "/", "/" }, { "//a/", "/a" }, { "/a/../..", "/" },
+		{ "/a/./b//c/../d", "/a/b/d" },
+		{ "/..", "/" },
+		{ "/", "/" },
+		{ "//a/", "/a" },
+		{ "/a/../..", "/" },
 	};
 	char ret[512], small[8];
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		CHECK_NAMED(fs_dirname(ret, sizeof(ret), cases[i].in) == TT_OK && !strcmp(ret, cases[i].dir), cases[i].in);
+		CHECK_NAMED(fs_dirname(ret, sizeof(ret), cases[i].in) == TT_OK &&
+				    !strcmp(ret, cases[i].dir),
+			    cases[i].in);
 		CHECK_NAMED(!strcmp(fs_basename(cases[i].in), cases[i].base), cases[i].in);
 	}
 	for (size_t i = 0; i < COUNT(clean); i++)
-		CHECK_NAMED(fs_absolute(ret, sizeof(ret), clean[i][0]) == TT_OK && !strcmp(ret, clean[i][1]), clean[i][0]);
+		CHECK_NAMED(fs_absolute(ret, sizeof(ret), clean[i][0]) == TT_OK &&
+				    !strcmp(ret, clean[i][1]),
+			    clean[i][0]);
 	CHECK(fs_join(ret, sizeof(ret), "a", "b") == TT_OK && !strcmp(ret, "a/b"));
 	CHECK(fs_join(ret, sizeof(ret), "a/", "b") == TT_OK && !strcmp(ret, "a/b"));
 	CHECK(fs_join(ret, sizeof(ret), "a", "/b") == TT_OK && !strcmp(ret, "/b"));
 	CHECK(fs_join(small, sizeof(small), "abcd", "efg") == TT_INVALID);
 	CHECK(fs_join(small, sizeof(small), "abc", "efg") == TT_OK && !strcmp(small, "abc/efg"));
-	CHECK(fs_absolute(ret, sizeof(ret), "x") == TT_OK && ret[0] == '/' && !strcmp(fs_basename(ret), "x"));
+	CHECK(fs_absolute(ret, sizeof(ret), "x") == TT_OK && ret[0] == '/' &&
+	      !strcmp(fs_basename(ret), "x"));
 }
 
 /* real/deep is linked as short; short/../f is real/f, which no reading of names alone can tell. */

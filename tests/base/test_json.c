@@ -12,9 +12,21 @@
 #include "base/rng.h"
 
 static const char *const good[] = {
-	"{}", "[]", "0", "-0.5", "1e-7", "true", "null", "\"\"", " [1 , 2 ,{\"a\" : [ ] } ]\r\n\t",
-	"{\"a\":1,\"A\":2,\"\":3,\"a \":4}", "\"\\ud83d\\ude00\\u00e9\\n\\/\"", "\xEF\xBB\xBF[1]",
-	"{\"a\":{\"a\":{\"a\":1}}}", "[{\"a\":1},{\"a\":2}]", "\"\x7F\"",
+	"{}",
+	"[]",
+	"0",
+	"-0.5",
+	"1e-7",
+	"true",
+	"null",
+	"\"\"",
+	" [1 , 2 ,{\"a\" : [ ] } ]\r\n\t",
+	"{\"a\":1,\"A\":2,\"\":3,\"a \":4}",
+	"\"\\ud83d\\ude00\\u00e9\\n\\/\"",
+	"\xEF\xBB\xBF[1]",
+	"{\"a\":{\"a\":{\"a\":1}}}",
+	"[{\"a\":1},{\"a\":2}]",
+	"\"\x7F\"",
 	"123456789012345678901234567890123456789012345678901234567890",
 };
 
@@ -46,7 +58,8 @@ static const struct {
 	{ "1e", "a digit in the exponent" },
 	{ "[1e999]", "column 2: this number is too large" },
 	{ "[-1.9e308]", "this number is too large" },
-	{ "1234567890123456789012345678901234567890123456789012345678901234567890", "is longer than" },
+	{ "1234567890123456789012345678901234567890123456789012345678901234567890",
+	  "is longer than" },
 	{ "\"abc", "column 1: this string has no closing quote" },
 	{ "\"a\nb\"", "column 3: byte 0x0a inside a string" },
 	{ "\"\\x\"", "no such escape" },
@@ -134,17 +147,21 @@ static void reading(void)
 	struct json *j = NULL, *copy;
 	int64_t v = 0;
 
-	if (!CHECK(parse("{\"n\":12,\"f\":1.5,\"big\":9007199254740993e10,\"t\":\"x\",\"b\":true,\"z\":null,"
-			 "\"a\":[1,2,3],\"o\":{\"k\":false}}", &j) == TT_OK))
+	if (!CHECK(parse("{\"n\":12,\"f\":1.5,\"big\":9007199254740993e10,\"t\":\"x\",\"b\":true,"
+			 "\"z\":null,"
+			 "\"a\":[1,2,3],\"o\":{\"k\":false}}",
+			 &j) == TT_OK))
 		return;
 	CHECK(json_type(j) == JSON_OBJECT && json_count(j) == 8);
 	CHECK(json_int(json_get(j, "n"), &v) && v == 12);
-	CHECK(!json_int(json_get(j, "f"), &v) && !json_int(json_get(j, "big"), &v) && !json_int(json_get(j, "t"), &v));
+	CHECK(!json_int(json_get(j, "f"), &v) && !json_int(json_get(j, "big"), &v) &&
+	      !json_int(json_get(j, "t"), &v));
 	CHECK(v == 12);
 	CHECK(json_number(json_get(j, "f")) == 1.5 && isnan(json_number(json_get(j, "t"))));
 	CHECK_STR(json_text(json_get(j, "t")), "x");
 	CHECK(!json_text(json_get(j, "n")) && !json_text(NULL));
-	CHECK(json_bool(json_get(j, "b")) && !json_bool(json_get(json_get(j, "o"), "k")) && !json_bool(NULL));
+	CHECK(json_bool(json_get(j, "b")) && !json_bool(json_get(json_get(j, "o"), "k")) &&
+	      !json_bool(NULL));
 	CHECK(json_type(json_get(j, "z")) == JSON_NULL);
 	CHECK(!json_get(j, "N") && !json_get(NULL, "n") && !json_get(json_get(j, "a"), "n"));
 	CHECK(json_count(json_get(j, "a")) == 3);
@@ -191,7 +208,8 @@ static void loading(void)
 	CHECK(json_load(path, 100, &j) == TT_INVALID);
 	CHECK(strstr(err_text(), path) == err_text() && strstr(err_text(), "line 2, column 2"));
 	CHECK(json_load(path, 6, &j) == TT_INVALID && strstr(err_text(), "larger than 6 bytes"));
-	CHECK(fs_write_atomic(path, "[1]", 3) == TT_OK && json_load(path, 100, &j) == TT_OK && json_count(j) == 1);
+	CHECK(fs_write_atomic(path, "[1]", 3) == TT_OK && json_load(path, 100, &j) == TT_OK &&
+	      json_count(j) == 1);
 	json_free(j);
 	close(fd);
 	unlink(path);
@@ -201,13 +219,15 @@ static void loading(void)
 /* ---- editing ---- */
 
 static const struct {
-	const char *path, *value, *want;	/* want starts with '!': the sentence */
+	const char *path, *value, *want; /* want starts with '!': the sentence */
 } sets[] = {
 	{ "train.seed", "7", "{\"peft\": [{\"r\": 8}], \"train\": {\"seed\": 7}}" },
-	{ "train.new", "word", "{\"peft\": [{\"r\": 8}], \"train\": {\"seed\": 1, \"new\": \"word\"}}" },
+	{ "train.new", "word",
+	  "{\"peft\": [{\"r\": 8}], \"train\": {\"seed\": 1, \"new\": \"word\"}}" },
 	{ "peft.0.r", "16", "{\"peft\": [{\"r\": 16}], \"train\": {\"seed\": 1}}" },
 	{ "peft.0", "{\"r\":[1,2]}", "{\"peft\": [{\"r\": [1, 2]}], \"train\": {\"seed\": 1}}" },
-	{ "a.b.c", "true", "{\"peft\": [{\"r\": 8}], \"train\": {\"seed\": 1}, \"a\": {\"b\": {\"c\": true}}}" },
+	{ "a.b.c", "true",
+	  "{\"peft\": [{\"r\": 8}], \"train\": {\"seed\": 1}, \"a\": {\"b\": {\"c\": true}}}" },
 	{ "train", "\"1\"", "{\"peft\": [{\"r\": 8}], \"train\": \"1\"}" },
 	{ "train.seed", "", "{\"peft\": [{\"r\": 8}], \"train\": {\"seed\": \"\"}}" },
 	{ "train.seed", "[1", "{\"peft\": [{\"r\": 8}], \"train\": {\"seed\": \"[1\"}}" },
@@ -234,7 +254,8 @@ static void setting(void)
 		char *now;
 
 		parse(from, &j);
-		CHECK_NAMED((json_set(j, sets[i].path, sets[i].value) != TT_OK) == fails, sets[i].path);
+		CHECK_NAMED((json_set(j, sets[i].path, sets[i].value) != TT_OK) == fails,
+			    sets[i].path);
 		if (fails)
 			CHECK_NAMED(strstr(err_text(), sets[i].want + 1), sets[i].want);
 		now = json_print(j, false);
@@ -287,7 +308,8 @@ static void writing(void)
 	jsonw_bool(&w, false);
 	jsonw_end(&w, '}');
 	CHECK_STR(b.data, "{\"a\\\"b\": [-9223372036854775808, null, null, null], "
-		  "\"t\": \"\\u0001\\n\\\\\\u007f\xEF\xBF\xBD\xE2\x82\xAC\xEF\xBF\xBD\", \"e\": {}, \"b\": false}");
+			  "\"t\": \"\\u0001\\n\\\\\\u007f\xEF\xBF\xBD\xE2\x82\xAC\xEF\xBF\xBD\", "
+			  "\"e\": {}, \"b\": false}");
 	buf_clear(&b);
 	jsonw_init(&w, &b, 2);
 	jsonw_array(&w);
@@ -329,7 +351,9 @@ static void one_number(double v, bool *round, bool *shortest)
 
 static void numbers_round_trip(void)
 {
-	static const double some[] = { 0.1, 1e-8, 5e-4, 2e-5, 1.0 / 3, 1e300, 5e-324, DBL_MAX, DBL_MIN, 0.30000000000000004, 123456789.125 };
+	static const double some[] = { 0.1,          1e-8,   5e-4,    2e-5,    1.0 / 3,
+				       1e300,        5e-324, DBL_MAX, DBL_MIN, 0.30000000000000004,
+				       123456789.125 };
 	bool round = true, shortest = true;
 	struct rng r;
 
@@ -351,7 +375,8 @@ static void numbers_round_trip(void)
 /* Any text either is refused with a sentence, or survives print and parse. */
 static void damaged_texts(void)
 {
-	static const char alphabet[] = "{}[]\",:\\u0123456789eE+-.truefalsn/ \n\xC3\xA9\xF0\x9F\x98\x80";
+	static const char alphabet[] =
+		"{}[]\",:\\u0123456789eE+-.truefalsn/ \n\xC3\xA9\xF0\x9F\x98\x80";
 	int accepted = 0;
 	bool same = true;
 	struct rng r;
@@ -364,7 +389,8 @@ static void damaged_texts(void)
 
 		snprintf(text, sizeof(text), "%s", seed);
 		for (uint32_t i = rng_below(&r, 3); *text && i > 0; i--)
-			text[rng_below(&r, (uint32_t)strlen(text))] = alphabet[rng_below(&r, sizeof(alphabet) - 1)];
+			text[rng_below(&r, (uint32_t)strlen(text))] =
+				alphabet[rng_below(&r, sizeof(alphabet) - 1)];
 		if (parse(text, &j) == TT_OK) {
 			char *once = json_print(j, round & 1), *twice = NULL;
 

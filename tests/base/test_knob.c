@@ -22,20 +22,54 @@ struct box {
 
 static const struct knob table[] = {
 	{ .name = "count", .type = KNOB_INT, .at = AT(count), .def = 3, .min = 1, .max = 10 },
-	{ .name = "maybe", .type = KNOB_INT, .at = AT(maybe), .min = 1, .max = 10, .flags = KNOB_OPTIONAL },
-	{ .name = "size", .type = KNOB_INT, .at = AT(size), .min = 1, .max = 0x1p50, .flags = KNOB_OPTIONAL | KNOB_BYTES },
-	{ .name = "rate", .type = KNOB_REAL, .at = AT(rate), .def = 0.5, .max = 1, .flags = KNOB_OPEN_MAX },
-	{ .name = "open", .type = KNOB_REAL, .at = AT(open), .def = 1, .max = 9, .flags = KNOB_OPEN_MIN },
+	{ .name = "maybe",
+	  .type = KNOB_INT,
+	  .at = AT(maybe),
+	  .min = 1,
+	  .max = 10,
+	  .flags = KNOB_OPTIONAL },
+	{ .name = "size",
+	  .type = KNOB_INT,
+	  .at = AT(size),
+	  .min = 1,
+	  .max = 0x1p50,
+	  .flags = KNOB_OPTIONAL | KNOB_BYTES },
+	{ .name = "rate",
+	  .type = KNOB_REAL,
+	  .at = AT(rate),
+	  .def = 0.5,
+	  .max = 1,
+	  .flags = KNOB_OPEN_MAX },
+	{ .name = "open",
+	  .type = KNOB_REAL,
+	  .at = AT(open),
+	  .def = 1,
+	  .max = 9,
+	  .flags = KNOB_OPEN_MIN },
 	{ .name = "may_rate", .type = KNOB_REAL, .at = AT(may_rate), .flags = KNOB_OPTIONAL },
 	{ .name = "on", .type = KNOB_BOOL, .at = AT(on), .def = 1 },
-	{ .name = "kind", .type = KNOB_CHOICE, .at = AT(kind), .def = 1, .choices = "red|green|blue" },
-	{ .name = "other", .type = KNOB_CHOICE, .at = AT(other), .def = 2, .choices = "a|b", .flags = KNOB_OPTIONAL },
+	{ .name = "kind",
+	  .type = KNOB_CHOICE,
+	  .at = AT(kind),
+	  .def = 1,
+	  .choices = "red|green|blue" },
+	{ .name = "other",
+	  .type = KNOB_CHOICE,
+	  .at = AT(other),
+	  .def = 2,
+	  .choices = "a|b",
+	  .flags = KNOB_OPTIONAL },
 	{ .name = "word", .type = KNOB_TEXT, .at = AT(word), .text = "hello" },
 	{ .name = "may_word", .type = KNOB_TEXT, .at = AT(may_word), .flags = KNOB_OPTIONAL },
 	{ .name = "path", .type = KNOB_PATH, .at = AT(path), .flags = KNOB_OPTIONAL },
 	{ .name = "words", .type = KNOB_TEXTS, .at = AT(words), .flags = KNOB_OPTIONAL },
 	{ .name = "select", .type = KNOB_SELECT, .at = AT(select), .flags = KNOB_OPTIONAL },
-	{ .name = "ranks", .type = KNOB_INTS, .at = AT(ranks), .min = 1, .max = 64, .flags = KNOB_OPTIONAL },
+	{ .name = "ranks",
+	  .type = KNOB_INTS,
+	  .at = AT(ranks),
+	  .min = 1,
+	  .max = 64,
+	  .flags = KNOB_OPTIONAL },
 	{ .name = "any", .type = KNOB_JSON, .at = AT(any), .flags = KNOB_OPTIONAL },
 	{ .name = NULL }
 };
@@ -92,9 +126,10 @@ static int read(const char *text, struct arena *a, struct json **ret_doc, struct
 
 static bool are_defaults(const struct box *b)
 {
-	return b->count == 3 && b->maybe == KNOB_NONE && b->size == KNOB_NONE && b->rate == 0.5 && b->open == 1 &&
-	       isnan(b->may_rate) && b->on && b->kind == 1 && b->other == 2 && !strcmp(b->word, "hello") &&
-	       !b->may_word && !b->path && !b->words.item && !b->select.item && !b->ranks.item && !b->any;
+	return b->count == 3 && b->maybe == KNOB_NONE && b->size == KNOB_NONE && b->rate == 0.5 &&
+	       b->open == 1 && isnan(b->may_rate) && b->on && b->kind == 1 && b->other == 2 &&
+	       !strcmp(b->word, "hello") && !b->may_word && !b->path && !b->words.item &&
+	       !b->select.item && !b->ranks.item && !b->any;
 }
 
 static void defaults(void)
@@ -107,7 +142,9 @@ static void defaults(void)
 	knob_defaults(table, &b);
 	CHECK(are_defaults(&b));
 	memset(&b, 0xAA, sizeof(b));
-	CHECK(read("{\"note\":\"ignored\",\"maybe\":null,\"path\":null,\"other\":null,\"any\":null}", a, &doc, &b) == TT_OK);
+	CHECK(read("{\"note\":\"ignored\",\"maybe\":null,\"path\":null,\"other\":null,\"any\":"
+		   "null}",
+		   a, &doc, &b) == TT_OK);
 	CHECK(are_defaults(&b));
 	json_free(doc);
 	memset(&b, 0xAA, sizeof(b));
@@ -152,8 +189,13 @@ static const struct {
 	const char *text;
 	int64_t bytes;
 } sizes[] = {
-	{ "\"4GiB\"", INT64_C(4) << 30 }, { "\"512MiB\"", 512 << 20 }, { "\"100kB\"", 100000 }, { "4096", 4096 },
-	{ "\"4096\"", 4096 }, { "\"1.5 GiB\"", INT64_C(3) << 29 }, { "\"2TB\"", INT64_C(2000000000000) },
+	{ "\"4GiB\"", INT64_C(4) << 30 },
+	{ "\"512MiB\"", 512 << 20 },
+	{ "\"100kB\"", 100000 },
+	{ "4096", 4096 },
+	{ "\"4096\"", 4096 },
+	{ "\"1.5 GiB\"", INT64_C(3) << 29 },
+	{ "\"2TB\"", INT64_C(2000000000000) },
 	{ "\"7B\"", 7 },
 };
 
@@ -166,7 +208,8 @@ static void byte_sizes(void)
 		char text[64];
 
 		snprintf(text, sizeof(text), "{\"size\":%s}", sizes[i].text);
-		CHECK_NAMED(read(text, a, &doc, &b) == TT_OK && b.size == sizes[i].bytes, sizes[i].text);
+		CHECK_NAMED(read(text, a, &doc, &b) == TT_OK && b.size == sizes[i].bytes,
+			    sizes[i].text);
 		json_free(doc);
 		arena_free(a);
 	}
@@ -176,10 +219,13 @@ static void byte_sizes(void)
 static void values_and_back(void)
 {
 	static const char text[] =
-		"{\"count\": 10, \"maybe\": 1, \"size\": 1024, \"rate\": 0, \"open\": 9, \"may_rate\": 1e-05, \"on\": false, "
-		"\"kind\": \"blue\", \"other\": \"a\", \"word\": \"\", \"may_word\": \"w\", \"path\": \"/dir/p/q\", "
+		"{\"count\": 10, \"maybe\": 1, \"size\": 1024, \"rate\": 0, \"open\": 9, "
+		"\"may_rate\": 1e-05, \"on\": false, "
+		"\"kind\": \"blue\", \"other\": \"a\", \"word\": \"\", \"may_word\": \"w\", "
+		"\"path\": \"/dir/p/q\", "
 		"\"words\": [], \"select\": \"one\", \"ranks\": 8, \"any\": {\"k\": [1, \"x\"]}}";
-	static const char lists[] = "{\"path\":\"../up\",\"select\":[\"one\"],\"words\":[\"a\",\"b\"],\"ranks\":[1,2]}";
+	static const char lists[] =
+		"{\"path\":\"../up\",\"select\":[\"one\"],\"words\":[\"a\",\"b\"],\"ranks\":[1,2]}";
 	struct arena *a = arena_new();
 	struct json *doc = NULL, *second = NULL;
 	struct buf out;
@@ -200,20 +246,29 @@ static void values_and_back(void)
 	CHECK(read(lists, a, &second, &b) == TT_OK);
 	json_free(second);
 	CHECK_STR(b.path, "/up");
-	CHECK(b.select.is_list && b.select.n == 1 && b.words.n == 2 && !strcmp(b.words.item[1], "b"));
+	CHECK(b.select.is_list && b.select.n == 1 && b.words.n == 2 &&
+	      !strcmp(b.words.item[1], "b"));
 	CHECK(b.ranks.n == 2 && b.ranks.item[1] == 2);
 	arena_free(a);
 }
 
 static void nearest(void)
 {
-	static const char *const names[] = { "lora_alpha", "lora_dropout", "r", "target_modules", "bias" };
+	static const char *const names[] = { "lora_alpha", "lora_dropout", "r", "target_modules",
+					     "bias" };
 	static const struct {
 		const char *word, *want;
 	} cases[] = {
-		{ "lora_alhpa", "lora_alpha" }, { "loraalpha", "lora_alpha" }, { "lora-dropout", "lora_dropout" },
-		{ "target_module", "target_modules" }, { "bais", "bias" }, { "entirely_else", NULL }, { "rank", NULL },
-		{ "", NULL }, { "R", "r" }, { "0", NULL },
+		{ "lora_alhpa", "lora_alpha" },
+		{ "loraalpha", "lora_alpha" },
+		{ "lora-dropout", "lora_dropout" },
+		{ "target_module", "target_modules" },
+		{ "bais", "bias" },
+		{ "entirely_else", NULL },
+		{ "rank", NULL },
+		{ "", NULL },
+		{ "R", "r" },
+		{ "0", NULL },
 		{ "Target_Modules", "target_modules" },
 	};
 	char longer[300];
@@ -221,7 +276,8 @@ static void nearest(void)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const char *got = knob_nearest(cases[i].word, names, COUNT(names));
 
-		CHECK_NAMED(cases[i].want ? got && !strcmp(got, cases[i].want) : !got, cases[i].word);
+		CHECK_NAMED(cases[i].want ? got && !strcmp(got, cases[i].want) : !got,
+			    cases[i].word);
 	}
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = 0;
@@ -239,7 +295,7 @@ static void quotes(void)
 	for (int i = 0; i < 40; i++)
 		memcpy(longer + 1 + 2 * i, "\xC3\xA9", 2);
 	longer[0] = 'a';
-	knob_quote(longer, ret, sizeof(ret));	/* byte 60 is inside a character */
+	knob_quote(longer, ret, sizeof(ret)); /* byte 60 is inside a character */
 	CHECK(strlen(ret) == 1 + 59 + 4 && !strcmp(ret + 58, "\xC3\xA9...\""));
 }
 

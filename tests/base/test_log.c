@@ -32,7 +32,8 @@ int main(void)
 
 	capture("two\nlines", line, sizeof(line));
 	for (size_t i = 0; shape[i]; i++)
-		stamp = stamp && (shape[i] == 'd' ? line[i] >= '0' && line[i] <= '9' : line[i] == shape[i]);
+		stamp = stamp &&
+			(shape[i] == 'd' ? line[i] >= '0' && line[i] <= '9' : line[i] == shape[i]);
 	CHECK(stamp);
 	CHECK_STR(line + strlen(shape), "two lines\n");
 	memset(longer, 'x', sizeof(longer) - 1);

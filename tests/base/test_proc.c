@@ -17,14 +17,18 @@ static char top[256];
 
 static char *shell_argv[] = { (char[]){ "/bin/sh" }, (char[]){ "-c" }, NULL, NULL };
 
-static int run_shell(const char *script, const char *log_path, bool own_session, int pipe_fd, pid_t *ret)
+static int run_shell(const char *script, const char *log_path, bool own_session, int pipe_fd,
+		     pid_t *ret)
 {
 	static char text[1024];
 
 	snprintf(text, sizeof(text), "%s", script);
 	shell_argv[2] = text;
-	return proc_spawn(&(struct proc_spawn){ .argv = shell_argv, .log_path = log_path, .own_session = own_session,
-						.pipe_fd = pipe_fd }, ret);
+	return proc_spawn(&(struct proc_spawn){ .argv = shell_argv,
+						.log_path = log_path,
+						.own_session = own_session,
+						.pipe_fd = pipe_fd },
+			  ret);
 }
 
 static int status_of(pid_t pid)
@@ -85,7 +89,7 @@ static void session_and_start_time(void)
 	CHECK(write(end[1], "go\n", 3) == 3);
 	close(end[1]);
 	CHECK(!waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
-	CHECK(proc_start_time(pid) == 0);	/* a zombie trains no more */
+	CHECK(proc_start_time(pid) == 0); /* a zombie trains no more */
 	CHECK(status_of(pid) == 0);
 	CHECK(proc_start_time(pid) == 0);
 	CHECK(proc_start_time(0) == 0 && proc_start_time(-5) == 0);
@@ -105,7 +109,8 @@ static void signals_are_the_usual_ones(void)
 	CHECK(run_shell("kill -TERM $$; exit 7", NULL, false, -1, &pid) == TT_OK);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	signal(SIGTERM, SIG_DFL);
-	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGTERM);
 }
 
 static void absent_programs_are_named(void)

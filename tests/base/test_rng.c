@@ -10,9 +10,13 @@ static const struct {
 	uint32_t c[4], k[2], want[4];
 } known[] = {
 	{ "zeros", { 0 }, { 0 }, { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 } },
-	{ "ones", { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff }, { 0xffffffff, 0xffffffff },
+	{ "ones",
+	  { 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff },
+	  { 0xffffffff, 0xffffffff },
 	  { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd } },
-	{ "pi", { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 }, { 0xa4093822, 0x299f31d0 },
+	{ "pi",
+	  { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 },
+	  { 0xa4093822, 0x299f31d0 },
 	  { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 } },
 };
 
@@ -72,7 +76,7 @@ static void below_is_even(void)
 		seen[rng_below(&r, SIDES)]++;
 	for (int i = 0; i < SIDES; i++)
 		chi += pow(seen[i] - (double)N / SIDES, 2) / ((double)N / SIDES);
-	CHECK(chi < 27.9);	/* 6 degrees of freedom: one seed in 10 000 */
+	CHECK(chi < 27.9); /* 6 degrees of freedom: one seed in 10 000 */
 	CHECK(rng_below(&r, 1) == 0);
 }
 
