@@ -212,16 +212,24 @@ static int check_path(const char *path)
 	return TT_OK;
 }
 
+static int make_folder(const char *path)
+{
+	char dir[PATH_MAX], why[300];
+
+	if (!fs_dirname(dir, sizeof(dir), path) && !fs_mkdirs(dir))
+		return TT_OK;
+	snprintf(why, sizeof(why), "%s", err_text());
+	return err_set(TT_IO, "there can be no run log at '%s': %s; set TRIMTAB_HOME to a folder that can be written",
+		       path, why);
+}
+
 static int open_write(struct store *st)
 {
-	char dir[PATH_MAX];
 	int64_t version;
 	int code = check_path(st->path);
 
 	if (!code)
-		code = fs_dirname(dir, sizeof(dir), st->path);
-	if (!code)
-		code = fs_mkdirs(dir);
+		code = make_folder(st->path);
 	if (!code)
 		code = connect_to(st, st->path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
 	if (code)
@@ -466,6 +474,27 @@ int store_version(struct store *st)
 	const int code = sql_int(st, "PRAGMA user_version", &version);
 
 	return code ? code : (int)version;
+}
+
+int store_schema(struct store *st, char **ret)
+{
+	sqlite3_stmt *q;
+	char *text = NULL;
+	int got, code = sql_prepare(st, "SELECT group_concat(sql, ';' || char(10)) FROM (SELECT sql FROM sqlite_master "
+				    "WHERE sql IS NOT NULL ORDER BY type DESC, name)", &q);
+
+	if (code)
+		return code;
+	got = sql_step(st, q);
+	if (got > 0)
+		text = strdup(sql_text(q, 0));
+	sql_done(q);
+	if (got < 0)
+		return got;
+	if (!text)
+		return err_set(TT_NOMEM, "not enough memory");
+	*ret = text;
+	return TT_OK;
 }
 
 int store_limit(struct store *st, int pages)

@@ -36,6 +36,7 @@ void store_rollback(struct store *st);		/* nothing begun is fine */
 const char *store_journal(struct store *st);	/* "wal", or "truncate" where WAL is not safe */
 int store_version(struct store *st);		/* of the schema in the file */
 int store_head(void);				/* the schema this program writes */
+int store_schema(struct store *st, char **ret);	/* every CREATE statement, for tests; free() it */
 const char *store_path(const struct store *st);
 
 /* Tests: let the file grow to `pages` pages only, so that the next write meets a full disk; 0 lifts it. */

@@ -1,1 +1,14 @@
-# tests of db
+check_PROGRAMS += %D%/test_event %D%/test_full %D%/test_metric %D%/test_note %D%/test_run %D%/test_store
+%C%_test_event_SOURCES = %D%/test_event.c %D%/home.h
+%C%_test_event_LDADD = $(DB_LIBS) $(BASE_LIBS)
+%C%_test_full_SOURCES = %D%/test_full.c %D%/home.h
+%C%_test_full_LDADD = $(DB_LIBS) $(BASE_LIBS)
+%C%_test_metric_SOURCES = %D%/test_metric.c %D%/home.h
+%C%_test_metric_LDADD = $(DB_LIBS) $(BASE_LIBS)
+%C%_test_note_SOURCES = %D%/test_note.c %D%/home.h
+%C%_test_note_LDADD = $(DB_LIBS) $(BASE_LIBS)
+%C%_test_run_SOURCES = %D%/test_run.c %D%/home.h
+%C%_test_run_LDADD = $(DB_LIBS) $(BASE_LIBS)
+%C%_test_store_SOURCES = %D%/test_store.c %D%/home.h
+%C%_test_store_LDADD = $(DB_LIBS) $(BASE_LIBS)
+EXTRA_DIST += %D%/schema.golden
