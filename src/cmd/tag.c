@@ -1,0 +1,56 @@
+/* tag: words by which runs are found again. */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "cmd/cmd.h"
+#include "db/note.h"
+
+static int apply(struct store *st, const struct run *r, const struct args *a)
+{
+	const char *gone[ARGS_MAX];
+	const size_t n = args_values(a, "--remove", gone, ARGS_MAX);
+	int code = store_begin(st);
+
+	for (int i = 1; !code && i < a->npos; i++)
+		code = tag_add(st, r->row, a->pos[i]);
+	for (size_t i = 0; !code && i < n; i++)
+		code = tag_remove(st, r->row, gone[i]);
+	if (!code)
+		code = store_commit(st);
+	if (code)
+		store_rollback(st);
+	return code;
+}
+
+static int tag(const struct args *a)
+{
+	struct run r = { 0 };
+	struct store *st;
+	int code = cmd_open(&st);
+
+	if (code)
+		return code;
+	code = cmd_find(st, a->pos[0], &r);
+	if (!code && a->npos == 1 && !args_has(a, "--remove"))
+		puts(r.tags);
+	else if (!code)
+		code = apply(st, &r, a);
+	run_done(&r);
+	store_close(st);
+	return code;
+}
+
+static const struct arg options[] = {
+	{ "--remove", 0, "TAG", "take a tag away; may be repeated" },
+	{ 0 },
+};
+
+const struct command command_tag = {
+	.name = "tag",
+	.usage = "RUN [TAG...] [--remove TAG]...",
+	.summary = "Add tags to a run, take them away, or print them.",
+	.options = options,
+	.min_args = 1,
+	.max_args = ARGS_MAX,
+	.run = tag,
+};
