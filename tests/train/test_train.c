@@ -1,0 +1,584 @@
+/*
+ * Whole runs of a toy experiment with dropout on. The promise above all: the
+ * same bits on any number of threads, with any micro-batch, and after a stop,
+ * a kill or a full disk.
+ */
+#include "tests/check.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "tests/train/world.h"
+
+enum { STEPS = 9 };	/* 3 epochs of 3 steps: 45 rows, 16 a step */
+
+static char top[PATH_MAX];
+
+static struct ear ear, other;
+
+/* A fresh folder for one run. */
+static const char *run_dir(char *ret)
+{
+	static int count;
+	char name[32];
+
+	snprintf(name, sizeof(name), "run-%d", ++count);
+	CHECK(fs_join(ret, PATH_MAX, top, name) == TT_OK && fs_mkdirs(ret) == TT_OK);
+	return ret;
+}
+
+struct outcome {
+	int rc;
+	enum train_end end;
+	uint64_t hash;
+	struct checkpoint last;		/* what the newest checkpoint says */
+	uint64_t file;			/* ... and a hash of the whole file */
+};
+
+static uint64_t file_hash(const char *dir, int64_t step)
+{
+	char name[80], path[PATH_MAX];
+	uint64_t h = 0;
+	struct buf file;
+
+	snprintf(name, sizeof(name), "checkpoints/step-%08lld.safetensors", (long long)step);
+	if (fs_join(path, sizeof(path), dir, name) || fs_read(path, 1 << 26, &file))
+		return 0;
+	h = hash_bytes(HASH_START, file.data, file.size);
+	buf_done(&file);
+	return h;
+}
+
+/* One run, or the rest of one. */
+static struct outcome go(const char *dir, const char *const *set, int threads, struct ear *e, bool resume)
+{
+	struct outcome o = { .end = TRAIN_FINISHED };
+	struct checkpoint_parts parts = { 0 };
+	char path[PATH_MAX];
+	struct world w;
+
+	o.rc = world_open(&w, top, dir, set, threads, &e->sink);
+	if (!o.rc)
+		o.rc = train_open(&w.trainer);
+	if (!o.rc)
+		o.rc = train_run(&w.trainer, resume, &o.end);
+	if (!o.rc) {
+		o.hash = world_hash(&w);
+		if (!fs_join(path, sizeof(path), dir, "checkpoints") &&
+		    !checkpoint_read(path, CHECKPOINT_LAST, &parts, &o.last))
+			o.file = file_hash(dir, o.last.step);
+	}
+	world_close(&w);
+	return o;
+}
+
+/* From start to end, undisturbed. */
+static struct outcome fresh(const char *const *set, int threads, struct ear *e)
+{
+	char dir[PATH_MAX];
+
+	ear_init(e);
+	return go(run_dir(dir), set, threads, e, false);
+}
+
+static bool same_curve(const struct ear *a, const struct ear *b, const char *key, int64_t from, int64_t to)
+{
+	for (int64_t i = from; i <= to; i++) {
+		const double x = ear_value(a, key, i), y = ear_value(b, key, i);
+
+		if (memcmp(&x, &y, sizeof(x)) && !(isnan(x) && isnan(y)))
+			return false;
+	}
+	return true;
+}
+
+/* The undisturbed run that others are held against; its words stay in `ear`. */
+static struct outcome base;
+
+static void a_run_says_everything(void)
+{
+	base = fresh(NULL, 1, &ear);
+	if (!CHECK(base.rc == TT_OK))
+		printf("# %s\n", err_text());
+	CHECK(base.end == TRAIN_FINISHED && base.last.step == STEPS && base.file);
+	for (int64_t i = 1; i <= STEPS; i++) {
+		CHECK(ear_value(&ear, "train/loss", i) > 0 && ear_value(&ear, "train/grad_norm", i) > 0);
+		CHECK_NEAR(ear_value(&ear, "train/learning_rate", i), 0.01 * (double)(STEPS - i + 1) / STEPS, 1e-15);
+		CHECK_NEAR(ear_value(&ear, "train/epoch", i), (double)i / 3, 1e-15);
+	}
+	CHECK(ear_count(&ear, "train/loss") == STEPS && ear_count(&ear, "train/tokens_per_second") == STEPS);
+	for (int64_t i = 1; i <= STEPS; i++) {
+		const bool wanted = i % 2 == 0 || i == STEPS;
+
+		CHECK(!isnan(ear_value(&ear, "eval/loss", i)) == wanted);
+		CHECK(!isnan(ear_value(&ear, "eval/accuracy", i)) == wanted);
+	}
+	CHECK(ear_count(&ear, "eval/f1") == 5 && ear_count(&ear, "eval/mcc") == 5 && ear_count(&ear, "eval/macro_f1") == 5);
+	CHECK(strstr(ear.events, "checkpoint@2(step 2) ") && strstr(ear.events, "checkpoint@9(step 9) "));
+	CHECK(ear.best_step > 0 && ear.best_step == base.last.best_step);
+}
+
+static void threads_do_not_matter(void)
+{
+	for (int threads = 2; threads <= 3; threads++) {
+		const struct outcome o = fresh(NULL, threads, &other);
+
+		CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
+		CHECK(same_curve(&ear, &other, "train/loss", 1, STEPS));
+		CHECK(same_curve(&ear, &other, "train/grad_norm", 1, STEPS));
+		CHECK(same_curve(&ear, &other, "eval/loss", 1, STEPS));
+	}
+}
+
+/* Only the product of batch and accumulation counts. */
+static void the_split_does_not_matter(void)
+{
+	static const char *const split[][3] = {
+		{ "train.per_device_train_batch_size=4", "train.gradient_accumulation_steps=4", NULL },
+		{ "train.per_device_train_batch_size=1", "train.gradient_accumulation_steps=16", NULL },
+		{ "train.per_device_train_batch_size=8", "train.gradient_accumulation_steps=2", NULL },
+	};
+
+	for (size_t i = 0; i < COUNT(split); i++) {
+		const struct outcome o = fresh(split[i], 2, &other);
+
+		CHECK(o.rc == TT_OK && o.hash == base.hash);
+		CHECK(same_curve(&ear, &other, "train/loss", 1, STEPS));
+	}
+}
+
+/* A seed, or dropout, does change something: so the comparisons above can fail. */
+static void what_matters(void)
+{
+	static const char *const seed[] = { "train.seed=4", NULL }, *const drop[] = { "train.dropout=0.2", NULL };
+	static const char *const order[] = { "data.shuffle=false", NULL };
+	const struct outcome a = fresh(seed, 1, &other), b = fresh(drop, 1, &other), c = fresh(order, 1, &other);
+
+	CHECK(a.rc == TT_OK && b.rc == TT_OK && c.rc == TT_OK);
+	CHECK(a.hash != base.hash && b.hash != base.hash && c.hash != base.hash);
+}
+
+/* Stop after `step` steps by command or by signal, go on with another number of threads. */
+static void stop_and_resume(int64_t step, bool by_signal)
+{
+	struct outcome o;
+	char dir[PATH_MAX];
+
+	run_dir(dir);
+	ear_init(&other);
+	if (by_signal)
+		other.stop_after = step;
+	else
+		other.play[0] = (struct play){ .step = step, .command = { .verb = TRAIN_STOP, .id = 1 } };
+	o = go(dir, NULL, 2, &other, false);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_WAS_STOPPED && o.last.step == step);
+	CHECK(by_signal || !strncmp(other.answers, "1:stopping after step", 21));
+	other.stop_after = -1;
+	o = go(dir, NULL, 3, &other, true);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_FINISHED);
+	CHECK(o.hash == base.hash && o.file == base.file);
+	CHECK(same_curve(&ear, &other, "train/loss", 1, STEPS));
+	CHECK(same_curve(&ear, &other, "eval/loss", 1, STEPS));
+}
+
+static int64_t kill_step;
+
+static void kill_here(struct ear *e, int64_t step)
+{
+	(void)e;
+	if (step == kill_step)
+		kill(getpid(), SIGKILL);
+}
+
+/* kill -9 in a child when that step is done: what it did since its last checkpoint is done again. */
+static void kill_and_resume(int64_t step)
+{
+	struct outcome o;
+	char dir[PATH_MAX];
+	int status = 0;
+	pid_t child;
+
+	run_dir(dir);
+	fflush(stdout);
+	child = fork();
+	if (!child) {
+		kill_step = step;
+		ear_init(&other);
+		other.at_step = kill_here;
+		go(dir, NULL, 1, &other, false);
+		_exit(9);
+	}
+	CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+	ear_init(&other);
+	o = go(dir, NULL, 2, &other, true);
+	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
+	CHECK(same_curve(&ear, &other, "train/loss", step, STEPS));
+}
+
+/* Killed before its first checkpoint there is nothing to go on from, and a new run may start there. */
+static void killed_too_early(void)
+{
+	char dir[PATH_MAX];
+	struct outcome o;
+
+	run_dir(dir);
+	ear_init(&other);
+	CHECK(go(dir, NULL, 1, &other, true).rc == TT_NOTFOUND);
+	CHECK(strstr(err_text(), "no whole checkpoint") != NULL);
+	ear_init(&other);
+	o = go(dir, NULL, 1, &other, false);
+	CHECK(o.rc == TT_OK && o.hash == base.hash);
+	ear_init(&other);
+	CHECK(go(dir, NULL, 1, &other, false).rc == TT_INVALID);
+	CHECK(strstr(err_text(), "resume that run") != NULL);
+	ear_init(&other);	/* resuming a finished run changes nothing */
+	o = go(dir, NULL, 1, &other, true);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_FINISHED && o.hash == base.hash && o.file == base.file);
+	CHECK(ear_count(&other, "train/loss") == 0);
+}
+
+static void a_damaged_checkpoint_costs_its_steps(void)
+{
+	char dir[PATH_MAX], path[PATH_MAX];
+	struct outcome o;
+	FILE *f;
+
+	run_dir(dir);
+	ear_init(&other);
+	other.stop_after = 6;
+	CHECK(go(dir, NULL, 1, &other, false).end == TRAIN_WAS_STOPPED);
+	CHECK(fs_join(path, sizeof(path), dir, "checkpoints/step-00000006.safetensors") == TT_OK);
+	f = fopen(path, "r+b");
+	CHECK(f && !fseek(f, -5, SEEK_END) && fputc(77, f) == 77 && !fclose(f));
+	ear_init(&other);
+	o = go(dir, NULL, 1, &other, true);
+	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
+	CHECK(strstr(other.events, "continued@4(") != NULL);
+}
+
+static void fill_disk(struct ear *e, int64_t step)
+{
+	const struct rlimit small = { 512, RLIM_INFINITY };
+
+	(void)e;
+	if (step == 4)
+		setrlimit(RLIMIT_FSIZE, &small);
+}
+
+/* A disk that is full when the checkpoint of step 4 is due. */
+static void a_full_disk(void)
+{
+	const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+	void (*const old)(int) = signal(SIGXFSZ, SIG_IGN);
+	char dir[PATH_MAX], why[512];
+	struct outcome o;
+
+	run_dir(dir);
+	fflush(stdout);
+	ear_init(&other);
+	other.at_step = fill_disk;
+	o = go(dir, NULL, 1, &other, false);
+	snprintf(why, sizeof(why), "%s", err_text());
+	setrlimit(RLIMIT_FSIZE, &none);
+	signal(SIGXFSZ, old);
+	CHECK(o.rc == TT_IO);
+	CHECK(!strncmp(why, "the checkpoint of step 4 was not written", 40));
+	ear_init(&other);
+	o = go(dir, NULL, 1, &other, true);
+	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
+	CHECK(strstr(other.events, "continued@2(") != NULL);
+}
+
+static void a_new_learning_rate(void)
+{
+	struct outcome whole, o;
+	char dir[PATH_MAX];
+	const struct play set = { .step = 3, .command = { TRAIN_SET_LEARNING_RATE, 0.002, 7 } };
+
+	ear_init(&other);
+	other.play[0] = set;
+	other.play[1] = (struct play){ .step = 4, .command = { TRAIN_SET_LEARNING_RATE, -1, 8 } };
+	whole = go(run_dir(dir), NULL, 1, &other, false);
+	CHECK(whole.rc == TT_OK && whole.hash != base.hash);
+	CHECK_NEAR(ear_value(&other, "train/learning_rate", 3), 0.01 * 7 / STEPS, 1e-15);
+	CHECK_NEAR(ear_value(&other, "train/learning_rate", 4), 0.002 * 6 / STEPS, 1e-15);
+	CHECK_NEAR(ear_value(&other, "train/learning_rate", 9), 0.002 * 1 / STEPS, 1e-15);
+	CHECK(strstr(other.events, "learning_rate@3(0.01 to 0.002) ") != NULL);
+	CHECK(strstr(other.answers, "7:the base learning rate is 0.002 from step 4 on; ") != NULL);
+	CHECK(strstr(other.answers, "8:refused") != NULL);
+	run_dir(dir);		/* it survives a stop */
+	ear_init(&other);
+	other.play[0] = set;
+	other.stop_after = 5;
+	CHECK(go(dir, NULL, 1, &other, false).end == TRAIN_WAS_STOPPED);
+	ear_init(&other);
+	o = go(dir, NULL, 1, &other, true);
+	CHECK(o.rc == TT_OK && o.hash == whole.hash);
+}
+
+/* None of these changes what is learned. */
+static void pausing_and_asking(void)
+{
+	struct outcome o;
+	char dir[PATH_MAX];
+
+	ear_init(&other);
+	other.play[0] = (struct play){ .step = 3, .command = { .verb = TRAIN_PAUSE, .id = 1 } };
+	other.play[1] = (struct play){ .step = 3, .command = { .verb = TRAIN_CHECKPOINT, .id = 2 } };
+	other.play[2] = (struct play){ .step = 3, .command = { .verb = TRAIN_EVAL_NOW, .id = 3 } };
+	other.play[3] = (struct play){ .step = 3, .command = { .verb = TRAIN_RESUME, .id = 4 } };
+	o = go(run_dir(dir), NULL, 1, &other, false);
+	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
+	CHECK(other.pauses == 1 && !other.is_paused && other.waits == 3);
+	CHECK(strstr(other.events, "paused@3() checkpoint@3(step 3) resumed@3() ") != NULL);
+	CHECK(!strncmp(other.answers, "1:paused after step 3; 2:checkpoint of step 3; 3:eval/accuracy ", 62));
+	CHECK(!isnan(ear_value(&other, "eval/loss", 3)));
+	ear_init(&other);	/* a paused run can be stopped */
+	other.play[0] = (struct play){ .step = 1, .command = { .verb = TRAIN_PAUSE, .id = 1 } };
+	other.play[1] = (struct play){ .step = 1, .command = { .verb = TRAIN_STOP, .id = 2 } };
+	o = go(run_dir(dir), NULL, 1, &other, false);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_WAS_STOPPED && o.last.step == 1 && !other.is_paused);
+}
+
+static void early_stopping(void)
+{
+	static const char *const set[] = {
+		"train.learning_rate=0", "train.early_stopping_patience=2", "train.eval_steps=1", NULL
+	};
+	const struct outcome o = fresh(set, 1, &other);
+
+	/* nothing moves: the first is the best, the second and the third are no better */
+	CHECK(o.rc == TT_OK && o.end == TRAIN_FINISHED && o.last.step == 3);
+	CHECK(o.last.best_step == 1 && o.last.since_best == 2);
+	CHECK(strstr(other.events, "early_stopping@3(") && strstr(other.events, "checkpoint@3("));
+}
+
+static int64_t file_count(const char *dir)
+{
+	char path[PATH_MAX];
+	int64_t *step = NULL;
+	size_t n = 0;
+
+	CHECK(fs_join(path, sizeof(path), dir, "checkpoints") == TT_OK && checkpoint_list(path, &step, &n) == TT_OK);
+	free(step);
+	return (int64_t)n;
+}
+
+/* A rate that wrecks the model after step 4; what is kept at the end is the best, not the last. */
+static void the_best_is_kept(void)
+{
+	static const char *const set[] = {
+		"train.load_best_model_at_end=true", "train.save_steps=100", "train.eval_steps=1",
+		"task.metric=loss", "train.save_total_limit=1", NULL
+	};
+	struct outcome o;
+	double best;
+	char dir[PATH_MAX];
+
+	ear_init(&other);
+	other.play[0] = (struct play){ .step = 4, .command = { TRAIN_SET_LEARNING_RATE, 50, 1 } };
+	o = go(run_dir(dir), set, 1, &other, false);
+	CHECK(o.rc == TT_OK && o.last.step == STEPS && o.last.best_step <= 4 && o.last.best_step >= 1);
+	best = ear_value(&other, "eval/loss", o.last.best_step);
+	CHECK(best == o.last.best);
+	CHECK(ear_value(&other, "eval/loss", STEPS) == best);	/* the last word is about the best weights */
+	CHECK(ear_count(&other, "eval/loss") == STEPS + 1);
+	CHECK(strstr(other.events, "best@9(restored from step ") != NULL);
+	CHECK(file_count(dir) == 2);
+}
+
+static void checkpoints_are_few(void)
+{
+	static const char *const set[] = { "train.save_steps=1", "train.save_total_limit=2", NULL };
+	char dir[PATH_MAX];
+	struct outcome o;
+
+	ear_init(&other);
+	o = go(run_dir(dir), set, 1, &other, false);
+	CHECK(o.rc == TT_OK && o.hash == base.hash);
+	CHECK(file_count(dir) == 2 + (o.last.best_step < STEPS - 1));
+}
+
+/* Logging every third step: the mean of three, and the last step in any case. */
+static void logging_less(void)
+{
+	static const char *const set[] = { "train.logging_steps=4", NULL };
+	double mean = 0;
+
+	CHECK(fresh(set, 1, &other).hash == base.hash);
+	CHECK(ear_count(&other, "train/loss") == 3 && ear_count(&other, "train/grad_norm") == 3);
+	for (int64_t i = 5; i <= 8; i++)
+		mean += ear_value(&ear, "train/loss", i) / 4;
+	CHECK_NEAR(ear_value(&other, "train/loss", 8), mean, 1e-12);
+	CHECK(ear_value(&other, "train/loss", 9) == ear_value(&ear, "train/loss", 9));
+	CHECK(ear_value(&other, "train/learning_rate", 8) == ear_value(&ear, "train/learning_rate", 8));
+}
+
+static void how_long(void)
+{
+	static const char *const part[] = { "train.num_train_epochs=1.5", NULL };
+	static const char *const most[] = { "train.max_steps=4", "train.eval_steps=0", "train.save_steps=0", NULL };
+
+	CHECK(fresh(part, 1, &other).last.step == 5 && ear_count(&other, "train/loss") == 5);
+	CHECK(fresh(most, 1, &other).last.step == 4);
+	CHECK(ear_count(&other, "eval/loss") == 2);		/* after the epoch, and after the end */
+	CHECK(strstr(other.events, "checkpoint@3(") && strstr(other.events, "checkpoint@4("));
+}
+
+/* Every loss a window reports is the mean over its rows; without dropout and with rate 0 windows add up to the whole. */
+static void the_loss_is_a_mean(void)
+{
+	static const char *const set[] = {
+		"train.dropout=0", "peft.lora_dropout=0", "train.learning_rate=0", "train.num_train_epochs=1",
+		"data.validation=train.jsonl", NULL
+	};
+	double sum = 0;
+
+	CHECK(fresh(set, 2, &other).rc == TT_OK);
+	sum = 16 * ear_value(&other, "train/loss", 1) + 16 * ear_value(&other, "train/loss", 2) +
+	      13 * ear_value(&other, "train/loss", 3);
+	CHECK_NEAR(sum / TOY_ROWS, ear_value(&other, "eval/loss", 3), 1e-6);
+}
+
+/* It learns: the rows by heart. */
+static void it_learns(void)
+{
+	static const char *const set[] = {
+		"train.dropout=0", "peft={\"method\": \"full\"}", "train.num_train_epochs=40",
+		"train.eval_steps=1000", "train.save_steps=1000", "data.validation=train.jsonl", NULL
+	};
+	CHECK(fresh(set, 2, &other).rc == TT_OK);
+	CHECK(ear_value(&other, "train/loss", 120) < 0.1 * ear_value(&other, "train/loss", 1));
+	CHECK(ear_value(&other, "eval/accuracy", 120) == 1);
+}
+
+static const char *const regression[] = {
+	"task={\"type\": \"regression\"}", "data.label=score", "train.num_train_epochs=20", "train.eval_steps=0",
+	"train.save_steps=1000", NULL
+};
+static const char *const words[] = {
+	"task={\"type\": \"mlm\"}", "train.num_train_epochs=2", "train.label_smoothing_factor=0.1", NULL
+};
+
+static void other_tasks(void)
+{
+	struct outcome a = fresh(regression, 1, &ear), b = fresh(regression, 2, &other);
+
+	if (!CHECK(a.rc == TT_OK))
+		printf("# %s\n", err_text());
+	CHECK(b.rc == TT_OK && a.file == b.file);
+	CHECK(ear_value(&ear, "eval/loss", 60) < ear_value(&ear, "eval/loss", 3));
+	CHECK(!isnan(ear_value(&ear, "eval/pearson", 60)) && !isnan(ear_value(&ear, "eval/spearman", 60)));
+	a = fresh(words, 1, &ear);
+	if (!CHECK(a.rc == TT_OK))
+		printf("# %s\n", err_text());
+	b = fresh(words, 3, &other);
+	CHECK(b.rc == TT_OK && a.file == b.file && same_curve(&ear, &other, "eval/perplexity", 1, 6));
+	CHECK_NEAR(ear_value(&ear, "eval/perplexity", 6), exp(ear_value(&ear, "eval/loss", 6)), 1e-9);
+}
+
+/* A number that is none ends the run with a cause. */
+static void not_a_number(void)
+{
+	enum train_end end;
+	char dir[PATH_MAX];
+	struct world w;
+
+	ear_init(&other);
+	CHECK(world_open(&w, top, run_dir(dir), NULL, 2, &other.sink) == TT_OK && train_open(&w.trainer) == TT_OK);
+	w.method->param[0]->data[0] = NAN;
+	CHECK(train_run(&w.trainer, false, &end) == TT_INVALID);
+	CHECK(!strncmp(err_text(), "loss is NaN at step 1", 21));
+	world_close(&w);
+}
+
+static const struct {
+	const char *set[4], *why;
+} refusals[] = {
+	{ { "train.early_stopping_patience=2", "data.validation=null" }, "early_stopping_patience needs data.validation" },
+	{ { "train.load_best_model_at_end=true", "data.validation=null" }, "load_best_model_at_end needs data.validation" },
+	{ { "task.metric=pearson" }, "task.metric pearson does not fit task seq_cls" },
+	{ { "train.optim=adamw_8bit" }, "adamw_8bit is not in this version" },
+	{ { "train.lr_scheduler_type=polynomial", "train.learning_rate=1e-8" }, "polynomial ends at 1e-7" },
+	{ { "task={\"type\": \"regression\"}", "data.label=score", "train.label_smoothing_factor=0.1" },
+	  "label_smoothing_factor does not go with task regression" },
+};
+
+static void what_is_refused(void)
+{
+	for (size_t i = 0; i < COUNT(refusals); i++) {
+		const struct outcome o = fresh(refusals[i].set, 1, &other);
+
+		CHECK_NAMED(o.rc == TT_INVALID, refusals[i].why);
+		CHECK_NAMED(strstr(err_text(), refusals[i].why) != NULL, refusals[i].why);
+	}
+}
+
+/* Without training data: evaluation and prediction only, and they agree with each other. */
+static void evaluation_alone(void)
+{
+	float logits[TOY_DEV * 2], again[TOY_DEV * 2];
+	double loss = 0;
+	struct scores s, t;
+	struct world w;
+
+	for (int threads = 1; threads <= 3; threads++) {
+		CHECK(world_open(&w, top, NULL, NULL, threads, NULL) == TT_OK);
+		w.trainer.train = NULL;
+		w.trainer.validation = NULL;
+		CHECK(train_open(&w.trainer) == TT_OK);
+		CHECK(train_predict(&w.trainer, w.dev, threads == 1 ? logits : again) == TT_OK);
+		CHECK(threads == 1 || !memcmp(logits, again, sizeof(logits)));
+		CHECK(train_eval(&w.trainer, w.dev, threads == 1 ? &s : &t) == TT_OK);
+		CHECK(threads == 1 || !memcmp(&s.score[0].value, &t.score[0].value, sizeof(double)));
+		if (threads < 3)
+			world_close(&w);
+	}
+	for (int i = 0; i < TOY_DEV; i++) {
+		const float *x = logits + 2 * (ptrdiff_t)i;
+
+		loss += log(exp((double)x[0]) + exp((double)x[1])) -
+			(double)x[dataset_example(w.dev, (size_t)i).label];
+	}
+	CHECK_NEAR(scores_get(&s, "loss"), loss / TOY_DEV, 1e-6);
+	CHECK(s.examples == TOY_DEV);
+	world_close(&w);
+}
+
+int main(void)
+{
+	if (!CHECK(toy_folder(top, sizeof(top)) != NULL) || !CHECK(world_make(top) == TT_OK))
+		return check_done();
+	a_run_says_everything();
+	threads_do_not_matter();
+	the_split_does_not_matter();
+	what_matters();
+	for (int64_t step = 0; step < STEPS; step += 2)
+		stop_and_resume(step, step % 4 == 0);
+	stop_and_resume(3, false);
+	for (int64_t step = 3; step < STEPS; step += 2)
+		kill_and_resume(step);
+	kill_and_resume(4);
+	killed_too_early();
+	a_damaged_checkpoint_costs_its_steps();
+	a_full_disk();
+	a_new_learning_rate();
+	pausing_and_asking();
+	early_stopping();
+	the_best_is_kept();
+	checkpoints_are_few();
+	logging_less();
+	how_long();
+	the_loss_is_a_mean();
+	it_learns();
+	other_tasks();
+	not_a_number();
+	what_is_refused();
+	evaluation_alone();
+	CHECK(fs_remove_tree(top) == TT_OK);
+	return check_done();
+}
