@@ -17,8 +17,8 @@ struct dataset_options {
 	int task;			/* enum task_type: seq_cls, regression, mlm */
 	const struct labels *labels;	/* seq_cls */
 	int64_t max_length;		/* 0: never cut */
-	int64_t limit;			/* rows, the first ones; 0 or KNOB_NONE: all */
-	int64_t per_label_limit;	/* rows of each class, the first ones; 0 or KNOB_NONE: all */
+	int64_t limit;			/* only the first rows of the file; 0 or KNOB_NONE: all */
+	int64_t per_label_limit;	/* of those, the first of each class; 0 or KNOB_NONE: all */
 	bool label_optional;		/* a row without one gets label -1, value NAN */
 };
 

@@ -26,7 +26,7 @@ struct row_columns {
 struct row {
 	const char *text_a, *text_b;	/* text_b NULL: absent, null or empty */
 	size_t size_a, size_b;
-	const char *label;		/* as text, a number as it was written; NULL: absent or null */
+	const char *label;		/* as text; NULL: absent, null or empty */
 	bool label_is_number;		/* label reads as a finite number */
 	bool has_text_b;		/* the row has that column, even if it is null or empty */
 	double number;

@@ -23,6 +23,8 @@ struct tokenizer_roles {
  * sections of the file are ignored: cutting is the caller's wish.
  */
 int tokenizer_open(const char *folder, struct tokenizer **ret);
+/* From the text of a tokenizer.json alone. */
+int tokenizer_parse(const char *text, size_t size, struct tokenizer **ret);
 void tokenizer_close(struct tokenizer *t);			/* NULL is fine */
 
 struct encode_options {
@@ -40,6 +42,7 @@ struct encoding {
 	int32_t *id;
 	int32_t *word;		/* which word of its text, counted by the pre-tokenizer; -1: added */
 	uint8_t *type;
+	int32_t *text;		/* for encoding_token */
 	size_t n;
 	struct encode_scratch *scratch;		/* tokenizer.c's own */
 };
@@ -53,6 +56,12 @@ void encoding_done(struct encoding *e);
  */
 int tokenizer_encode(const struct tokenizer *t, const char *a, size_t na, const char *b, size_t nb,
 		     const struct encode_options *how, struct encoding *ret);
+
+/*
+ * The text of token i: that of the vocabulary, but an added token shows what it
+ * stood for, the white space it took along included. Until the next encoding.
+ */
+const char *encoding_token(const struct tokenizer *t, const struct encoding *e, size_t i);
 
 int32_t tokenizer_size(const struct tokenizer *t);			/* ids are 0 .. size-1 */
 const char *tokenizer_token(const struct tokenizer *t, int32_t id);	/* NULL: no such id */
