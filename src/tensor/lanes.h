@@ -5,20 +5,21 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "tensor/clones.h"
-
 /*
- * Sixteen numbers at once, in the vector types that gcc and clang share. A
- * kernel runs whole vectors only: the end of an array is copied into one that
- * is filled up, so an element meets the same instructions wherever it stands.
+ * Several numbers at once, in the vector types that gcc and clang share: the file
+ * that includes this says how wide they are (LANE_BYTES) and for which processor
+ * (TARGET). A kernel runs whole vectors only, so an element meets the same
+ * instructions wherever it stands.
  */
-enum { LANES = 16 };
+#define ALWAYS_INLINE inline __attribute__((always_inline)) TARGET
 
-typedef float vf __attribute__((vector_size(64)));
-typedef int32_t vi __attribute__((vector_size(64)));
-typedef uint32_t vu __attribute__((vector_size(64)));
-typedef float vf_half __attribute__((vector_size(32)));
-typedef double vd __attribute__((vector_size(64)));
+enum { LANES = LANE_BYTES / 4, LANES_MOST = 16 };
+
+typedef float vf __attribute__((vector_size(LANE_BYTES)));
+typedef int32_t vi __attribute__((vector_size(LANE_BYTES)));
+typedef uint32_t vu __attribute__((vector_size(LANE_BYTES)));
+typedef float vf_half __attribute__((vector_size(LANE_BYTES / 2)));
+typedef double vd __attribute__((vector_size(LANE_BYTES)));
 
 static ALWAYS_INLINE vf vf_set(float s)
 {
@@ -38,43 +39,57 @@ static ALWAYS_INLINE void vf_store(float *y, vf v)
 	memcpy(y, &v, sizeof(v));
 }
 
-/* The first n < LANES numbers, the rest `fill`. */
-static ALWAYS_INLINE vf vf_load_part(const float *x, int64_t n, float fill)
-{
-	float part[LANES];
-
-	for (int i = 0; i < LANES; i++)
-		part[i] = fill;
-	memcpy(part, x, (size_t)n * sizeof(*x));
-	return vf_load(part);
-}
-
-static ALWAYS_INLINE void vf_store_part(float *y, vf v, int64_t n)
-{
-	float part[LANES];
-
-	vf_store(part, v);
-	memcpy(y, part, (size_t)n * sizeof(*y));
-}
-
-/* n >= LANES: all of them. */
-static ALWAYS_INLINE vf vf_load_up_to(const float *x, int64_t n, float fill)
-{
-	return n >= LANES ? vf_load(x) : vf_load_part(x, n, fill);
-}
-
-static ALWAYS_INLINE void vf_store_up_to(float *y, vf v, int64_t n)
-{
-	if (n >= LANES)
-		vf_store(y, v);
-	else
-		vf_store_part(y, v, n);
-}
-
 /* Where m is all ones a, where it is zero b. */
 static ALWAYS_INLINE vf vf_pick(vi m, vf a, vf b)
 {
 	return (vf)((m & (vi)a) | (~m & (vi)b));
+}
+
+/*
+ * The vector that begins at i of an array of n. The last one, when it is not whole,
+ * is read from n - LANES on, with `fill` for what came before i; so its numbers
+ * stand in the upper lanes. An array shorter than one vector is copied.
+ */
+static ALWAYS_INLINE int64_t lanes_from(int64_t i, int64_t n)
+{
+	return i + LANES <= n || !i ? i : n - LANES;
+}
+
+/* All ones in the lanes that a last vector from i on adds. */
+static ALWAYS_INLINE vi lanes_new(int64_t i, int64_t n)
+{
+	static const int32_t number[LANES_MOST] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	vi at;
+
+	memcpy(&at, number, sizeof(at));
+	return at >= (int32_t)(i - (n - LANES));
+}
+
+static ALWAYS_INLINE vf vf_load_at(const float *x, int64_t i, int64_t n, float fill)
+{
+	float part[LANES];
+
+	if (i + LANES <= n)
+		return vf_load(x + i);
+	if (i)
+		return vf_pick(lanes_new(i, n), vf_load(x + n - LANES), vf_set(fill));
+	for (int k = 0; k < LANES; k++)
+		part[k] = k < n ? x[k] : fill;
+	return vf_load(part);
+}
+
+static ALWAYS_INLINE void vf_store_at(float *y, int64_t i, int64_t n, vf v)
+{
+	float part[LANES];
+
+	if (i + LANES <= n) {
+		vf_store(y + i, v);
+	} else if (i) {
+		vf_store(y + n - LANES, vf_pick(lanes_new(i, n), v, vf_load(y + n - LANES)));
+	} else {
+		vf_store(part, v);
+		memcpy(y, part, (size_t)n * sizeof(*y));
+	}
 }
 
 /* NaN stays NaN. */
@@ -132,7 +147,7 @@ static ALWAYS_INLINE float vf_top(vf x)
 	return v[0];
 }
 
-/* Sums in double: 16 lanes in two vectors. */
+/* Sums in double: all lanes in two vectors. */
 struct wide_sum {
 	vd low, high;
 };

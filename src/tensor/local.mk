@@ -4,7 +4,8 @@ noinst_LIBRARIES += %D%/libtensor.a
 	%D%/gemm.c %D%/gemm.h %D%/gemm_ref.c \
 	%D%/gradcheck.c %D%/gradcheck.h \
 	%D%/graph.c %D%/graph.h \
-	%D%/clones.h %D%/kernel.c %D%/kernel.h %D%/lanes.h \
+	%D%/kernel.c %D%/kernel.h %D%/kernel_base.c %D%/kernel_body.h %D%/kernel_list.h %D%/kernel_table.h \
+	%D%/kernel_v3.c %D%/kernel_v4.c %D%/lanes.h \
 	%D%/leaves.c %D%/leaves.h \
 	%D%/linear.h %D%/op.h %D%/op_activation.c %D%/op_add.c %D%/op_attention.c %D%/op_cross_entropy.c \
 	%D%/op_dropout.c %D%/op_embedding.c %D%/op_embedding_low_rank.c %D%/op_gather.c \
