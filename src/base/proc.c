@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -115,6 +116,51 @@ out:
 		return spawn_fail(how->argv[0], why);
 	*ret = pid;
 	return TT_OK;
+}
+
+/* Everything that comes through fd. */
+static int read_all(int fd, struct buf *ret)
+{
+	char data[16384];
+
+	for (;;) {
+		const ssize_t n = read(fd, data, sizeof(data));
+
+		if (n > 0)
+			buf_add(ret, data, (size_t)n);
+		else if (!n)
+			return TT_OK;
+		else if (errno != EINTR)
+			return err_set(TT_IO, "cannot read from a pipe: %s", strerror(errno));
+	}
+}
+
+int proc_capture(char *const *argv, size_t max, struct buf *ret)
+{
+	posix_spawn_file_actions_t files;
+	int fd[2], status, code, rc;
+	pid_t pid;
+
+	buf_init(ret, max);
+	if (pipe2(fd, O_CLOEXEC))
+		return err_set(TT_IO, "cannot make a pipe: %s", strerror(errno));
+	rc = posix_spawn_file_actions_init(&files);
+	if (!rc) {
+		rc = posix_spawn_file_actions_adddup2(&files, fd[1], STDOUT_FILENO);
+		if (!rc)
+			rc = posix_spawn(&pid, argv[0], &files, NULL, argv, environ);
+		posix_spawn_file_actions_destroy(&files);
+	}
+	close(fd[1]);
+	code = rc ? spawn_fail(argv[0], rc) : read_all(fd[0], ret);
+	close(fd[0]);
+	if (!rc && (waitpid(pid, &status, 0) != pid || !WIFEXITED(status) || WEXITSTATUS(status)))
+		code = code ? code : err_set(TT_IO, "%s failed", argv[0]);
+	if (!code)
+		code = buf_check(ret, "what the program printed");
+	if (code)
+		buf_done(ret);
+	return code;
 }
 
 /* The first bytes of a small file of /proc, as text; false when it is not there. */

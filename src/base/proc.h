@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
+
 /* Other processes: start, watch, stop. */
 
 struct proc_spawn {
@@ -15,6 +17,8 @@ struct proc_spawn {
 	int pipe_fd;          /* >= 0: this fd is passed on as fd 3 */
 };
 int proc_spawn(const struct proc_spawn *how, pid_t *ret);
+/* Run a program to its end and take what it prints; failing when it does. ret is initialised here; caller buf_done. */
+int proc_capture(char *const *argv, size_t max, struct buf *ret);
 
 /* Who a pid is: start time in clock ticks since boot, from /proc/PID/stat; 0 when there is no such process or it is a zombie. */
 uint64_t proc_start_time(pid_t pid);
