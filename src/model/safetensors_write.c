@@ -14,7 +14,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fs.h"
-#include "base/json.h"
 
 struct item {
 	const char *name, *dtype;
@@ -140,43 +139,49 @@ static int item_order(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
+/* A JSON string. */
+static void put_text(struct buf *out, const char *text)
+{
+	buf_char(out, '"');
+	for (const char *p = text; *p; p++) {
+		if ((unsigned char)*p < ' ')
+			buf_printf(out, "\\u%04x", (unsigned)*p);
+		else if (*p == '"' || *p == '\\')
+			buf_printf(out, "\\%c", *p);
+		else
+			buf_char(out, *p);
+	}
+	buf_char(out, '"');
+}
+
+static void put_item(struct buf *out, const struct item *it, size_t at)
+{
+	put_text(out, it->name);
+	buf_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", it->dtype);
+	for (int d = 0; d < it->rank; d++)
+		buf_printf(out, "%s%lld", d ? "," : "", (long long)it->dim[d]);
+	buf_printf(out, "],\"data_offsets\":[%zu,%zu]}", at, at + it->size);
+}
+
+/* Without spaces, as the reference writer does it: the same tensors make the same bytes. */
 static void write_header(const struct st_writer *w, struct buf *out)
 {
-	struct jsonw j;
 	size_t at = 0;
 
-	jsonw_init(&j, out, 0);
-	jsonw_object(&j);
-	jsonw_key(&j, "__metadata__");
-	jsonw_object(&j);
-	jsonw_key(&j, "format");
-	jsonw_text(&j, "pt");
+	buf_text(out, "{\"__metadata__\":{\"format\":\"pt\"");
 	for (size_t i = 0; i < w->nmeta; i++) {
-		jsonw_key(&j, w->meta[i].key);
-		jsonw_text(&j, w->meta[i].value);
+		buf_char(out, ',');
+		put_text(out, w->meta[i].key);
+		buf_char(out, ':');
+		put_text(out, w->meta[i].value);
 	}
-	jsonw_end(&j, '}');
+	buf_char(out, '}');
 	for (size_t i = 0; i < w->n; i++) {
-		const struct item *it = &w->item[i];
-
-		jsonw_key(&j, it->name);
-		jsonw_object(&j);
-		jsonw_key(&j, "dtype");
-		jsonw_text(&j, it->dtype);
-		jsonw_key(&j, "shape");
-		jsonw_array(&j);
-		for (int d = 0; d < it->rank; d++)
-			jsonw_int(&j, it->dim[d]);
-		jsonw_end(&j, ']');
-		jsonw_key(&j, "data_offsets");
-		jsonw_array(&j);
-		jsonw_int(&j, (int64_t)at);
-		jsonw_int(&j, (int64_t)(at + it->size));
-		jsonw_end(&j, ']');
-		jsonw_end(&j, '}');
-		at += it->size;
+		buf_char(out, ',');
+		put_item(out, &w->item[i], at);
+		at += w->item[i].size;
 	}
-	jsonw_end(&j, '}');
+	buf_char(out, '}');
 	while (out->size % 8 && !out->bad)
 		buf_char(out, ' ');
 }

@@ -77,7 +77,7 @@ static inline void toy_block(struct toy *t, int layer, int hidden, int ffn)
 		{ "attention.output.dense", 0, 0 }, { "attention.output.LayerNorm", 0, -1 },
 		{ "intermediate.dense", 1, 0 }, { "output.dense", 0, 1 }, { "output.LayerNorm", 0, -1 },
 	};
-	char name[160];
+	char name[120];
 
 	for (size_t i = 0; i < sizeof(part) / sizeof(part[0]); i++) {
 		snprintf(name, sizeof(name), "bert.encoder.layer.%d.%s", layer, part[i].name);
