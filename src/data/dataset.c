@@ -191,6 +191,32 @@ int dataset_load(const struct dataset_options *how, struct dataset **ret)
 	return TT_OK;
 }
 
+int dataset_of_text(const struct dataset_options *how, const char *a, const char *b,
+		    struct dataset **ret)
+{
+	const struct encode_options options = {
+		.max_length = how->max_length,
+		.special_tokens = true,
+	};
+	struct dataset *d = calloc(1, sizeof(*d));
+	struct encoding e;
+	int r;
+
+	if (!d)
+		return err_set(TT_NOMEM, "there is no memory for a text");
+	encoding_init(&e);
+	r = tokenizer_encode(how->tokenizer, a, strlen(a), b, b ? strlen(b) : 0, &options, &e);
+	if (r == TT_OK)
+		r = dataset_add(d, &e, -1, NAN, 0);
+	encoding_done(&e);
+	if (r < 0) {
+		dataset_free(d);
+		return r;
+	}
+	*ret = d;
+	return TT_OK;
+}
+
 void dataset_free(struct dataset *d)
 {
 	if (!d)

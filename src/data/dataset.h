@@ -27,6 +27,9 @@ struct dataset_options {
  * could be masked is left out. A file that yields no example is an error.
  */
 int dataset_load(const struct dataset_options *how, struct dataset **ret);
+/* One text (b NULL: a single one), without a label, as a dataset of one row; path and columns are not read. */
+int dataset_of_text(const struct dataset_options *how, const char *a, const char *b,
+		    struct dataset **ret);
 void dataset_free(struct dataset *d);			/* NULL is fine */
 size_t dataset_count(const struct dataset *d);
 /* i < count; the pointers inside live as long as the dataset. */

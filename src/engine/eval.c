@@ -112,8 +112,8 @@ static int score(struct session *s, bool json)
 
 static int eval(const struct args *a)
 {
-	const char *set[ARGS_MAX], *path, *split = args_value(a, "--split"),
-					  *adapter = args_value(a, "--adapter");
+	const char *set[ARGS_MAX], *path = NULL, *split = args_value(a, "--split"),
+				   *adapter = args_value(a, "--adapter");
 	const size_t n = args_values(a, "--set", set, ARGS_MAX);
 	char folder[PATH_MAX];
 	struct session s;

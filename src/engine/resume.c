@@ -1,7 +1,6 @@
 /* resume: go on with a run from its newest checkpoint, or from the start when it has none. */
-#include <stdlib.h>
-
 #include "base/err.h"
+#include "base/fs.h"
 #include "engine/engine.h"
 #include "engine/launch.h"
 #include "train/checkpoint.h"
@@ -9,15 +8,16 @@
 /* Where to go on from: the newest checkpoint, or step 0 when there is none yet. */
 static int newest(const struct session *s, int64_t *ret)
 {
-	int64_t *step;
-	size_t n;
-	int code = checkpoint_list(s->run.dir, &step, &n);
+	char dir[PATH_MAX];
+	int code = fs_join(dir, sizeof(dir), s->run.dir, "checkpoints");
 
-	if (code)
-		return code;
-	*ret = n ? step[0] : 0;
-	free(step);
-	return TT_OK;
+	if (!code)
+		code = checkpoint_newest(dir, ret);
+	if (code == TT_NOTFOUND) {
+		*ret = 0;
+		code = TT_OK;
+	}
+	return code;
 }
 
 static int resume_row(struct session *s, int64_t step, int *ret_attempt)

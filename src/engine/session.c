@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/command.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/place.h"
@@ -209,40 +208,17 @@ int session_load(struct session *s, bool train)
 	return code ? code : load_model(s, train);
 }
 
-/* "best", "last" or a step. */
-static int which_checkpoint(const char *which, int64_t *ret)
-{
-	char *end;
-
-	if (!strcmp(which, "last")) {
-		*ret = CHECKPOINT_NEWEST;
-		return TT_OK;
-	}
-	if (!strcmp(which, "best")) {
-		*ret = CHECKPOINT_BEST;
-		return TT_OK;
-	}
-	*ret = strtoll(which, &end, 10);
-	if (end == which || *end || *ret < 0)
-		return err_set(TT_USAGE, "--checkpoint is '%s'; it takes best, last or a step",
-			       which);
-	return TT_OK;
-}
-
 int session_restore(struct session *s, const char *which)
 {
-	struct checkpoint_parts parts;
-	struct checkpoint at;
-	int64_t step;
+	char dir[PATH_MAX];
 	int code;
 
 	if (!s->run.id)
 		return TT_OK;
-	parts = (struct checkpoint_parts){ s->method->param, s->method->nparam, NULL };
-	code = which_checkpoint(which, &step);
-	if (!code && checkpoint_read(s->run.dir, step, &parts, &at))
-		code = err_in("run %s", s->run.id);
-	return code;
+	code = fs_join(dir, sizeof(dir), s->run.dir, "checkpoints");
+	if (!code)
+		code = checkpoint_load_params(dir, which, s->method);
+	return code ? err_in("run %s", s->run.id) : TT_OK;
 }
 
 static struct dataset_options dataset_how(const struct session *s, const char *path, bool eval,
