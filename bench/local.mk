@@ -1,3 +1,6 @@
 # nothing yet
 EXTRA_PROGRAMS += %D%/gemm
 %C%_gemm_LDADD = $(TENSOR_LIBS)
+EXTRA_PROGRAMS += %D%/runlog
+%C%_runlog_SOURCES = %D%/runlog.c
+%C%_runlog_LDADD = $(DB_LIBS) $(BASE_LIBS)

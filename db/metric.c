@@ -37,6 +37,16 @@ struct spans {
 
 /* --- spans ------------------------------------------------------------------------------- */
 
+static int64_t max64(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Newest first, as the table is read; attempt 1 is there even when nobody recorded it (an import). */
 static int spans_add(struct spans *s, int64_t attempt, int64_t from, int64_t *hi)
 {
@@ -66,7 +76,7 @@ static int spans_load(struct store *st, int64_t run, struct spans *ret)
 	sqlite3_bind_int64(q, 1, run);
 	while (!code && (got = sql_step(st, q)) > 0) {
 		attempt = sqlite3_column_int64(q, 0);
-		code = spans_add(&s, attempt, sqlite3_column_int64(q, 1), &hi);
+		code = spans_add(&s, attempt, min64(sqlite3_column_int64(q, 1), step_max), &hi);
 	}
 	sql_done(q);
 	if (!code)
@@ -378,16 +388,6 @@ static int walk_span(struct store *st, int64_t run, int64_t key, const struct sp
 	return code ? code : got;
 }
 
-static int64_t max64(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The clean curve between two steps, within a read that the caller began. */
 static int walk(struct store *st, int64_t run, const char *key, int64_t lo, int64_t hi, metric_visit *visit, void *arg)
 {
@@ -561,12 +561,22 @@ static size_t cut_index(const struct cut *c, int64_t step)
 	return (size_t)((step - c->lo) * (int64_t)c->n / (c->hi - c->lo + 1));
 }
 
+/* A damaged file may hand out rows that were not asked for. */
 static int cut_point(void *arg, const struct metric_point *p)
 {
 	struct cut *c = arg;
 
+	if (p->step < c->lo || p->step > c->hi)
+		return TT_OK;
 	bucket_add(&c->bucket[cut_index(c, p->step)], p->step, p->value);
 	return TT_OK;
+}
+
+static bool chunk_sound(const struct metric_bucket *sum)
+{
+	return sum->count > 0 && sum->count <= CHUNK && sum->nans >= 0 && sum->infs >= 0 &&
+	       sum->nans <= sum->count && sum->infs <= sum->count && sum->first_step >= 0 &&
+	       sum->first_step <= sum->last_step && sum->last_step - sum->first_step < CHUNK;
 }
 
 /* A summary whose steps all count and share a bucket is taken whole; else its rows are read. */
@@ -604,7 +614,9 @@ static int cut_span(struct cut *c, const struct span *s)
 			.first_step = sqlite3_column_int64(q, 7), .last_step = sqlite3_column_int64(q, 8)
 		};
 
-		code = cut_chunk(c, s, &sum);
+		code = chunk_sound(&sum) ? cut_chunk(c, s, &sum) :
+			err_set(TT_IO, "the run log '%s' is damaged: a summary of a curve makes no sense",
+				store_path(c->st));
 	}
 	sql_done(q);
 	return code ? code : got;
@@ -698,6 +710,8 @@ int metric_span(struct store *st, int64_t run, const char *key, int64_t *ret_lo,
 		return code;
 	if (hi < 0)
 		return err_set(TT_NOTFOUND, "the run has no values of '%s'", key);
+	if (lo < 0 || hi < lo || hi > step_max)
+		return err_set(TT_IO, "the run log '%s' is damaged: steps of '%s' are out of range", store_path(st), key);
 	*ret_lo = lo;
 	*ret_hi = hi;
 	return TT_OK;

@@ -506,7 +506,7 @@ static int purge_curves(struct store *st, int64_t row)
 
 	do {
 		code = purge_table(st, delete_rows, row);
-	} while (!code && sqlite3_changes(st->db));
+	} while (!code && sqlite3_changes(st->db) > 0);
 	return code;
 }
 

@@ -148,7 +148,7 @@ struct run_filter {
 
 struct run_value {
 	int64_t step;			/* -1: the run has no such metric */
-	double value, min, max;		/* min and max of the finite ones; NAN without */
+	double value;			/* NAN when there is none, or when that was measured */
 };
 
 struct run_list {

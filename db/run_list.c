@@ -14,16 +14,18 @@
 #include "base/proc.h"
 #include "db/sql.h"
 
-/* In the order run_take expects: twelve texts, then numbers. */
-#define COLUMNS \
-	"run.id, run.name, cause, method, model, task, host, boot_id, dir, parent, metric_key, " \
-	"(SELECT group_concat(word, ' ') FROM (SELECT word FROM tag WHERE tag.run = run.row ORDER BY word)), " \
-	"row, state, created, started, ended, heartbeat, trashed, pid, pid_start, attempt, run.step, total_steps, " \
+/* In the order run_take expects: twelve texts, then numbers. A list brings its tags along, see struct tagged. */
+#define COLUMNS_WITH(tags) \
+	"run.id, run.name, cause, method, model, task, host, boot_id, dir, parent, metric_key, " tags ", row, " \
+	"state, created, started, ended, heartbeat, trashed, pid, pid_start, attempt, run.step, total_steps, " \
 	"steps_per_epoch, epoch, trainable_params, total_params, best_greater, best_step, best_value"
+#define COLUMNS COLUMNS_WITH("(SELECT group_concat(word, ' ') FROM (SELECT word FROM tag WHERE tag.run = run.row " \
+			     "ORDER BY word))")
 
 enum {
 	TEXTS = 12,
 	LOST_US = 10 * 1000 * 1000,	/* silence of another machine before a run counts as lost */
+	ATTEMPT_MAX = 1000000,
 	POINT_READS = 256		/* lists up to this long look values up one by one */
 };
 
@@ -52,7 +54,7 @@ static bool vanished(struct here *h, const char *host, const char *boot_id, int6
 
 	here_find(h);
 	if (strcmp(host, h->host) != 0 || !pid)
-		return h->now - heartbeat > LOST_US;
+		return heartbeat < h->now - LOST_US;
 	if (strcmp(boot_id, h->boot_id) != 0)
 		return true;
 	start = proc_start_time((pid_t)pid);
@@ -69,6 +71,63 @@ enum run_state run_state_now(enum run_state stored, const struct run_process *tr
 		RUN_LOST : stored;
 }
 
+/* --- tags of a list ---------------------------------------------------------------------- */
+
+/* Asking for each run's tags costs a list more than all else, and few runs have any. */
+struct tagged {
+	int64_t run;
+	const char *words;
+};
+
+struct tags {
+	struct tagged *run;		/* sorted */
+	size_t n;
+};
+
+static int tags_load(struct store *st, struct tags *ret)
+{
+	static const size_t field[] = { offsetof(struct tagged, words) };
+	struct sql_rows rows = { .row_size = sizeof(struct tagged) };
+	sqlite3_stmt *q;
+	void *block;
+	int got = 0, code = sql_prepare(st, "SELECT run, group_concat(word, ' ') FROM "
+					"(SELECT run, word FROM tag ORDER BY run, word) GROUP BY run ORDER BY run", &q);
+
+	if (code)
+		return code;
+	while (!code && (got = sql_step(st, q)) > 0) {
+		const struct tagged t = { .run = sqlite3_column_int64(q, 0) };
+
+		code = sql_rows_text(&rows, sql_text(q, 1));
+		if (!code)
+			code = sql_rows_add(&rows, &t);
+	}
+	sql_done(q);
+	if (!code)
+		code = got;
+	if (!code)
+		code = sql_rows_pack(&rows, field, 1, &block, &ret->n);
+	if (!code)
+		ret->run = block;
+	sql_rows_done(&rows);
+	return code;
+}
+
+static int tagged_order(const void *a, const void *b)
+{
+	const struct tagged *x = a, *y = b;
+
+	return (x->run > y->run) - (x->run < y->run);
+}
+
+static const char *tags_of(const struct tags *t, int64_t run)
+{
+	const struct tagged want = { .run = run };
+	const struct tagged *found = t->n ? bsearch(&want, t->run, t->n, sizeof(want), tagged_order) : NULL;
+
+	return found ? found->words : "";
+}
+
 /* --- one row ----------------------------------------------------------------------------- */
 
 void run_done(struct run *r)
@@ -77,7 +136,7 @@ void run_done(struct run *r)
 	*r = (struct run){ 0 };
 }
 
-static int take_texts(sqlite3_stmt *q, struct run *r)
+static int take_texts(sqlite3_stmt *q, const struct tags *tags, struct run *r)
 {
 	const char **const field[TEXTS] = {
 		&r->id, &r->name, &r->cause, &r->method, &r->model, &r->task, &r->host, &r->boot_id, &r->dir,
@@ -88,7 +147,7 @@ static int take_texts(sqlite3_stmt *q, struct run *r)
 	char *at;
 
 	for (int i = 0; i < TEXTS; i++) {
-		text[i] = sql_text(q, i);
+		text[i] = tags && i == TEXTS - 1 ? tags_of(tags, sqlite3_column_int64(q, TEXTS)) : sql_text(q, i);
 		size[i] = strlen(text[i]) + 1;
 		all += size[i];
 	}
@@ -128,14 +187,19 @@ static void take_numbers(sqlite3_stmt *q, struct run *r)
 	r->best_value = sql_real(q, at);
 }
 
-static int run_take(sqlite3_stmt *q, struct here *h, struct run *ret)
+/* tags NULL: they are in the row. */
+static int run_take(sqlite3_stmt *q, struct here *h, const struct tags *tags, struct run *ret)
 {
 	struct run r = { 0 };
-	const int code = take_texts(q, &r);
+	const int code = take_texts(q, tags, &r);
 
 	if (code)
 		return code;
 	take_numbers(q, &r);
+	if ((int)r.stored < RUN_QUEUED || r.stored >= RUN_LOST)	/* only a damaged file holds such */
+		r.stored = RUN_FAILED;
+	if (r.attempt < 0 || r.attempt > ATTEMPT_MAX)
+		r.attempt = ATTEMPT_MAX;
 	r.state = r.stored;
 	if ((r.stored == RUN_RUNNING || r.stored == RUN_PAUSED) &&
 	    vanished(h, r.host, r.boot_id, r.pid, r.pid_start, r.heartbeat))
@@ -151,7 +215,7 @@ static int take_one(struct store *st, sqlite3_stmt *q, struct run *ret)
 	int got = sql_step(st, q);
 
 	if (got > 0) {
-		const int code = run_take(q, &h, ret);
+		const int code = run_take(q, &h, NULL, ret);
 
 		got = code ? code : 1;
 	}
@@ -390,18 +454,52 @@ static int fail_sort(const char *word)
 		       "best, or a metric such as eval/accuracy", word);
 }
 
+static bool by_age(const struct run_filter *f)
+{
+	return !f->sort || !f->sort[0] || !strcmp(f->sort, "-");
+}
+
+/*
+ * Ids are in order of time and have an index, which finds the newest few at
+ * once. To read all, the table itself is quicker, and is nearly in order.
+ */
+static void age_sql(const struct run_filter *f, struct buf *sql)
+{
+	const char *by = f->limit ? "run.id" : "row";
+
+	buf_printf(sql, " ORDER BY %s%s", by, f->sort && f->sort[0] ? "" : " DESC");
+}
+
+static int newer(const void *a, const void *b)
+{
+	return strcmp(((const struct run *)b)->id, ((const struct run *)a)->id);
+}
+
+static int older(const void *a, const void *b)
+{
+	return newer(b, a);
+}
+
+static void age_sort(const struct run_filter *f, struct run_list *l)
+{
+	int (*order_by)(const void *, const void *) = f->sort && f->sort[0] ? older : newer;
+
+	for (size_t i = 1; i < l->n; i++) {
+		if (order_by(&l->run[i - 1], &l->run[i]) > 0) {
+			qsort(l->run, l->n, sizeof(*l->run), order_by);
+			return;
+		}
+	}
+}
+
 /* The ORDER BY of a sort word. */
 static int sort_sql(const char *sort, struct buf *sql)
 {
-	const bool turned = sort && sort[0] == '-';
-	const char *word = sort ? sort + turned : "";
+	const bool turned = sort[0] == '-';
+	const char *word = sort + turned;
 	const char *by = NULL;
 	bool rising = false;
 
-	if (!word[0]) {		/* ids are in order of time, and have an index */
-		buf_text(sql, turned ? " ORDER BY run.id" : " ORDER BY run.id DESC");
-		return TT_OK;
-	}
 	for (size_t i = 0; i < COUNT(order); i++) {
 		if (!strcmp(word, order[i].word)) {
 			by = order[i].sql;
@@ -421,7 +519,7 @@ static int sort_sql(const char *sort, struct buf *sql)
 /* Parameters: ?1 states, ?2 tag, ?3 method, ?4 text, ?5 the key sorted by. */
 static int list_sql(const struct run_filter *f, struct buf *sql)
 {
-	buf_text(sql, "SELECT " COLUMNS " FROM run");
+	buf_text(sql, "SELECT " COLUMNS_WITH("''") " FROM run");
 	if (f->sort && strchr(f->sort, '/'))
 		buf_text(sql, " LEFT JOIN last s ON s.key = ?5 AND s.run = run.row");
 	buf_text(sql, f->only_trashed ? " WHERE trashed > 0" : f->with_trashed ? " WHERE 1" : " WHERE trashed = 0");
@@ -433,7 +531,10 @@ static int list_sql(const struct run_filter *f, struct buf *sql)
 		buf_text(sql, " AND method = ?3");
 	if (f->text)
 		buf_text(sql, " AND (instr(lower(run.name), lower(?4)) OR instr(run.id, lower(?4)))");
-	return sort_sql(f->sort, sql);
+	if (!by_age(f))
+		return sort_sql(f->sort, sql);
+	age_sql(f, sql);
+	return TT_OK;
 }
 
 static int list_bind(struct store *st, const struct run_filter *f, sqlite3_stmt *q)
@@ -474,7 +575,8 @@ static int list_add(struct run_list *l, size_t *room, const struct run *r)
 	return TT_OK;
 }
 
-static int list_rows(struct store *st, const struct run_filter *f, sqlite3_stmt *q, struct run_list *l)
+static int list_rows(struct store *st, const struct run_filter *f, sqlite3_stmt *q, const struct tags *tags,
+		     struct run_list *l)
 {
 	struct here h = { .now = proc_now_us() };
 	size_t room = 0;
@@ -483,7 +585,7 @@ static int list_rows(struct store *st, const struct run_filter *f, sqlite3_stmt 
 	while (!code && (!f->limit || l->n < f->limit) && (got = sql_step(st, q)) > 0) {
 		struct run r;
 
-		code = run_take(q, &h, &r);
+		code = run_take(q, &h, tags, &r);
 		if (code)
 			break;
 		if (f->states && !(f->states & 1u << r.state)) {
@@ -513,16 +615,14 @@ static int place_order(const void *a, const void *b)
 
 static struct run_value value_of(sqlite3_stmt *q)
 {
-	return (struct run_value){
-		sqlite3_column_int64(q, 1), sql_real(q, 2), sql_real(q, 3), sql_real(q, 4)
-	};
+	return (struct run_value){ sqlite3_column_int64(q, 1), sql_real(q, 2) };
 }
 
 /* Few runs: one look-up each. */
 static int values_each(struct store *st, struct run_list *l, int64_t key, size_t k)
 {
 	sqlite3_stmt *q;
-	int got = 0, code = sql_prepare(st, "SELECT run, step, value, low, high FROM last WHERE key = ?1 AND run = ?2",
+	int got = 0, code = sql_prepare(st, "SELECT run, step, value FROM last WHERE key = ?1 AND run = ?2",
 					&q);
 
 	for (size_t i = 0; !code && i < l->n; i++) {
@@ -542,7 +642,7 @@ static int values_merge(struct store *st, struct run_list *l, const struct place
 {
 	sqlite3_stmt *q;
 	size_t i = 0;
-	int got = 0, code = sql_prepare(st, "SELECT run, step, value, low, high FROM last WHERE key = ?1 ORDER BY run",
+	int got = 0, code = sql_prepare(st, "SELECT run, step, value FROM last WHERE key = ?1 ORDER BY run",
 					&q);
 
 	if (code)
@@ -583,7 +683,7 @@ static int values_fill(struct store *st, const struct run_filter *f, struct run_
 
 static int list_values(struct store *st, const struct run_filter *f, struct run_list *l)
 {
-	const struct run_value none = { -1, (double)NAN, (double)NAN, (double)NAN };
+	const struct run_value none = { -1, (double)NAN };
 
 	if (!f->keys_n)
 		return TT_OK;
@@ -598,15 +698,21 @@ static int list_values(struct store *st, const struct run_filter *f, struct run_
 
 static int list(struct store *st, const struct run_filter *f, const char *sql, struct run_list *l)
 {
+	struct tags tags = { NULL, 0 };
 	sqlite3_stmt *q;
 	int code = sql_prepare_once(st, sql, &q);
 
 	if (code)
 		return code;
-	code = list_bind(st, f, q);
+	code = tags_load(st, &tags);
 	if (!code)
-		code = list_rows(st, f, q, l);
+		code = list_bind(st, f, q);
+	if (!code)
+		code = list_rows(st, f, q, &tags, l);
 	sqlite3_finalize(q);
+	free(tags.run);
+	if (!code && by_age(f))
+		age_sort(f, l);
 	return code ? code : list_values(st, f, l);
 }
 

@@ -89,6 +89,10 @@ static int connect_to(struct store *st, const char *name, int flags)
 	if (rc != SQLITE_OK)
 		return sql_fail(st, sqlite3_extended_errcode(st->db));
 	sqlite3_extended_result_codes(st->db, 1);
+	/* A file from elsewhere may hold views and triggers: they get no say, and its schema no functions. */
+	sqlite3_db_config(st->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)NULL);
+	sqlite3_db_config(st->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, (int *)NULL);
+	sqlite3_db_config(st->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, (int *)NULL);
 	sqlite3_busy_handler(st->db, busy, st);
 	return TT_OK;
 }
@@ -247,7 +251,8 @@ static int open_write(struct store *st)
 	if (!code)
 		code = migrate(st, version);
 	if (!code)
-		code = sql_exec(st, "PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864");
+		code = sql_exec(st, "PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864; "
+				"PRAGMA secure_delete = OFF");
 	return code ? code : sql_int(st, "PRAGMA data_version", &st->seen);
 }
 
@@ -373,6 +378,8 @@ static int open_read(struct store *st)
 		if (!code)
 			code = open_readable(st, &version);
 	}
+	if (!code)
+		code = sql_exec(st, "PRAGMA cache_size = -16000");
 	return code ? code : sql_int(st, "PRAGMA data_version", &st->seen);
 }
 

@@ -1,0 +1,220 @@
+/*
+ * How quick is the run log when it is large? Fills one with 10,000 runs and 10
+ * million metric rows (one of the runs has a curve of a million), then times
+ * what the programs do with it. Usage: bench/runlog [RUNS [ROWS]]; the file is
+ * made under $TMPDIR (about 40 bytes a row) and removed, unless KEEP is set.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/proc.h"
+#include "base/rng.h"
+#include "db/metric.h"
+#include "db/run.h"
+
+enum { KEYS = 10, STEPS_MOST = 4096, LISTED = 4, TIMES = 5, COLUMNS = 240 };
+
+static const char *const key[KEYS] = {
+	"train/loss", "train/grad_norm", "train/learning_rate", "train/tokens_per_second", "train/epoch",
+	"system/rss_bytes", "system/cpu_percent", "eval/loss", "eval/accuracy", "method/lora/scale"
+};
+
+static const char *const listed[LISTED] = { "train/loss", "eval/loss", "eval/accuracy", "train/tokens_per_second" };
+
+static void must(int code)
+{
+	if (code) {
+		fprintf(stderr, "runlog: %s\n", err_text());
+		exit(1);
+	}
+}
+
+static double since(int64_t start)
+{
+	return (double)(proc_clock_us() - start) / 1e3;
+}
+
+static int64_t add_run(struct store *st, int n)
+{
+	char id[RUN_ID_SIZE], name[32];
+	int64_t row = 0;
+
+	snprintf(name, sizeof(name), "sst2-lora-%d", n);
+	run_id_make(id, 1767225600000000 + (int64_t)n * 60000000, (uint32_t)n);
+	must(run_add(st, &(struct run){ .id = id, .name = name, .method = "lora", .model = "mini-bert-en",
+					.task = "seq_cls", .state = RUN_FINISHED, .dir = "/home/someone/runs",
+					.created = 1767225600000000 + (int64_t)n * 60000000,
+					.metric_key = "eval/accuracy", .best_greater = true, .total_steps = 1000 },
+		     "{\"name\": \"bench\"}", &row));
+	return row;
+}
+
+/* Steps lo .. lo+steps-1 of some keys, in batches of so many steps a transaction. */
+static void add_rows(struct store *st, int64_t run, int64_t lo, int64_t steps, int keys, int64_t batch, struct rng *r)
+{
+	static struct metric m[STEPS_MOST * KEYS];
+
+	for (int64_t at = 0; at < steps; at += batch) {
+		const int64_t some = steps - at < batch ? steps - at : batch;
+		size_t n = 0;
+
+		for (int64_t s = 0; s < some; s++) {
+			for (int k = 0; k < keys; k++)
+				m[n++] = (struct metric){ key[k], lo + at + s, (double)rng_normal(r),
+							  1767225600000000 + lo + at + s };
+		}
+		must(metric_batch_add(st, &(struct metric_batch){ .run = run, .attempt = 1, .metric = m, .n = n,
+								  .step = lo + at + some - 1, .epoch = 1 }));
+	}
+}
+
+static void time_inserts(struct store *st, struct rng *r)
+{
+	static const int64_t batch[] = { 1, 10, 400 };
+
+	for (int i = 0; i < 3; i++) {
+		const int64_t run = add_run(st, 1000000 + i), steps = batch[i] * 500;
+		const int64_t start = proc_clock_us();
+		double ms;
+
+		add_rows(st, run, 1, steps, KEYS, batch[i], r);
+		ms = since(start);
+		printf("insert, %4lld rows a transaction   %9.0f rows/s   %7.3f ms each\n",
+		       (long long)batch[i] * KEYS, (double)steps * KEYS / ms * 1e3, ms / 500);
+	}
+}
+
+/* The best of a few: what is measured is our code, not who else uses the machine. */
+static double time_list(const char *path, const struct run_filter *f, size_t *ret_n)
+{
+	double best = 1e9;
+
+	for (int i = 0; i < TIMES; i++) {
+		const int64_t start = proc_clock_us();
+		struct run_list l;
+		struct store *st;
+
+		must(store_open_read(path, &st));
+		must(run_list(st, f, &l));
+		*ret_n = l.n;
+		run_list_done(&l);
+		store_close(st);
+		if (since(start) < best)
+			best = since(start);
+	}
+	return best;
+}
+
+static void time_lists(const char *path)
+{
+	static const struct {
+		const char *what;
+		struct run_filter f;
+	} lists[] = {
+		{ "list, all", { .keys = listed, .keys_n = LISTED } },
+		{ "list, all, without metrics", { 0 } },
+		{ "list, newest 50", { .keys = listed, .keys_n = LISTED, .limit = 50 } },
+		{ "list, 50 best by eval/accuracy",
+		  { .keys = listed, .keys_n = LISTED, .limit = 50, .sort = "eval/accuracy" } },
+		{ "list, named *99*", { .keys = listed, .keys_n = LISTED, .text = "99" } }
+	};
+
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+		size_t n = 0;
+		const double ms = time_list(path, &lists[i].f, &n);
+
+		printf("%-34s %9zu runs     %7.3f ms with opening\n", lists[i].what, n, ms);
+	}
+}
+
+static void time_curve(struct store *st, const char *what, int64_t run)
+{
+	static struct metric_bucket bucket[COLUMNS];
+	double read = 1e9, cut = 1e9, spark = 1e9;
+	size_t n = 0, buckets = 0;
+
+	for (int i = 0; i < TIMES; i++) {
+		struct metric_point *p;
+		int64_t lo, hi, start = proc_clock_us();
+
+		must(metric_read(st, run, "train/loss", &p, &n));
+		free(p);
+		read = since(start) < read ? since(start) : read;
+		start = proc_clock_us();
+		must(metric_span(st, run, "train/loss", &lo, &hi));
+		must(metric_buckets(st, run, "train/loss", lo, hi, COLUMNS, bucket));
+		cut = since(start) < cut ? since(start) : cut;
+		start = proc_clock_us();
+		must(metric_spark(st, run, "train/loss", 32, bucket, &buckets));
+		spark = since(start) < spark ? since(start) : spark;
+	}
+	printf("%-34s %9zu points   %7.3f ms, %d columns %.3f ms, spark %.3f ms\n", what, n, read, COLUMNS, cut, spark);
+}
+
+static void fill(struct store *st, int runs, int64_t rows, struct rng *r, int64_t *ret_small, int64_t *ret_large)
+{
+	const int64_t large = rows / 10, steps = (rows - large) / (runs - 1) / KEYS;
+	const int64_t start = proc_clock_us();
+	double ms;
+
+	for (int i = 0; i < runs - 1; i++) {
+		*ret_small = add_run(st, i);
+		add_rows(st, *ret_small, 1, steps, KEYS, STEPS_MOST, r);
+	}
+	*ret_large = add_run(st, runs);
+	add_rows(st, *ret_large, 1, large, 1, STEPS_MOST, r);
+	ms = since(start);
+	printf("filled with %d runs, %lld rows    %9.0f rows/s   %7.1f s\n", runs,
+	       (long long)(steps * KEYS * (runs - 1) + large), (double)rows / ms * 1e3, ms / 1e3);
+}
+
+static void measure(const char *path, int runs, int64_t rows)
+{
+	struct store *st;
+	struct stat s;
+	struct rng r;
+	int64_t small = 0, large = 0;
+
+	rng_init(&r, 7, RNG_TEST, 0);
+	must(store_open(path, &st));
+	fill(st, runs, rows, &r, &small, &large);
+	time_inserts(st, &r);
+	time_curve(st, "curve of one run", small);
+	time_curve(st, "curve of a long run", large);
+	store_close(st);
+	time_lists(path);
+	if (!stat(path, &s))
+		printf("size of the file %.1f MB, %.1f bytes a row\n", (double)s.st_size / 1e6,
+		       (double)s.st_size / (double)rows);
+}
+
+int main(int argc, char **argv)
+{
+	const char *tmp = getenv("TMPDIR");
+	const int runs = argc > 1 ? atoi(argv[1]) : 10000;
+	const int64_t rows = argc > 2 ? atoll(argv[2]) : 10000000;
+	char dir[256], path[300];
+
+	if (runs < 2 || rows < runs) {
+		fprintf(stderr, "usage: runlog [RUNS [ROWS]], with RUNS at least 2 and ROWS at least RUNS\n");
+		return 2;
+	}
+	snprintf(dir, sizeof(dir), "%.200s/trimtab-runlog-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
+	if (!mkdtemp(dir)) {
+		perror(dir);
+		return 1;
+	}
+	snprintf(path, sizeof(path), "%s/runs.db", dir);
+	measure(path, runs, rows);
+	if (getenv("KEEP"))
+		printf("kept: %s\n", path);
+	else
+		must(fs_remove_tree(dir));
+	return 0;
+}
