@@ -159,6 +159,17 @@ struct run_list {
 
 int run_list(struct store *st, const struct run_filter *f, struct run_list *ret);
 void run_list_done(struct run_list *l);
+
+/*
+ * The same list as places only, quick for any number of runs: a screen then reads the rows it shows.
+ * Without limit and keys.
+ */
+struct run_index {
+	int64_t row;
+	enum run_state state;		/* as of now */
+	bool trashed;
+};
+int run_index(struct store *st, const struct run_filter *f, struct run_index **ret, size_t *ret_n);	/* free() it */
 /* The shortest id prefix, at least 5, that tells all runs of the store apart. */
 int run_id_width(struct store *st, int *ret);
 

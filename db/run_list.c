@@ -517,9 +517,9 @@ static int sort_sql(const char *sort, struct buf *sql)
 }
 
 /* Parameters: ?1 states, ?2 tag, ?3 method, ?4 text, ?5 the key sorted by. */
-static int list_sql(const struct run_filter *f, struct buf *sql)
+static void from_sql(const struct run_filter *f, struct buf *sql)
 {
-	buf_text(sql, "SELECT " COLUMNS_WITH("''") " FROM run");
+	buf_text(sql, " FROM run");
 	if (f->sort && strchr(f->sort, '/'))
 		buf_text(sql, " LEFT JOIN last s ON s.key = ?5 AND s.run = run.row");
 	buf_text(sql, f->only_trashed ? " WHERE trashed > 0" : f->with_trashed ? " WHERE 1" : " WHERE trashed = 0");
@@ -531,6 +531,12 @@ static int list_sql(const struct run_filter *f, struct buf *sql)
 		buf_text(sql, " AND method = ?3");
 	if (f->text)
 		buf_text(sql, " AND (instr(lower(run.name), lower(?4)) OR instr(run.id, lower(?4)))");
+}
+
+static int list_sql(const struct run_filter *f, struct buf *sql)
+{
+	buf_text(sql, "SELECT " COLUMNS_WITH("''"));
+	from_sql(f, sql);
 	if (!by_age(f))
 		return sort_sql(f->sort, sql);
 	age_sql(f, sql);
@@ -746,4 +752,99 @@ void run_list_done(struct run_list *l)
 	free(l->run);
 	free(l->value);
 	*l = (struct run_list){ 0 };
+}
+
+/* --- places in a list -------------------------------------------------------------------- */
+
+struct index_rows {
+	struct run_index *entry;
+	size_t n, room;
+};
+
+static int index_add(struct index_rows *l, const struct run_index *e)
+{
+	if (l->n == l->room) {
+		const size_t want = l->room ? l->room * 2 : 1024;
+		struct run_index *grown = realloc(l->entry, want * sizeof(*grown));
+
+		if (!grown)
+			return err_set(TT_NOMEM, "not enough memory for the list of runs");
+		l->entry = grown;
+		l->room = want;
+	}
+	l->entry[l->n++] = *e;
+	return TT_OK;
+}
+
+/* A run stored as live may be lost; few are live, so each is looked up whole. */
+static int index_derive(struct store *st, const struct run_filter *f, struct index_rows *l)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct run_index e = l->entry[i];
+
+		if (e.state == RUN_RUNNING || e.state == RUN_PAUSED) {
+			struct run r;
+			const int code = run_get_row(st, e.row, &r);
+
+			if (code)
+				return code;
+			e.state = r.state;
+			run_done(&r);
+		}
+		if (!f->states || f->states & 1u << e.state)
+			l->entry[kept++] = e;
+	}
+	l->n = kept;
+	return TT_OK;
+}
+
+static int index_read(struct store *st, const struct run_filter *f, const char *sql, struct index_rows *l)
+{
+	sqlite3_stmt *q;
+	int got = 0, code = sql_prepare_once(st, sql, &q);
+
+	if (code)
+		return code;
+	code = list_bind(st, f, q);
+	while (!code && (got = sql_step(st, q)) > 0) {
+		struct run_index e = { sqlite3_column_int64(q, 0), RUN_FAILED,
+				       sqlite3_column_int64(q, 2) > 0 };
+		const int state = sqlite3_column_int(q, 1);
+
+		if (state >= RUN_QUEUED && state < RUN_LOST)	/* else the file is damaged */
+			e.state = (enum run_state)state;
+		code = index_add(l, &e);
+	}
+	sqlite3_finalize(q);
+	if (!code)
+		code = got < 0 ? got : index_derive(st, f, l);
+	return code;
+}
+
+int run_index(struct store *st, const struct run_filter *f, struct run_index **ret, size_t *ret_n)
+{
+	struct index_rows l = { NULL, 0, 0 };
+	struct buf sql;
+	int code;
+
+	buf_init(&sql, 8192);
+	buf_text(&sql, "SELECT row, state, trashed");
+	from_sql(f, &sql);
+	code = sort_sql(f->sort, &sql);
+	if (!code)
+		code = buf_check(&sql, "the list of runs");
+	if (!code)
+		code = sql_begin_read(st);
+	if (!code)
+		code = sql_end(st, index_read(st, f, sql.data, &l));
+	buf_done(&sql);
+	if (code) {
+		free(l.entry);
+		return code;
+	}
+	*ret = l.entry;
+	*ret_n = l.n;
+	return TT_OK;
 }
