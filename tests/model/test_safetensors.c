@@ -390,7 +390,7 @@ static void same_bytes_as_the_reference(const char *dir)
 	const char *top = getenv("top_srcdir");
 	struct st_writer *w = NULL;
 	struct st_file *f = NULL;
-	struct buf a = { NULL }, b = { NULL };
+	struct buf a = { .data = NULL }, b = { .data = NULL };
 
 	snprintf(path, sizeof(path), "%s/tests/fixtures/bert/classes/model.safetensors", top ? top : ".");
 	if (!CHECK(st_open(path, &f) == TT_OK && st_writer_new(&w) == TT_OK))
