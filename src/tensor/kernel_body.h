@@ -593,20 +593,22 @@ static ALWAYS_INLINE void tile_store(float *c, const vf *sum, const struct kerne
 	}
 }
 
-/* `rows` is a constant in every call, so that the sums live in registers. */
+/*
+ * `rows` is a constant in every call, and each loop has one level, so that the
+ * compiler unrolls it and keeps the sums in registers: sum[i * PARTS + p].
+ */
 static ALWAYS_INLINE void tile_rows(const struct kernel_tile *t, int rows, const float *a, float *c)
 {
-	vf sum[TALL][PARTS] = { 0 };
+	vf sum[TALL * PARTS] = { 0 };
 
 	for (int64_t k = 0; k < t->deep; k++) {
-		const float *b = t->panel + k * KERNEL_TILE_COLS;
+		const float *b = t->panel + k * KERNEL_TILE_COLS, *at = a + k * t->col;
 
-		for (int i = 0; i < rows; i++)
-			for (int p = 0; p < PARTS; p++)
-				sum[i][p] += vf_load(b + p * LANES) * a[i * t->row + k * t->col];
+		for (int s = 0; s < rows * PARTS; s++)
+			sum[s] += vf_load(b + s % PARTS * LANES) * at[s / PARTS * t->row];
 	}
 	for (int i = 0; i < rows; i++)
-		tile_store(c + i * t->ldc, sum[i], t);
+		tile_store(c + i * t->ldc, sum + i * PARTS, t);
 }
 
 static TARGET void k_tile(const struct kernel_tile *t, int64_t rows, const float *a, float *c)
