@@ -9,6 +9,8 @@
 
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/knob.h"
+#include "base/knob.h"
 #include "base/proc.h"
 #include "ui/app.h"
 
