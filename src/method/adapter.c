@@ -11,8 +11,8 @@
  *
  * With bias "all" PEFT stores every bias of its module tree, and in that tree a
  * wholly trained module stands three times: under its own name, and as
- * modules_to_save and original_module. The last two are spare, and so are second
- * names of one tensor.
+ * modules_to_save and original_module, all three with the trained value. The last
+ * two are spare, and so are second names of one tensor.
  */
 #include "method/adapter.h"
 
@@ -28,33 +28,34 @@
 
 enum {
 	CONFIG_MAX = 1 << 20,
-	LIST_MAX = 5		/* names that a sentence lists */
+	LIST_MAX = 5 /* names that a sentence lists */
 };
 
 static const char prefix[] = "base_model.model.";
 
 enum entry_use {
-	ENTRY_WANTED,		/* loading fills it */
-	ENTRY_FIXED,		/* must be there, and hold what the base holds */
-	ENTRY_SPARE		/* may be there; not looked into */
+	ENTRY_WANTED, /* loading fills it */
+	ENTRY_FIXED,  /* must be there, and hold what the base holds */
+	ENTRY_SPARE   /* may be there; not looked into */
 };
 
 struct entry {
 	const char *name;
-	const struct tensor *tensor;	/* shape, and where loading puts it */
-	const float *data;		/* what saving writes */
+	const struct tensor *tensor; /* shape, and where loading puts it */
+	const float *data;           /* what saving writes */
 	enum entry_use use;
 };
 
 struct entries {
 	struct entry *item;
 	size_t n, room;
-	struct arena *arena;		/* names */
+	struct arena *arena; /* names */
 };
 
 /* ---- what a folder holds ---- */
 
-static int entry_add(struct entries *e, enum entry_use use, const struct tensor *t, const float *data, const char *name)
+static int entry_add(struct entries *e, enum entry_use use, const struct tensor *t,
+		     const float *data, const char *name)
 {
 	if (!name)
 		return TT_NOMEM;
@@ -106,18 +107,19 @@ static const char *base_name(struct arena *a, const struct method *m, const char
 }
 
 /* The two spare copies of a bias in a wholly trained module. */
-static int add_copies(struct entries *e, const struct method *m, const struct tensor *t, const char *module)
+static int add_copies(struct entries *e, const struct tensor *t, const char *module)
 {
-	const float *before = method_before(m, t);
 	const char *rest = t->name + strlen(module) + 1;
 	/* PEFT takes the adapter's name out of the last but one place only */
 	const char *infix = strchr(rest, '.') ? "default." : "";
-	int code = entry_add(e, ENTRY_SPARE, t, t->data,
-			     arena_printf(e->arena, "%s%s.modules_to_save.%s%s", prefix, module, infix, rest));
+	int code = entry_add(
+		e, ENTRY_SPARE, t, t->data,
+		arena_printf(e->arena, "%s%s.modules_to_save.%s%s", prefix, module, infix, rest));
 
 	if (!code)
-		code = entry_add(e, ENTRY_SPARE, t, before ? before : t->data,
-				 arena_printf(e->arena, "%s%s.original_module.%s", prefix, module, rest));
+		code = entry_add(
+			e, ENTRY_SPARE, t, t->data,
+			arena_printf(e->arena, "%s%s.original_module.%s", prefix, module, rest));
 	return code;
 }
 
@@ -134,16 +136,18 @@ static int add_biases(struct entries *e, const struct method *m)
 		if (!is_bias(t->name))
 			continue;
 		if (!method_before(m, t))
-			code = entry_add(e, ENTRY_FIXED, t, t->data, base_name(e->arena, m, t->name));
+			code = entry_add(e, ENTRY_FIXED, t, t->data,
+					 base_name(e->arena, m, t->name));
 		if (!code && module)
-			code = add_copies(e, m, t, module);
+			code = add_copies(e, t, module);
 	}
 	/* a tied bias stands in the tree under the name of every module that has it */
 	for (size_t i = 0; !code && i < model->nsite; i++) {
 		const struct site *s = &model->site[i];
 		const size_t n = strlen(s->name);
 
-		if (s->bias && (strncmp(s->bias->name, s->name, n) != 0 || strcmp(s->bias->name + n, ".bias") != 0))
+		if (s->bias && (strncmp(s->bias->name, s->name, n) != 0 ||
+				strcmp(s->bias->name + n, ".bias") != 0))
 			code = entry_add(e, ENTRY_SPARE, s->bias, s->bias->data,
 					 arena_printf(e->arena, "%s%s.bias", prefix, s->name));
 	}
@@ -181,18 +185,12 @@ static const char *task_name(int task)
 {
 	switch (task) {
 	case TASK_SEQ_CLS:
-	case TASK_REGRESSION:
-		return "SEQ_CLS";
-	case TASK_TOKEN_CLS:
-		return "TOKEN_CLS";
-	case TASK_QUESTION_ANSWERING:
-		return "QUESTION_ANS";
-	case TASK_CAUSAL_LM:
-		return "CAUSAL_LM";
-	case TASK_SEQ2SEQ_LM:
-		return "SEQ_2_SEQ_LM";
-	default:
-		return NULL;
+	case TASK_REGRESSION: return "SEQ_CLS";
+	case TASK_TOKEN_CLS: return "TOKEN_CLS";
+	case TASK_QUESTION_ANSWERING: return "QUESTION_ANS";
+	case TASK_CAUSAL_LM: return "CAUSAL_LM";
+	case TASK_SEQ2SEQ_LM: return "SEQ_2_SEQ_LM";
+	default: return NULL;
 	}
 }
 
@@ -211,7 +209,8 @@ static void write_mapping(struct jsonw *w, const struct model *m)
 	if (m->ops->architectures[m->head]) {
 		char library[192];
 
-		snprintf(library, sizeof(library), "transformers.models.%s.modeling_%s", type, type);
+		snprintf(library, sizeof(library), "transformers.models.%s.modeling_%s", type,
+			 type);
 		jsonw_text(w, library);
 	} else {
 		jsonw_null(w);
@@ -328,8 +327,8 @@ static int tensors_write(const struct method *m, const char *path)
 	if (!code)
 		code = st_writer_new(&w);
 	for (size_t i = 0; !code && i < e.n; i++)
-		code = st_writer_add(w, e.item[i].name, "F32", e.item[i].tensor->rank, e.item[i].tensor->dim,
-				     e.item[i].data);
+		code = st_writer_add(w, e.item[i].name, "F32", e.item[i].tensor->rank,
+				     e.item[i].tensor->dim, e.item[i].data);
 	if (!code)
 		code = st_write(w, path);
 	st_writer_free(w);
@@ -344,7 +343,8 @@ int adapter_save(const struct method *m, const char *dir, const char *base)
 	int code;
 
 	if (m->ops->saves_model || !m->ops->config)
-		return err_set(TT_INVALID, "method '%s' changes the whole model; export it merged", m->ops->name);
+		return err_set(TT_INVALID, "method '%s' changes the whole model; export it merged",
+			       m->ops->name);
 	code = fs_mkdirs(dir);
 	if (code)
 		return code;
@@ -368,16 +368,11 @@ int adapter_save(const struct method *m, const char *dir, const char *base)
 static bool is_set(const struct json *j)
 {
 	switch (json_type(j)) {
-	case JSON_NULL:
-		return false;
-	case JSON_BOOL:
-		return json_bool(j);
-	case JSON_NUMBER:
-		return json_number(j) < 0 || json_number(j) > 0;
-	case JSON_TEXT:
-		return *json_text(j);
-	default:
-		return json_count(j);
+	case JSON_NULL: return false;
+	case JSON_BOOL: return json_bool(j);
+	case JSON_NUMBER: return json_number(j) < 0 || json_number(j) > 0;
+	case JSON_TEXT: return *json_text(j);
+	default: return json_count(j);
 	}
 }
 
@@ -393,7 +388,9 @@ static bool named(const char *const *list, size_t n, const char *key)
 int adapter_refuse_others(const struct json *config, const char *const *known, size_t n)
 {
 	static const char *const common[] = {
-		"auto_mapping", "base_model_name_or_path", "inference_mode", "peft_type", "peft_version", "revision",
+		"auto_mapping",   "base_model_name_or_path",
+		"inference_mode", "peft_type",
+		"peft_version",   "revision",
 		"runtime_config", "task_type",
 	};
 
@@ -403,7 +400,9 @@ int adapter_refuse_others(const struct json *config, const char *const *known, s
 
 		if (!is_set(j) || named(common, COUNT(common), key) || named(known, n, key))
 			continue;
-		return err_set(TT_INVALID, "%s is set, which may change what the adapter computes and is not supported",
+		return err_set(TT_INVALID,
+			       "%s is set, which may change what the adapter computes and is not "
+			       "supported",
 			       st_printable(key, shown, sizeof(shown)));
 	}
 	return TT_OK;
@@ -419,7 +418,8 @@ static int config_agrees(const struct method *m, const struct json *config)
 		return err_set(TT_INVALID, "peft_type is missing");
 	if (strcmp(text, m->ops->peft_type) != 0)
 		return err_set(TT_INVALID, "peft_type is \"%s\", and method '%s' reads \"%s\"",
-			       st_printable(text, shown, sizeof(shown)), m->ops->name, m->ops->peft_type);
+			       st_printable(text, shown, sizeof(shown)), m->ops->name,
+			       m->ops->peft_type);
 	return m->ops->agrees(m, config);
 }
 
@@ -442,14 +442,15 @@ static int config_load(const struct method *m, const char *dir)
 	int code = fs_join(path, sizeof(path), dir, "adapter_config.json");
 
 	if (!code && !fs_exists(path))
-		return err_set(TT_NOTFOUND, "'%s' is no adapter folder: it has no adapter_config.json", dir);
+		return err_set(TT_NOTFOUND,
+			       "'%s' is no adapter folder: it has no adapter_config.json", dir);
 	if (!code)
 		code = fs_read(path, CONFIG_MAX, &text);
 	if (code)
 		return code;
 	code = adapter_check_config(m, text.data, text.size);
 	buf_done(&text);
-	return code ? err_in("%s: ", path) : TT_OK;
+	return code ? err_in("%s", path) : TT_OK;
 }
 
 /* Names for a sentence: the first few of them, without the prefix that all have. */
@@ -483,7 +484,8 @@ static bool same_shape(const struct st_tensor *f, const struct tensor *t)
 }
 
 /* The base as the file has it: exactly, or to what half precision keeps. */
-static int check_base(const struct st_tensor *f, const struct tensor *t, const float *base, const char *path)
+static int check_base(const struct st_tensor *f, const struct tensor *t, const float *base,
+		      const char *path)
 {
 	const double slack = strcmp(f->dtype, "F32") != 0 ? 0.01 : 0;
 	const int64_t n = tensor_count(t);
@@ -491,17 +493,20 @@ static int check_base(const struct st_tensor *f, const struct tensor *t, const f
 	int code = x ? st_read_f32(f, x) : err_set(TT_NOMEM, "no memory to read '%s'", path);
 
 	for (int64_t i = 0; !code && i < n; i++) {
-		if (!(fabs((double)x[i] - (double)base[i]) <= slack * (1e-3 + fabs((double)base[i]))))
+		if (!(fabs((double)x[i] - (double)base[i]) <=
+		      slack * (1e-3 + fabs((double)base[i]))))
 			code = err_set(TT_INVALID,
-				       "%s: '%s' is not as in the base model, and this method does not train it", path,
-				       f->name);
+				       "%s: '%s' is not as in the base model, and this method does "
+				       "not train it",
+				       path, f->name);
 	}
 	free(x);
 	return code;
 }
 
 /* PEFT stores the base weight of an adapted lookup table as well (embed_tokens, lm_head). */
-static int spare_base(const struct method *m, const struct st_tensor *f, const char *path, bool *ret)
+static int spare_base(const struct method *m, const struct st_tensor *f, const char *path,
+		      bool *ret)
 {
 	static const char layer[] = ".base_layer.weight";
 	const size_t n = strlen(f->name), k = sizeof(layer) - 1, p = sizeof(prefix) - 1;
@@ -512,7 +517,8 @@ static int spare_base(const struct method *m, const struct st_tensor *f, const c
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct site *s = m->site[i];
 
-		if (strlen(s->name) != n - p - k || strncmp(s->name, f->name + p, n - p - k) != 0 || !s->weight)
+		if (strlen(s->name) != n - p - k || strncmp(s->name, f->name + p, n - p - k) != 0 ||
+		    !s->weight)
 			continue;
 		if (!same_shape(f, s->weight))
 			return TT_OK;
@@ -527,8 +533,8 @@ static int by_entry(const void *a, const void *b)
 	return strcmp(((const struct entry *)a)->name, ((const struct entry *)b)->name);
 }
 
-static int find_extra(const struct method *m, const struct entries *e, const struct st_file *f, const char *path,
-		      struct names *ret)
+static int find_extra(const struct method *m, const struct entries *e, const struct st_file *f,
+		      const char *path, struct names *ret)
 {
 	for (size_t i = 0; i < st_count(f); i++) {
 		const struct st_tensor *t = st_at(f, i);
@@ -552,16 +558,18 @@ static int shape_error(const struct st_tensor *f, const struct tensor *t, const 
 	char has[96] = "", wants[96] = "", shown[112];
 
 	for (int i = 0; i < f->rank; i++)
-		snprintf(has + strlen(has), sizeof(has) - strlen(has), "%s%lld", i ? "," : "", (long long)f->dim[i]);
+		snprintf(has + strlen(has), sizeof(has) - strlen(has), "%s%lld", i ? "," : "",
+			 (long long)f->dim[i]);
 	for (int i = 0; i < t->rank; i++)
-		snprintf(wants + strlen(wants), sizeof(wants) - strlen(wants), "%s%lld", i ? "," : "",
-			 (long long)t->dim[i]);
-	return err_set(TT_INVALID, "%s: '%s' has shape [%s], and the model and recipe make it [%s]", path,
-		       st_printable(f->name, shown, sizeof(shown)), has, wants);
+		snprintf(wants + strlen(wants), sizeof(wants) - strlen(wants), "%s%lld",
+			 i ? "," : "", (long long)t->dim[i]);
+	return err_set(TT_INVALID, "%s: '%s' has shape [%s], and the model and recipe make it [%s]",
+		       path, st_printable(f->name, shown, sizeof(shown)), has, wants);
 }
 
 /* Everything is checked before anything is written. */
-static int check_tensors(const struct method *m, const struct entries *e, const struct st_file *f, const char *path)
+static int check_tensors(const struct method *m, const struct entries *e, const struct st_file *f,
+			 const char *path)
 {
 	struct names missing = { .text = "" }, extra = { .text = "" };
 	int code = TT_OK;
@@ -574,10 +582,16 @@ static int check_tensors(const struct method *m, const struct entries *e, const 
 	if (code)
 		return code;
 	if (missing.n || extra.n)
-		return err_set(TT_INVALID, "%s does not fit the recipe: missing %zu%s%s%s; too many %zu%s%s%s", path,
-			       missing.n, missing.n ? " (" : "", missing.text,
-			       missing.n > LIST_MAX ? ", ...)" : missing.n ? ")" : "", extra.n, extra.n ? " (" : "",
-			       extra.text, extra.n > LIST_MAX ? ", ...)" : extra.n ? ")" : "");
+		return err_set(TT_INVALID,
+			       "%s does not fit the recipe: missing %zu%s%s%s; too many %zu%s%s%s",
+			       path, missing.n, missing.n ? " (" : "", missing.text,
+			       missing.n > LIST_MAX ? ", ...)"
+			       : missing.n          ? ")"
+						    : "",
+			       extra.n, extra.n ? " (" : "", extra.text,
+			       extra.n > LIST_MAX ? ", ...)"
+			       : extra.n          ? ")"
+						  : "");
 	for (size_t i = 0; !code && i < e->n; i++) {
 		const struct st_tensor *t = st_find(f, e->item[i].name);
 
@@ -616,13 +630,17 @@ int adapter_load(struct method *m, const char *dir)
 	int code;
 
 	if (m->ops->saves_model || !m->ops->agrees)
-		return err_set(TT_INVALID, "method '%s' has no adapters; start it from a model folder", m->ops->name);
+		return err_set(TT_INVALID,
+			       "method '%s' has no adapters; start it from a model folder",
+			       m->ops->name);
 	code = config_load(m, dir);
 	if (!code)
 		code = fs_join(path, sizeof(path), dir, "adapter_model.safetensors");
 	if (!code && !fs_exists(path))
 		return err_set(TT_NOTFOUND,
-			       "'%s' has no adapter_model.safetensors (a pickle, adapter_model.bin, is not read: it can "
-			       "run programs)", dir);
+			       "'%s' has no adapter_model.safetensors (a pickle, "
+			       "adapter_model.bin, is not read: it can "
+			       "run programs)",
+			       dir);
 	return code ? code : tensors_load(m, path);
 }

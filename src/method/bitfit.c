@@ -22,11 +22,13 @@ struct bitfit_settings {
 	int bias_terms;
 };
 
-static const struct knob knobs[] = {
-	{ .name = "bias_terms", .type = KNOB_CHOICE, .at = offsetof(struct bitfit_settings, bias_terms), .max = 1,
-	  .choices = "all|query_intermediate", .help = "which biases train" },
-	{ 0 }
-};
+static const struct knob knobs[] = { { .name = "bias_terms",
+				       .type = KNOB_CHOICE,
+				       .at = offsetof(struct bitfit_settings, bias_terms),
+				       .max = 1,
+				       .choices = "all|query_intermediate",
+				       .help = "which biases train" },
+				     { 0 } };
 
 static bool ends(const char *text, const char *end)
 {
@@ -48,14 +50,16 @@ static int bitfit_begin(struct method *m)
 
 	m->saves_biases = true;
 	for (size_t i = 0; i < model->nparam; i++) {
-		const int code = picked(m->settings, model->param[i]->name) ? method_train_base(m, model->param[i])
-									    : TT_OK;
+		const int code = picked(m->settings, model->param[i]->name)
+					 ? method_train_base(m, model->param[i])
+					 : TT_OK;
 
 		if (code)
 			return code;
 	}
 	if (!m->nparam)
-		return err_set(TT_INVALID, "method 'bitfit' finds no such biases in models of type '%s'",
+		return err_set(TT_INVALID,
+			       "method 'bitfit' finds no such biases in models of type '%s'",
 			       model->hp.model_type);
 	return TT_OK;
 }

@@ -43,10 +43,7 @@ static void add_scaled(double *y, double s, const double *x, int64_t n)
 		y[i] += s * x[i];
 }
 
-static double norm(const double *x, int64_t n)
-{
-	return sqrt(dot(x, x, n));
-}
+static double norm(const double *x, int64_t n) { return sqrt(dot(x, x, n)); }
 
 /*
  * The reflection H = I - beta v v^T that takes x to (alpha, 0, 0, ...): v over
@@ -73,7 +70,8 @@ static double reflection(double *x, int64_t n, double *ret_alpha)
 /* ---- symmetric eigenproblem ---- */
 
 /* a <- H a H for the reflection (v, beta) that acts on indices from..n-1 of the symmetric a. p, n numbers of scratch. */
-static void reflect_both(double *a, int64_t n, int64_t from, const double *v, double beta, double *p)
+static void reflect_both(double *a, int64_t n, int64_t from, const double *v, double beta,
+			 double *p)
 {
 	const int64_t k = n - from;
 
@@ -116,7 +114,8 @@ static void tridiagonal(double *a, int64_t n, double *d, double *e, double *v, d
 		for (int64_t i = j + 1; i < n && beta[j] > 0; i++) {
 			double *row = a + i * n;
 
-			add_scaled(row + j + 1, -beta[j] * dot(row + j + 1, x + j + 1, n - j - 1), x + j + 1, n - j - 1);
+			add_scaled(row + j + 1, -beta[j] * dot(row + j + 1, x + j + 1, n - j - 1),
+				   x + j + 1, n - j - 1);
 		}
 	}
 }
@@ -173,12 +172,14 @@ static int diagonal(double *p, int64_t n, double *d, double *e)
 		for (int tries = 0;; tries++) {
 			int64_t high = low;
 
-			while (high < n - 1 && fabs(e[high]) > DBL_EPSILON * (fabs(d[high]) + fabs(d[high + 1])))
+			while (high < n - 1 &&
+			       fabs(e[high]) > DBL_EPSILON * (fabs(d[high]) + fabs(d[high + 1])))
 				high++;
 			if (high == low)
 				break;
 			if (tries == 60)
-				return err_set(TT_INVALID, "the singular values of a weight cannot be found");
+				return err_set(TT_INVALID,
+					       "the singular values of a weight cannot be found");
 			ql_sweep(p, n, d, e, low, high);
 		}
 	}
@@ -258,8 +259,8 @@ static void other_side(double *x, int64_t n, double s, double largest)
 		x[i] = s > largest * DBL_EPSILON * 64 ? x[i] / s : 0;
 }
 
-static void triplets(const double *w, int64_t rows, int64_t cols, int64_t r, const double *basis, const double *value,
-		     double *u, double *s, double *vt)
+static void triplets(const double *w, int64_t rows, int64_t cols, int64_t r, const double *basis,
+		     const double *value, double *u, double *s, double *vt)
 {
 	const bool by_rows = rows < cols;
 	const int64_t n = by_rows ? rows : cols;
@@ -289,7 +290,8 @@ static void triplets(const double *w, int64_t rows, int64_t cols, int64_t r, con
 	}
 }
 
-static int svd_double(const double *w, int64_t rows, int64_t cols, int64_t r, double *u, double *s, double *vt)
+static int svd_double(const double *w, int64_t rows, int64_t cols, int64_t r, double *u, double *s,
+		      double *vt)
 {
 	const int64_t n = rows < cols ? rows : cols;
 	double *g = doubles(n * n), *value = doubles(n);
@@ -315,7 +317,8 @@ static double *widened(const float *w, int64_t n)
 	return x;
 }
 
-int decompose_svd(const float *w, int64_t rows, int64_t cols, int64_t r, double *u, double *s, double *vt)
+int decompose_svd(const float *w, int64_t rows, int64_t cols, int64_t r, double *u, double *s,
+		  double *vt)
 {
 	double *x = widened(w, rows * cols);
 	int code = x ? svd_double(x, rows, cols, r, u, s, vt) : TT_NOMEM;
@@ -343,7 +346,8 @@ static void orthonormal(double *x, int64_t r, int64_t n)
 }
 
 /* y [r,rows] = x [r,cols] w^T, and back. */
-static void times_transposed(const double *w, int64_t rows, int64_t cols, int64_t r, const double *x, double *y)
+static void times_transposed(const double *w, int64_t rows, int64_t cols, int64_t r,
+			     const double *x, double *y)
 {
 	for (int64_t k = 0; k < r; k++) {
 		for (int64_t i = 0; i < rows; i++)
@@ -351,7 +355,8 @@ static void times_transposed(const double *w, int64_t rows, int64_t cols, int64_
 	}
 }
 
-static void times(const double *w, int64_t rows, int64_t cols, int64_t r, const double *y, double *x)
+static void times(const double *w, int64_t rows, int64_t cols, int64_t r, const double *y,
+		  double *x)
 {
 	memset(x, 0, (size_t)(r * cols) * sizeof(*x));
 	for (int64_t k = 0; k < r; k++) {
@@ -361,8 +366,8 @@ static void times(const double *w, int64_t rows, int64_t cols, int64_t r, const 
 }
 
 /* x [r,cols] starts random; y [r,rows] ends as an orthonormal basis Q^T near the range of w. */
-static void find_range(const double *w, int64_t rows, int64_t cols, int64_t r, int rounds, struct rng *rng, double *x,
-		       double *y)
+static void find_range(const double *w, int64_t rows, int64_t cols, int64_t r, int rounds,
+		       struct rng *rng, double *x, double *y)
 {
 	for (int64_t i = 0; i < r * cols; i++)
 		x[i] = (double)rng_normal(rng);
@@ -376,15 +381,17 @@ static void find_range(const double *w, int64_t rows, int64_t cols, int64_t r, i
 	}
 }
 
-int decompose_svd_random(const float *w, int64_t rows, int64_t cols, int64_t r, int rounds, struct rng *rng, double *u,
-			 double *s, double *vt)
+int decompose_svd_random(const float *w, int64_t rows, int64_t cols, int64_t r, int rounds,
+			 struct rng *rng, double *u, double *s, double *vt)
 {
-	double *wide = widened(w, rows * cols), *x = doubles(r * cols), *y = doubles(r * rows), *small = doubles(r * r);
+	double *wide = widened(w, rows * cols), *x = doubles(r * cols), *y = doubles(r * rows),
+	       *small = doubles(r * r);
 	int code = wide && x && y && small ? TT_OK : TT_NOMEM;
 
 	if (!code) {
 		find_range(wide, rows, cols, r, rounds, rng, x, y);
-		times(wide, rows, cols, r, y, x);	/* Q^T w, small: its triplets are near those of w */
+		times(wide, rows, cols, r, y,
+		      x); /* Q^T w, small: its triplets are near those of w */
 		code = svd_double(x, r, cols, r, small, s, vt);
 	}
 	for (int64_t i = 0; !code && i < rows; i++) {
@@ -406,7 +413,8 @@ int decompose_svd_random(const float *w, int64_t rows, int64_t cols, int64_t r, 
 /* ---- QR ---- */
 
 /* R over x [rows,cols] in its first r rows; the reflections in v [r,rows] and beta. */
-static void reflect_columns(double *x, int64_t rows, int64_t cols, int64_t r, double *v, double *beta, double *p)
+static void reflect_columns(double *x, int64_t rows, int64_t cols, int64_t r, double *v,
+			    double *beta, double *p)
 {
 	for (int64_t j = 0; j < r; j++) {
 		double *h = v + j * rows, alpha;
@@ -448,7 +456,8 @@ static void first_columns(double *q, int64_t rows, int64_t r, const double *v, c
 
 int decompose_qr(const float *w, int64_t rows, int64_t cols, int64_t r, double *q, double *upper)
 {
-	double *x = widened(w, rows * cols), *v = doubles(r * rows), *beta = doubles(r), *p = doubles(cols);
+	double *x = widened(w, rows * cols), *v = doubles(r * rows), *beta = doubles(r),
+	       *p = doubles(cols);
 	int code = x && v && beta && p ? TT_OK : TT_NOMEM;
 
 	for (int64_t i = 0; !code && i < rows * cols; i++) {

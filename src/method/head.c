@@ -16,7 +16,8 @@ static const struct knob knobs[] = { { 0 } };
 static int head_begin(struct method *m)
 {
 	if (!m->modules_to_save.n)
-		return err_set(TT_INVALID, "method 'head' needs a task with a classifier; task '%s' has none",
+		return err_set(TT_INVALID,
+			       "method 'head' needs a task with a classifier; task '%s' has none",
 			       recipe_task_name(m->task));
 	return TT_OK;
 }
@@ -32,7 +33,8 @@ static void head_watch(struct method *m, const struct watch *out)
 
 	for (size_t i = 0; i < m->nparam; i++) {
 		for (int64_t k = 0; k < tensor_count(m->param[i]); k++) {
-			const double x = (double)m->param[i]->data[k], d = x - (double)m->before[i][k];
+			const double x = (double)m->param[i]->data[k],
+				     d = x - (double)m->before[i][k];
 
 			size += x * x;
 			moved += d * d;

@@ -16,19 +16,35 @@
 
 static const struct knob knobs[] = {
 	LOWRANK_KNOBS,
-	{ .name = "lora_bias", .type = KNOB_BOOL, .at = offsetof(struct lowrank_settings, lora_bias),
+	{ .name = "lora_bias",
+	  .type = KNOB_BOOL,
+	  .at = offsetof(struct lowrank_settings, lora_bias),
 	  .help = "give B a bias" },
-	{ .name = "use_dora", .type = KNOB_BOOL, .at = offsetof(struct lowrank_settings, use_dora),
+	{ .name = "use_dora",
+	  .type = KNOB_BOOL,
+	  .at = offsetof(struct lowrank_settings, use_dora),
 	  .help = "known from PEFT, where it turns LoRA into DoRA; only false is taken" },
-	{ .name = "loraplus_lr_ratio", .type = KNOB_REAL, .at = offsetof(struct lowrank_settings, loraplus_lr_ratio),
-	  .min = 1, .max = 1e6, .flags = KNOB_OPTIONAL,
+	{ .name = "loraplus_lr_ratio",
+	  .type = KNOB_REAL,
+	  .at = offsetof(struct lowrank_settings, loraplus_lr_ratio),
+	  .min = 1,
+	  .max = 1e6,
+	  .flags = KNOB_OPTIONAL,
 	  .help = "LoRA+: learning rate of B and of vectors, over that of A" },
-	{ .name = "loraplus_weight_decay", .type = KNOB_REAL,
-	  .at = offsetof(struct lowrank_settings, loraplus_weight_decay), .min = 0, .max = 1,
+	{ .name = "loraplus_weight_decay",
+	  .type = KNOB_REAL,
+	  .at = offsetof(struct lowrank_settings, loraplus_weight_decay),
+	  .min = 0,
+	  .max = 1,
 	  .help = "LoRA+: weight decay, instead of train.weight_decay" },
-	{ .name = "loraplus_lr_embedding", .type = KNOB_REAL,
-	  .at = offsetof(struct lowrank_settings, loraplus_lr_embedding), .def = 1e-6, .min = 0, .max = 1,
-	  .flags = KNOB_OPEN_MIN, .help = "LoRA+: learning rate of the factors of lookup tables" },
+	{ .name = "loraplus_lr_embedding",
+	  .type = KNOB_REAL,
+	  .at = offsetof(struct lowrank_settings, loraplus_lr_embedding),
+	  .def = 1e-6,
+	  .min = 0,
+	  .max = 1,
+	  .flags = KNOB_OPEN_MIN,
+	  .help = "LoRA+: learning rate of the factors of lookup tables" },
 	{ 0 }
 };
 
@@ -41,7 +57,8 @@ static struct tensor *lora_linear(struct graph *g, struct site *s, struct tensor
 }
 
 /* No dropout: PEFT has none on lookups either. */
-static struct tensor *lora_embed(struct graph *g, struct site *s, const int32_t *id, struct tensor *e)
+static struct tensor *lora_embed(struct graph *g, struct site *s, const int32_t *id,
+				 struct tensor *e)
 {
 	const struct lowrank *l = s->state;
 
@@ -56,7 +73,8 @@ static int lora_begin(struct method *m)
 	const struct lowrank_settings *set = m->settings;
 
 	if (set->use_dora)
-		return err_set(TT_INVALID, "peft.use_dora: DoRA is a method of its own here; write \"method\": \"dora\"");
+		return err_set(TT_INVALID, "peft.use_dora: DoRA is a method of its own here; write "
+					   "\"method\": \"dora\"");
 	return lowrank_begin(m);
 }
 
@@ -65,7 +83,8 @@ static int lora_attach(struct method *m, struct site *s)
 	struct lowrank *l;
 	const int code = lowrank_new(m, s, &l);
 
-	return code ? code : site_plug(s, l->kind == LOWRANK_EMBED ? &embed_hooks : &linear_hooks, l);
+	return code ? code
+		    : site_plug(s, l->kind == LOWRANK_EMBED ? &embed_hooks : &linear_hooks, l);
 }
 
 /* ---- LoRA+ ---- */
@@ -118,7 +137,8 @@ static void lora_watch(struct method *m, const struct watch *out)
 		double ratio;
 
 		/* sites come in the order of the layers, so one tally at a time is enough */
-		if (layer.n && (!l || strcmp(method_part(m->site[i]->name, part, sizeof(part)), layer.part) != 0)) {
+		if (layer.n && (!l || strcmp(method_part(m->site[i]->name, part, sizeof(part)),
+					     layer.part) != 0)) {
 			snprintf(key, sizeof(key), "method/lora/delta_ratio/%s", layer.part);
 			out->metric(out->arg, key, layer.sum / layer.n);
 			layer = (struct tally){ .part = "" };

@@ -19,7 +19,15 @@
 #include "method/decompose.h"
 #include "method/target.h"
 
-enum init { INIT_TRUE, INIT_FALSE, INIT_GAUSSIAN, INIT_ORTHOGONAL, INIT_PISSA, INIT_PISSA_RANDOM, INIT_OLORA };
+enum init {
+	INIT_TRUE,
+	INIT_FALSE,
+	INIT_GAUSSIAN,
+	INIT_ORTHOGONAL,
+	INIT_PISSA,
+	INIT_PISSA_RANDOM,
+	INIT_OLORA
+};
 
 /* ---- settings ---- */
 
@@ -29,7 +37,9 @@ static int init_parse(const struct json *j, enum init *ret, int *ret_rounds)
 	static const struct {
 		const char *word;
 		enum init init;
-	} words[] = { { "gaussian", INIT_GAUSSIAN }, { "orthogonal", INIT_ORTHOGONAL }, { "pissa", INIT_PISSA },
+	} words[] = { { "gaussian", INIT_GAUSSIAN },
+		      { "orthogonal", INIT_ORTHOGONAL },
+		      { "pissa", INIT_PISSA },
 		      { "olora", INIT_OLORA } };
 	const char *text = j ? json_text(j) : NULL;
 	char *end;
@@ -54,9 +64,11 @@ static int init_parse(const struct json *j, enum init *ret, int *ret_rounds)
 		}
 	}
 	return err_set(TT_INVALID,
-		       "peft.init_lora_weights is %s%s%s; it takes true, false, \"gaussian\", \"orthogonal\", \"pissa\", "
+		       "peft.init_lora_weights is %s%s%s; it takes true, false, \"gaussian\", "
+		       "\"orthogonal\", \"pissa\", "
 		       "\"pissa_niter_N\" (N up to 1000) and \"olora\"",
-		       text ? "\"" : "", text ? text : json_type_name(json_type(j)), text ? "\"" : "");
+		       text ? "\"" : "", text ? text : json_type_name(json_type(j)),
+		       text ? "\"" : "");
 }
 
 /* A pattern object's values are numbers above zero; ranks are whole. */
@@ -65,8 +77,8 @@ static int pattern_check(const struct json *map, const char *what, bool whole)
 	if (!map)
 		return TT_OK;
 	if (json_type(map) != JSON_OBJECT)
-		return err_set(TT_INVALID, "%s is %s; it takes an object from patterns to numbers", what,
-			       json_type_name(json_type(map)));
+		return err_set(TT_INVALID, "%s is %s; it takes an object from patterns to numbers",
+			       what, json_type_name(json_type(map)));
 	for (const struct json *j = json_first(map); j; j = json_next(j)) {
 		const double v = json_number(j);
 		int64_t n = 1;
@@ -91,7 +103,8 @@ static int settings_check(const struct lowrank_settings *set)
 	if (code)
 		return code;
 	if (set->lora_bias && init != INIT_TRUE && init != INIT_FALSE)
-		return err_set(TT_INVALID, "peft.lora_bias goes with init_lora_weights true or false only");
+		return err_set(TT_INVALID,
+			       "peft.lora_bias goes with init_lora_weights true or false only");
 	return TT_OK;
 }
 
@@ -118,7 +131,8 @@ int lowrank_begin(struct method *m)
 }
 
 /* A number by pattern, else the common one. */
-static int setting_of(const struct json *map, const char *what, const char *module, double common, double *ret)
+static int setting_of(const struct json *map, const char *what, const char *module, double common,
+		      double *ret)
 {
 	const struct json *j = NULL;
 	const int code = target_pattern(map, what, module, &j);
@@ -188,7 +202,7 @@ static void narrow(float *to, const double *from, int64_t n)
 }
 
 struct factors {
-	double *left, *s, *right;	/* [out,r], [r], [r,in] */
+	double *left, *s, *right; /* [out,r], [r], [r,in] */
 };
 
 static int factors_new(struct factors *f, int64_t out, int64_t in, int64_t r)
@@ -196,7 +210,8 @@ static int factors_new(struct factors *f, int64_t out, int64_t in, int64_t r)
 	f->left = calloc((size_t)(out * r), sizeof(double));
 	f->s = calloc((size_t)r, sizeof(double));
 	f->right = calloc((size_t)(r * in), sizeof(double));
-	return f->left && f->s && f->right ? TT_OK : err_set(TT_NOMEM, "no memory for first values");
+	return f->left && f->s && f->right ? TT_OK
+					   : err_set(TT_NOMEM, "no memory for first values");
 }
 
 static void factors_free(struct factors *f)
@@ -207,7 +222,8 @@ static void factors_free(struct factors *f)
 }
 
 /* PiSSA: A = sqrt(S / s) V^T, B = U sqrt(S / s), of the r largest singular values; OLoRA: A = R, B = Q of W = QR. */
-static int init_from_weight(struct method *m, struct site *s, struct lowrank *l, enum init init, int rounds)
+static int init_from_weight(struct method *m, struct site *s, struct lowrank *l, enum init init,
+			    int rounds)
 {
 	const int64_t out = s->weight->dim[0], in = s->weight->dim[1], r = l->r;
 	struct factors f = { 0 };
@@ -215,14 +231,15 @@ static int init_from_weight(struct method *m, struct site *s, struct lowrank *l,
 	int code;
 
 	if (r > out || r > in)
-		return err_set(TT_INVALID, "peft.r %lld is more than '%s' [%lld,%lld] has", (long long)r, s->name,
-			       (long long)out, (long long)in);
+		return err_set(TT_INVALID, "peft.r %lld is more than '%s' [%lld,%lld] has",
+			       (long long)r, s->name, (long long)out, (long long)in);
 	code = factors_new(&f, out, in, r);
 	method_rng(m, l->step.a->name, &rng);
 	if (!code && init == INIT_PISSA)
 		code = decompose_svd(s->weight->data, out, in, r, f.left, f.s, f.right);
 	else if (!code && init == INIT_PISSA_RANDOM)
-		code = decompose_svd_random(s->weight->data, out, in, r, rounds, &rng, f.left, f.s, f.right);
+		code = decompose_svd_random(s->weight->data, out, in, r, rounds, &rng, f.left, f.s,
+					    f.right);
 	else if (!code)
 		code = decompose_qr(s->weight->data, out, in, r, f.left, f.right);
 	for (int64_t k = 0; !code && init != INIT_OLORA && k < r; k++) {
@@ -239,7 +256,7 @@ static int init_from_weight(struct method *m, struct site *s, struct lowrank *l,
 		code = take_out(m, s, l);
 	}
 	factors_free(&f);
-	return code ? err_in("%s: ", s->name) : TT_OK;
+	return code ? err_in("%s", s->name) : TT_OK;
 }
 
 /* A and B of random parts with A's rows in the span of half a random basis and B's in the other half: B A = 0. */
@@ -252,7 +269,9 @@ static int init_orthogonal(struct method *m, const struct site *s, struct lowran
 	int code;
 
 	if (r % 2)
-		return err_set(TT_INVALID, "peft.init_lora_weights \"orthogonal\" needs an even r, and r is %lld for '%s'",
+		return err_set(TT_INVALID,
+			       "peft.init_lora_weights \"orthogonal\" needs an even r, and r is "
+			       "%lld for '%s'",
 			       (long long)r, s->name);
 	method_rng(m, l->step.a->name, &rng);
 	square = calloc((size_t)(r * r), sizeof(*square));
@@ -303,12 +322,15 @@ static int new_linear(struct method *m, struct site *s, struct lowrank *l)
 	} else if (init == INIT_FALSE) {
 		b_how = INIT_UNIFORM;
 	} else if (init != INIT_TRUE) {
-		a_how = INIT_ZERO;	/* filled in below */
+		a_how = INIT_ZERO; /* filled in below */
 	}
-	l->step.a = method_param(m, s->name, "lora_A.weight", 2, (int64_t[]){ l->r, in }, a_how, a_size);
-	l->step.b = method_param(m, s->name, "lora_B.weight", 2, (int64_t[]){ out, l->r }, b_how, b_bound);
+	l->step.a = method_param(m, s->name, "lora_A.weight", 2, (int64_t[]){ l->r, in }, a_how,
+				 a_size);
+	l->step.b = method_param(m, s->name, "lora_B.weight", 2, (int64_t[]){ out, l->r }, b_how,
+				 b_bound);
 	if (set->lora_bias)
-		l->step.c = method_param(m, s->name, "lora_B.bias", 1, (int64_t[]){ out }, b_how, b_bound);
+		l->step.c = method_param(m, s->name, "lora_B.bias", 1, (int64_t[]){ out }, b_how,
+					 b_bound);
 	if (!l->step.a || !l->step.b || (set->lora_bias && !l->step.c))
 		return TT_NOMEM;
 	if (init == INIT_ORTHOGONAL)
@@ -322,15 +344,18 @@ static int new_linear(struct method *m, struct site *s, struct lowrank *l)
 static int new_embed(struct method *m, struct site *s, struct lowrank *l)
 {
 	const struct lowrank_settings *set = m->settings;
-	const bool random = set->init_lora_weights && json_type(set->init_lora_weights) == JSON_BOOL &&
+	const bool random = set->init_lora_weights &&
+			    json_type(set->init_lora_weights) == JSON_BOOL &&
 			    !json_bool(set->init_lora_weights);
 
 	if (set->lora_bias)
-		return err_set(TT_INVALID, "peft.lora_bias does not work on '%s', a lookup table", s->name);
-	l->step.a = method_param(m, s->name, "lora_embedding_A", 2, (int64_t[]){ l->r, s->weight->dim[0] },
+		return err_set(TT_INVALID, "peft.lora_bias does not work on '%s', a lookup table",
+			       s->name);
+	l->step.a = method_param(m, s->name, "lora_embedding_A", 2,
+				 (int64_t[]){ l->r, s->weight->dim[0] },
 				 random ? INIT_NORMAL : INIT_ZERO, 1);
-	l->step.b = method_param(m, s->name, "lora_embedding_B", 2, (int64_t[]){ s->weight->dim[1], l->r }, INIT_NORMAL,
-				 1);
+	l->step.b = method_param(m, s->name, "lora_embedding_B", 2,
+				 (int64_t[]){ s->weight->dim[1], l->r }, INIT_NORMAL, 1);
 	return l->step.a && l->step.b ? TT_OK : TT_NOMEM;
 }
 
@@ -345,7 +370,8 @@ int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
 		return TT_NOMEM;
 	code = setting_of(set->rank_pattern, "peft.rank_pattern", s->name, (double)set->r, &r);
 	if (!code)
-		code = setting_of(set->alpha_pattern, "peft.alpha_pattern", s->name, set->lora_alpha, &l->alpha);
+		code = setting_of(set->alpha_pattern, "peft.alpha_pattern", s->name,
+				  set->lora_alpha, &l->alpha);
 	if (code)
 		return code;
 	l->kind = s->kind & SITE_EMBED ? LOWRANK_EMBED : LOWRANK_LINEAR;
@@ -373,7 +399,8 @@ int lowrank_merge(struct method *m, struct site *s)
 
 		if (other != s && other->weight == s->weight)
 			return err_set(TT_INVALID,
-				       "'%s' shares its weight with '%s', so the step cannot be merged into one of them",
+				       "'%s' shares its weight with '%s', so the step cannot be "
+				       "merged into one of them",
 				       s->name, other->name);
 	}
 	if (l->step.c && !s->bias)
@@ -401,7 +428,8 @@ static double row_dot(const float *x, int64_t p, const float *y, int64_t q, int6
 	return sum;
 }
 
-static double column_dot(const float *x, int64_t p, const float *y, int64_t q, int64_t n, int64_t cols)
+static double column_dot(const float *x, int64_t p, const float *y, int64_t q, int64_t n,
+			 int64_t cols)
 {
 	double sum = 0;
 
@@ -411,7 +439,8 @@ static double column_dot(const float *x, int64_t p, const float *y, int64_t q, i
 }
 
 /* <B A, B' A'> = tr((A A'^T) (B'^T B)^T): r * r numbers instead of out * in. */
-static double inner(const struct lowrank *l, const float *a, const float *b, const float *a2, const float *b2)
+static double inner(const struct lowrank *l, const float *a, const float *b, const float *a2,
+		    const float *b2)
 {
 	const int64_t in = l->step.a->dim[1], out = l->step.b->dim[0], r = l->r;
 	double sum = 0;
@@ -456,7 +485,8 @@ static int by_text(const void *a, const void *b)
 }
 
 /* PEFT keeps these as sets, so their order says nothing: sorted, files compare. */
-static int write_set(const struct method *m, struct jsonw *w, const char *key, const struct texts *t)
+static int write_set(const struct method *m, struct jsonw *w, const char *key,
+		     const struct texts *t)
 {
 	const char **item;
 	struct texts sorted = *t;
@@ -507,9 +537,19 @@ static void write_bool(struct jsonw *w, const char *key, bool v)
 static void write_unused(struct jsonw *w)
 {
 	static const char *const nulls[] = {
-		"alora_invocation_tokens", "arrow_config", "corda_config", "eva_config", "kasa_config",
-		"layer_replication", "lora_ga_config", "megatron_config", "monteclora_config", "target_parameters",
-		"trainable_token_indices", "use_bdlora", "velora_config",
+		"alora_invocation_tokens",
+		"arrow_config",
+		"corda_config",
+		"eva_config",
+		"kasa_config",
+		"layer_replication",
+		"lora_ga_config",
+		"megatron_config",
+		"monteclora_config",
+		"target_parameters",
+		"trainable_token_indices",
+		"use_bdlora",
+		"velora_config",
 	};
 
 	for (size_t i = 0; i < COUNT(nulls); i++) {
@@ -525,8 +565,9 @@ static void write_unused(struct jsonw *w)
 	jsonw_int(w, 16);
 }
 
-static int write_settings(const struct method *m, struct jsonw *w, const struct lowrank_settings *set,
-			  const struct texts *target_modules, const char *bias)
+static int write_settings(const struct method *m, struct jsonw *w,
+			  const struct lowrank_settings *set, const struct texts *target_modules,
+			  const char *bias)
 {
 	int code;
 
@@ -580,10 +621,29 @@ int lowrank_dummy_config(const struct method *m, struct jsonw *w, const char *bi
 
 /* Keys that are looked at below, that tensors' names and shapes speak for, or that matter to training alone. */
 static const char *const looked_at[] = {
-	"alpha_pattern", "bias", "corda_config", "eva_config", "exclude_modules", "fan_in_fan_out",
-	"init_lora_weights", "layers_pattern", "layers_to_transform", "loftq_config", "lora_alpha", "lora_bias",
-	"lora_dropout", "lora_ga_config", "megatron_core", "modules_to_save", "qalora_group_size", "r",
-	"rank_pattern", "target_modules", "use_dora", "use_rslora", "velora_config",
+	"alpha_pattern",
+	"bias",
+	"corda_config",
+	"eva_config",
+	"exclude_modules",
+	"fan_in_fan_out",
+	"init_lora_weights",
+	"layers_pattern",
+	"layers_to_transform",
+	"loftq_config",
+	"lora_alpha",
+	"lora_bias",
+	"lora_dropout",
+	"lora_ga_config",
+	"megatron_core",
+	"modules_to_save",
+	"qalora_group_size",
+	"r",
+	"rank_pattern",
+	"target_modules",
+	"use_dora",
+	"use_rslora",
+	"velora_config",
 };
 
 static bool json_true(const struct json *config, const char *key)
@@ -615,20 +675,22 @@ static int sites_agree(const struct method *m, const struct json *config)
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct lowrank *l = m->site[i]->state;
 		double r, alpha;
-		int code = setting_of(json_object_or_null(config, "rank_pattern"), "rank_pattern", m->site[i]->name,
-				      json_number_or(config, "r", 8), &r);
+		int code = setting_of(json_object_or_null(config, "rank_pattern"), "rank_pattern",
+				      m->site[i]->name, json_number_or(config, "r", 8), &r);
 
 		if (!code)
-			code = setting_of(json_object_or_null(config, "alpha_pattern"), "alpha_pattern",
-					  m->site[i]->name, json_number_or(config, "lora_alpha", 8), &alpha);
+			code = setting_of(json_object_or_null(config, "alpha_pattern"),
+					  "alpha_pattern", m->site[i]->name,
+					  json_number_or(config, "lora_alpha", 8), &alpha);
 		if (code)
 			return code;
 		if (!(fabs(r - (double)l->r) < 0.5))
-			return err_set(TT_INVALID, "r is %g for '%s', and the recipe says %lld", r, m->site[i]->name,
-				       (long long)l->r);
+			return err_set(TT_INVALID, "r is %g for '%s', and the recipe says %lld", r,
+				       m->site[i]->name, (long long)l->r);
 		if (!(fabs(scale_of(r, alpha, rslora) - l->scale) <= 1e-6 * l->scale))
 			return err_set(TT_INVALID,
-				       "lora_alpha %g%s scales the step of '%s' by %g, and the recipe scales it by %g",
+				       "lora_alpha %g%s scales the step of '%s' by %g, and the "
+				       "recipe scales it by %g",
 				       alpha, rslora ? " with use_rslora" : "", m->site[i]->name,
 				       scale_of(r, alpha, rslora), l->scale);
 	}
@@ -642,7 +704,8 @@ static int init_agrees(const struct json *file, const struct json *ours)
 	int rounds_a = 0, rounds_b = 0;
 
 	/* an init we do not know may change the base too, unless it is one of those that do not */
-	if (file && json_text(file) && (!strcmp(json_text(file), "eva") || !strcmp(json_text(file), "mica")))
+	if (file && json_text(file) &&
+	    (!strcmp(json_text(file), "eva") || !strcmp(json_text(file), "mica")))
 		file = NULL;
 	if (init_parse(file, &a, &rounds_a))
 		return err_set(TT_INVALID, "init_lora_weights \"%s\" is not supported",
@@ -652,7 +715,8 @@ static int init_agrees(const struct json *file, const struct json *ours)
 	if (a < INIT_PISSA && b < INIT_PISSA)
 		return TT_OK;
 	if (a != b || rounds_a != rounds_b)
-		return err_set(TT_INVALID, "init_lora_weights is not what the recipe says, and it changes the base weights");
+		return err_set(TT_INVALID, "init_lora_weights is not what the recipe says, and it "
+					   "changes the base weights");
 	return TT_OK;
 }
 
@@ -679,6 +743,8 @@ int lowrank_dummy_agrees(const struct method *m, const struct json *config)
 	const char *text = targets ? json_text(targets) : NULL;
 
 	if (!text || strcmp(text, "dummy-target-modules") != 0)
-		return err_set(TT_INVALID, "it adapts modules (target_modules), and method '%s' does not", m->ops->name);
+		return err_set(TT_INVALID,
+			       "it adapts modules (target_modules), and method '%s' does not",
+			       m->ops->name);
 	return adapter_refuse_others(config, looked_at, COUNT(looked_at));
 }

@@ -29,10 +29,7 @@ static const struct method_ops *const methods[] = {
 
 /* ---- registry ---- */
 
-const struct method_ops *const *method_all(void)
-{
-	return methods;
-}
+const struct method_ops *const *method_all(void) { return methods; }
 
 const struct recipe_method *method_table(void)
 {
@@ -142,8 +139,8 @@ void method_rng(const struct method *m, const char *name, struct rng *ret)
 	rng_init(ret, m->seed ^ hash(name), RNG_INIT, 0);
 }
 
-struct tensor *method_param(struct method *m, const char *module, const char *leaf, int rank, const int64_t *dim,
-			    enum method_init how, double bound)
+struct tensor *method_param(struct method *m, const char *module, const char *leaf, int rank,
+			    const int64_t *dim, enum method_init how, double bound)
 {
 	const char *name = arena_printf(m->model->arena, "%s.%s", module, leaf);
 	struct tensor *t = name ? model_new_tensor(m->model, name, rank, dim) : NULL;
@@ -256,8 +253,13 @@ static int attach_site(struct method *m, struct site *s)
 	int code;
 
 	if (!(kind & m->ops->wants))
-		return err_set(TT_INVALID, "peft.target_modules picks '%s', a %s layer, which method '%s' cannot adapt",
-			       s->name, kind & SITE_NORM ? "normalisation" : kind & SITE_EMBED ? "lookup" : "linear",
+		return err_set(TT_INVALID,
+			       "peft.target_modules picks '%s', a %s layer, which method '%s' "
+			       "cannot adapt",
+			       s->name,
+			       kind & SITE_NORM    ? "normalisation"
+			       : kind & SITE_EMBED ? "lookup"
+						   : "linear",
 			       m->ops->name);
 	code = m->ops->attach(m, s);
 	if (code)
@@ -271,11 +273,12 @@ static int no_target(const struct method *m, size_t excluded)
 	const struct texts *t = &m->target_modules;
 
 	if (excluded)
-		return err_set(TT_INVALID,
-			       "peft: no module is left to adapt: what target_modules picks is taken out by "
-			       "exclude_modules or modules_to_save");
+		return err_set(TT_INVALID, "peft: no module is left to adapt: what target_modules "
+					   "picks is taken out by "
+					   "exclude_modules or modules_to_save");
 	return err_set(TT_INVALID,
-		       "peft.target_modules: no module of the model matches %s%s%s%s; 'trimtab describe' lists their names",
+		       "peft.target_modules: no module of the model matches %s%s%s%s; 'trimtab "
+		       "describe' lists their names",
 		       "'", t->n ? t->item[0] : "", "'", t->n > 1 ? " or the others" : "");
 }
 
@@ -294,7 +297,8 @@ static int attach_picked(struct method *m, const struct target *rules)
 		excluded += verdict == TARGET_EXCLUDED;
 		if (verdict == TARGET_YES && !model_site(m->model, path[i]))
 			code = err_set(TT_INVALID,
-				       "peft.target_modules picks '%s', which is a group of modules; name the layers in it",
+				       "peft.target_modules picks '%s', which is a group of "
+				       "modules; name the layers in it",
 				       path[i]);
 	}
 	for (size_t i = 0; !code && i < m->model->nsite; i++) {
@@ -343,12 +347,9 @@ static const char *const *task_heads(int task)
 	switch (task) {
 	case TASK_SEQ_CLS:
 	case TASK_REGRESSION:
-	case TASK_TOKEN_CLS:
-		return classifier;
-	case TASK_QUESTION_ANSWERING:
-		return answers;
-	default:
-		return none;
+	case TASK_TOKEN_CLS: return classifier;
+	case TASK_QUESTION_ANSWERING: return answers;
+	default: return none;
 	}
 }
 
@@ -364,7 +365,8 @@ static bool listed(const struct texts *list, const char *item)
 static int gather_saved(struct method *m)
 {
 	const char *const *heads = task_heads(m->task);
-	const struct targeting *t = (const struct targeting *)((char *)m->settings + m->ops->targeting_at);
+	const struct targeting *t = (const struct targeting *)((char *)m->settings +
+							       m->ops->targeting_at);
 	const size_t given = m->ops->wants ? t->modules_to_save.n : 0;
 	const char **item = arena_zero(m->model->arena, given + 3, sizeof(*item));
 
@@ -392,12 +394,16 @@ static int check_saved(const struct method *m, const char *module)
 		const bool inside = lies_in(s->name, module);
 
 		if (inside && s->hooks)
-			return err_set(TT_INVALID, "peft.modules_to_save picks '%s', but '%s' in it carries an adapter",
+			return err_set(TT_INVALID,
+				       "peft.modules_to_save picks '%s', but '%s' in it carries an "
+				       "adapter",
 				       module, s->name);
 		if (s->weight && inside != lies_in(s->weight->name, module))
 			return err_set(TT_INVALID,
-				       "peft.modules_to_save picks '%s', but '%s' and '%s' share one weight and cannot "
-				       "train apart", module, s->name, s->weight->name);
+				       "peft.modules_to_save picks '%s', but '%s' and '%s' share "
+				       "one weight and cannot "
+				       "train apart",
+				       module, s->name, s->weight->name);
 	}
 	return TT_OK;
 }
@@ -421,14 +427,18 @@ static int save_module(struct method *m, const char *module)
 static int check_found(const struct method *m)
 {
 	for (size_t i = 0; i < m->modules_to_save.n; i++) {
-		const struct texts one = { .item = m->modules_to_save.item + i, .n = 1, .is_list = true };
+		const struct texts one = { .item = m->modules_to_save.item + i,
+					   .n = 1,
+					   .is_list = true };
 		bool found = !strcmp(one.item[0], "classifier") || !strcmp(one.item[0], "score");
 
 		for (size_t k = 0; k < m->nsaved && !found; k++)
 			found = target_saves(&one, m->saved[k]);
 		if (!found)
-			return err_set(TT_INVALID, "peft.modules_to_save: no module of the model ends with '%s'",
-				       one.item[0]);
+			return err_set(
+				TT_INVALID,
+				"peft.modules_to_save: no module of the model ends with '%s'",
+				one.item[0]);
 	}
 	return TT_OK;
 }
@@ -464,7 +474,8 @@ int method_open(const struct method_options *how, struct method **ret)
 	int code;
 
 	if (!ops)
-		return err_set(TT_NOTFOUND, "peft.method is '%s', which is no method of this build", how->peft->name);
+		return err_set(TT_NOTFOUND, "peft.method is '%s', which is no method of this build",
+			       how->peft->name);
 	m = arena_zero(how->model->arena, 1, sizeof(*m));
 	if (!m)
 		return TT_NOMEM;
@@ -483,20 +494,19 @@ int method_open(const struct method_options *how, struct method **ret)
 	if (code)
 		return code;
 	if (!m->nparam)
-		return err_set(TT_INVALID, "method '%s' finds nothing to train in this model", ops->name);
+		return err_set(TT_INVALID, "method '%s' finds nothing to train in this model",
+			       ops->name);
 	*ret = m;
 	return TT_OK;
 }
 
-bool method_mergeable(const struct method *m)
-{
-	return !m->nsite || m->ops->merge;
-}
+bool method_mergeable(const struct method *m) { return !m->nsite || m->ops->merge; }
 
 int method_merge(struct method *m)
 {
 	if (!method_mergeable(m))
-		return err_set(TT_INVALID, "method '%s' cannot be merged into the model", m->ops->name);
+		return err_set(TT_INVALID, "method '%s' cannot be merged into the model",
+			       m->ops->name);
 	for (size_t i = 0; i < m->nsite; i++) {
 		const int code = m->ops->merge(m, m->site[i]);
 

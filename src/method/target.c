@@ -19,20 +19,20 @@
 #include "base/err.h"
 
 enum {
-	EXPRESSION_MAX = 4096,		/* bytes of one expression */
-	MATCH_STEPS = 200000,		/* backtracks for one path: some ten milliseconds */
+	EXPRESSION_MAX = 4096, /* bytes of one expression */
+	MATCH_STEPS = 200000,  /* backtracks for one path: some ten milliseconds */
 	MATCH_KIB = 4096
 };
 
 struct expression {
-	const char *what;		/* "peft.target_modules", for errors */
-	const char *text;		/* as the user wrote it */
+	const char *what; /* "peft.target_modules", for errors */
+	const char *text; /* as the user wrote it */
 	pcre2_code *code;
 };
 
 struct target {
 	const struct targeting *rules;
-	struct expression exclude, targets;	/* when they are strings */
+	struct expression exclude, targets; /* when they are strings */
 	struct expression *save, *layer;
 	size_t nsave, nlayer;
 	pcre2_match_data *match;
@@ -41,8 +41,8 @@ struct target {
 
 /* ---- expressions ---- */
 
-static int expression_compile(struct expression *e, const char *what, const char *before, const char *text,
-			      const char *after, uint32_t options)
+static int expression_compile(struct expression *e, const char *what, const char *before,
+			      const char *text, const char *after, uint32_t options)
 {
 	char whole[EXPRESSION_MAX + 64];
 	PCRE2_UCHAR why[160];
@@ -50,12 +50,14 @@ static int expression_compile(struct expression *e, const char *what, const char
 	int code = 0;
 
 	if (strlen(text) > EXPRESSION_MAX)
-		return err_set(TT_INVALID, "%s: an expression may have %d bytes", what, (int)EXPRESSION_MAX);
+		return err_set(TT_INVALID, "%s: an expression may have %d bytes", what,
+			       (int)EXPRESSION_MAX);
 	snprintf(whole, sizeof(whole), "%s%s%s", before, text, after);
 	e->what = what;
 	e->text = text;
 	e->code = pcre2_compile((PCRE2_SPTR)whole, PCRE2_ZERO_TERMINATED,
-				options | PCRE2_ANCHORED | PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C, &code, &at, NULL);
+				options | PCRE2_ANCHORED | PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C,
+				&code, &at, NULL);
 	if (e->code)
 		return TT_OK;
 	if (pcre2_get_error_message(code, why, sizeof(why)) < 0)
@@ -63,17 +65,20 @@ static int expression_compile(struct expression *e, const char *what, const char
 	at = at > strlen(before) ? at - strlen(before) : 0;
 	if (at > strlen(text))
 		at = strlen(text);
-	return err_set(TT_INVALID, "%s: '%s' is no regular expression: %s at character %d", what, text,
-		       (const char *)why, (int)at + 1);
+	return err_set(TT_INVALID, "%s: '%s' is no regular expression: %s at character %d", what,
+		       text, (const char *)why, (int)at + 1);
 }
 
-static int expression_match(const struct target *t, const struct expression *e, const char *module, bool *ret)
+static int expression_match(const struct target *t, const struct expression *e, const char *module,
+			    bool *ret)
 {
-	const int n = pcre2_match(e->code, (PCRE2_SPTR)module, strlen(module), 0, 0, t->match, t->limits);
+	const int n = pcre2_match(e->code, (PCRE2_SPTR)module, strlen(module), 0, 0, t->match,
+				  t->limits);
 
 	if (n < 0 && n != PCRE2_ERROR_NOMATCH)
-		return err_set(TT_INVALID, "%s: '%s' takes too long to match '%s'; write it more simply", e->what,
-			       e->text, module);
+		return err_set(TT_INVALID,
+			       "%s: '%s' takes too long to match '%s'; write it more simply",
+			       e->what, e->text, module);
 	*ret = n >= 0;
 	return TT_OK;
 }
@@ -98,15 +103,17 @@ static int expressions_new(struct target *t, const struct texts *save)
 	if (!t->save || !t->layer)
 		return err_set(TT_NOMEM, "no memory for target rules");
 	for (; t->nsave < save->n; t->nsave++) {
-		const int code = expression_compile(&t->save[t->nsave], "peft.modules_to_save", "(^|.*\\.)",
-						    save->item[t->nsave], "($|\\..*)", 0);
+		const int code = expression_compile(&t->save[t->nsave], "peft.modules_to_save",
+						    "(^|.*\\.)", save->item[t->nsave], "($|\\..*)",
+						    0);
 
 		if (code)
 			return code;
 	}
 	for (; t->nlayer < layer->n; t->nlayer++) {
-		const int code = expression_compile(&t->layer[t->nlayer], "peft.layers_pattern", "(?:^|.*?\\.)",
-						    layer->item[t->nlayer], "\\.(?P<idx>\\d+)\\.", 0);
+		const int code = expression_compile(&t->layer[t->nlayer], "peft.layers_pattern",
+						    "(?:^|.*?\\.)", layer->item[t->nlayer],
+						    "\\.(?P<idx>\\d+)\\.", 0);
 
 		if (code)
 			return code;
@@ -115,7 +122,8 @@ static int expressions_new(struct target *t, const struct texts *save)
 		return TT_OK;
 	/* the first numbered segment: "encoder.layer.3." */
 	t->nlayer = 1;
-	return expression_compile(&t->layer[0], "peft.layers_pattern", "", ".*?\\.[^.]*\\.(?P<idx>\\d+)\\.", "", 0);
+	return expression_compile(&t->layer[0], "peft.layers_pattern", "",
+				  ".*?\\.[^.]*\\.(?P<idx>\\d+)\\.", "", 0);
 }
 
 /* ---- matching ---- */
@@ -227,22 +235,26 @@ int target_check(const struct targeting *t)
 	const bool is_text = t->target_modules.item && !t->target_modules.is_list;
 
 	if (t->target_modules.is_list && !t->target_modules.n)
-		return err_set(TT_INVALID, "peft.target_modules is an empty list; name at least one module");
+		return err_set(TT_INVALID,
+			       "peft.target_modules is an empty list; name at least one module");
 	for (size_t i = 0; i < t->target_modules.n; i++) {
 		if (!*t->target_modules.item[i])
 			return err_set(TT_INVALID, "peft.target_modules holds an empty name");
 	}
 	if (is_text && t->layers_to_transform.item)
-		return err_set(TT_INVALID,
-			       "peft.layers_to_transform goes with a list of target_modules, not with a string");
+		return err_set(TT_INVALID, "peft.layers_to_transform goes with a list of "
+					   "target_modules, not with a string");
 	if (is_text && t->layers_pattern.n)
-		return err_set(TT_INVALID, "peft.layers_pattern goes with a list of target_modules, not with a string");
+		return err_set(TT_INVALID, "peft.layers_pattern goes with a list of "
+					   "target_modules, not with a string");
 	if (t->layers_pattern.n && !t->layers_to_transform.item)
-		return err_set(TT_INVALID, "peft.layers_pattern needs peft.layers_to_transform as well");
+		return err_set(TT_INVALID,
+			       "peft.layers_pattern needs peft.layers_to_transform as well");
 	return TT_OK;
 }
 
-int target_new(const struct targeting *rules, const struct texts *modules_to_save, struct target **ret)
+int target_new(const struct targeting *rules, const struct texts *modules_to_save,
+	       struct target **ret)
 {
 	struct target *t;
 	int code = target_check(rules);
@@ -255,11 +267,11 @@ int target_new(const struct targeting *rules, const struct texts *modules_to_sav
 	t->rules = rules;
 	code = limits_new(t);
 	if (!code && rules->exclude_modules.n && !rules->exclude_modules.is_list)
-		code = expression_compile(&t->exclude, "peft.exclude_modules", "", rules->exclude_modules.item[0], "",
-					  PCRE2_ENDANCHORED);
+		code = expression_compile(&t->exclude, "peft.exclude_modules", "",
+					  rules->exclude_modules.item[0], "", PCRE2_ENDANCHORED);
 	if (!code && rules->target_modules.n && !rules->target_modules.is_list)
-		code = expression_compile(&t->targets, "peft.target_modules", "", rules->target_modules.item[0], "",
-					  PCRE2_ENDANCHORED);
+		code = expression_compile(&t->targets, "peft.target_modules", "",
+					  rules->target_modules.item[0], "", PCRE2_ENDANCHORED);
 	if (!code)
 		code = expressions_new(t, modules_to_save);
 	if (code) {
@@ -293,14 +305,22 @@ void target_free(struct target *t)
 static const struct {
 	const char *model_type, *first, *second;
 } defaults[] = {
-	{ "bart", "q_proj", "v_proj" },	     { "bert", "query", "value" },
-	{ "electra", "query", "value" },     { "gemma", "q_proj", "v_proj" },
-	{ "gemma2", "q_proj", "v_proj" },    { "gpt2", "c_attn", NULL },
-	{ "gpt_neox", "query_key_value", NULL }, { "llama", "q_proj", "v_proj" },
-	{ "mistral", "q_proj", "v_proj" },   { "mt5", "q", "v" },
-	{ "opt", "q_proj", "v_proj" },	     { "qwen2", "q_proj", "v_proj" },
-	{ "qwen3", "q_proj", "v_proj" },     { "roberta", "query", "value" },
-	{ "t5", "q", "v" },		     { "xlm-roberta", "query", "value" },
+	{ "bart", "q_proj", "v_proj" },
+	{ "bert", "query", "value" },
+	{ "electra", "query", "value" },
+	{ "gemma", "q_proj", "v_proj" },
+	{ "gemma2", "q_proj", "v_proj" },
+	{ "gpt2", "c_attn", NULL },
+	{ "gpt_neox", "query_key_value", NULL },
+	{ "llama", "q_proj", "v_proj" },
+	{ "mistral", "q_proj", "v_proj" },
+	{ "mt5", "q", "v" },
+	{ "opt", "q_proj", "v_proj" },
+	{ "qwen2", "q_proj", "v_proj" },
+	{ "qwen3", "q_proj", "v_proj" },
+	{ "roberta", "query", "value" },
+	{ "t5", "q", "v" },
+	{ "xlm-roberta", "query", "value" },
 };
 
 static int by_name(const void *a, const void *b)
@@ -325,7 +345,9 @@ static int default_targets(const struct model *m, struct texts *ret)
 		*ret = (struct texts){ .item = item, .n = item[1] ? 2 : 1, .is_list = true };
 		return TT_OK;
 	}
-	return err_set(TT_INVALID, "peft.target_modules is needed: there is no default for models of type '%s'", type);
+	return err_set(TT_INVALID,
+		       "peft.target_modules is needed: there is no default for models of type '%s'",
+		       type);
 }
 
 /* The one linear layer that "all-linear" leaves out: a classifier of this name, or else the output embedding. */
@@ -387,13 +409,15 @@ bool target_saves(const struct texts *modules_to_save, const char *module)
 	return false;
 }
 
-int target_pattern(const struct json *map, const char *what, const char *module, const struct json **ret)
+int target_pattern(const struct json *map, const char *what, const char *module,
+		   const struct json **ret)
 {
 	struct target t = { 0 };
 	const struct json *found = NULL;
 	int code = limits_new(&t);
 
-	for (const struct json *j = map ? json_first(map) : NULL; j && !code && !found; j = json_next(j)) {
+	for (const struct json *j = map ? json_first(map) : NULL; j && !code && !found;
+	     j = json_next(j)) {
 		struct expression e = { 0 };
 		bool hit = false;
 

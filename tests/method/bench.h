@@ -1,0 +1,250 @@
+#ifndef TESTS_METHOD_BENCH_H
+#define TESTS_METHOD_BENCH_H
+
+/* A toy BERT with a method attached, eight rows of random tokens, and what tests do with them. */
+#include <stdlib.h>
+
+#include "data/batch.h"
+#include "method/adapter.h"
+#include "method/method.h"
+#include "tensor/gemm.h"
+#include "tests/check.h"
+#include "tests/model/toy.h"
+
+enum { BENCH_ROWS = 8, BENCH_LENGTH = 6, BENCH_LABELS = 2, BENCH_VOCAB = 40 };
+
+struct bench {
+	char dir[PATH_MAX];
+	struct arena *arena;
+	struct gemm *gemm;
+	struct model *model;
+	struct json *doc;
+	struct recipe_peft peft;
+	struct method *method; /* NULL: the base alone */
+	struct batch batch;
+	struct graph *graph;
+	struct leaves *leaves;
+	int64_t step;
+	float *m, *v; /* Adam's */
+};
+
+static inline int bench_batch(struct bench *b, int task)
+{
+	static int32_t id[BENCH_ROWS][BENCH_LENGTH];
+	static uint8_t type[BENCH_ROWS][BENCH_LENGTH];
+	struct example ex[BENCH_ROWS];
+	struct rng r;
+
+	rng_init(&r, 77, RNG_TEST, 0);
+	for (int i = 0; i < BENCH_ROWS; i++) {
+		ex[i] = (struct example){ .id = id[i],
+					  .type = type[i],
+					  .n = BENCH_LENGTH - i % 3,
+					  .label = i * 5 % 8 / 4,
+					  .value = (float)i,
+					  .index = i };
+		for (int k = 0; k < BENCH_LENGTH; k++) {
+			id[i][k] = k ? 5 + (int32_t)rng_below(&r, BENCH_VOCAB - 5) : 2;
+			type[i][k] = k > 3;
+		}
+	}
+	if (task == TASK_MLM) {
+		const struct mlm_options how = { .probability = 0.5,
+						 .mask_id = 4,
+						 .vocab = BENCH_VOCAB,
+						 .seed = 3,
+						 .special = calloc(BENCH_VOCAB, 1) };
+		const int code = batch_pack_mlm(b->arena, ex, BENCH_ROWS, &how, &b->batch);
+
+		free((void *)(uintptr_t)how.special);
+		return code;
+	}
+	return batch_pack(b->arena, ex, BENCH_ROWS, &b->batch);
+}
+
+/* One model folder for all tests of a program; it serves every head. */
+static char bench_base[PATH_MAX];
+
+static inline int bench_folder(void)
+{
+	if (*bench_base)
+		return TT_OK;
+	if (!toy_folder(bench_base, sizeof(bench_base)))
+		return err_set(TT_IO, "no temporary folder");
+	return toy_bert(bench_base, 2, 8, 2, 12, BENCH_VOCAB, BENCH_LABELS, 11);
+}
+
+/* Instead of check_done. */
+static inline int bench_done(void)
+{
+	if (*bench_base)
+		fs_remove_tree(bench_base);
+	return check_done();
+}
+
+/* A model with the head of a task, and a temporary folder for its adapter. */
+static inline int bench_model(struct bench *b, int task)
+{
+	struct model_options how = {
+		.folder = bench_base, .n_labels = BENCH_LABELS, .dropout = 0, .seed = 5
+	};
+	int code;
+
+	*b = (struct bench){ .arena = arena_new() };
+	if (!b->arena || !toy_folder(b->dir, sizeof(b->dir)))
+		return err_set(TT_IO, "no temporary folder");
+	how.head = task == TASK_MLM          ? HEAD_MLM
+		   : task == TASK_REGRESSION ? HEAD_REGRESSION
+					     : HEAD_SEQ_CLS;
+	code = bench_folder();
+	if (!code)
+		code = gemm_open("ref", &b->gemm);
+	how.gemm = b->gemm;
+	if (!code)
+		code = model_open(&how, &b->model);
+	if (!code)
+		code = graph_new(b->gemm, &b->graph);
+	return code ? code : bench_batch(b, task);
+}
+
+/* Settings from JSON, as in a recipe but without "method". */
+static inline int bench_attach(struct bench *b, const char *name, const char *json, int task,
+			       uint64_t seed)
+{
+	const struct method_ops *ops = method_find(name);
+	struct method_options how = {
+		.peft = &b->peft, .model = b->model, .task = task, .seed = seed
+	};
+	int code = json_parse(json, strlen(json), &b->doc);
+
+	if (code)
+		return code;
+	b->peft = (struct recipe_peft){
+		.name = name, .settings = arena_zero(b->arena, 1, ops->settings_size + 1)
+	};
+	code = knob_parse(ops->knobs, b->doc, "peft", "/", b->arena, b->peft.settings);
+	if (!code)
+		code = method_open(&how, &b->method);
+	if (!code)
+		code = model_prepare(b->model, true);
+	if (!code)
+		code = leaves_new(b->arena, b->method->param, b->method->nparam, &b->leaves);
+	return code;
+}
+
+static inline int bench_open(struct bench *b, const char *name, const char *json, int task)
+{
+	const int code = bench_model(b, task);
+
+	return code ? code : bench_attach(b, name, json, task, 42);
+}
+
+static inline void bench_close(struct bench *b)
+{
+	leaves_free(b->leaves);
+	graph_free(b->graph);
+	model_close(b->model);
+	gemm_close(b->gemm);
+	json_free(b->doc);
+	arena_free(b->arena);
+	free(b->m);
+	free(b->v);
+	if (*b->dir)
+		fs_remove_tree(b->dir);
+}
+
+/* The head's output, copied; caller frees. NULL: err_text. */
+static inline float *bench_logits(struct bench *b, int64_t *ret_n)
+{
+	const struct pass pass = { .seed = 1 };
+	struct tensor *y;
+	float *copy = NULL;
+
+	graph_begin(b->graph, &pass, NULL, 0);
+	y = model_forward(b->model, b->graph, &b->batch);
+	if (y) {
+		const size_t n = (size_t)tensor_count(y);
+
+		*ret_n = (int64_t)n;
+		copy = malloc(n * sizeof(*copy) + 1);
+		if (copy)
+			memcpy(copy, y->data, n * sizeof(*copy));
+	}
+	graph_end(b->graph);
+	return copy;
+}
+
+/* Loss of the eight rows and, in param->grad, its gradients; NAN: err_text. */
+static inline double bench_loss(struct bench *b)
+{
+	const struct pass pass = { .train = true, .seed = 1, .step = b->step };
+	struct loss loss;
+	struct tensor *y, *sum;
+	int code;
+
+	if (leaves_begin(b->leaves, 1))
+		return (double)NAN;
+	graph_begin(b->graph, &pass, b->leaves, 0);
+	y = model_forward(b->model, b->graph, &b->batch);
+	if (b->model->head == HEAD_REGRESSION)
+		sum = op_mse(b->graph, y, b->batch.value, (double)b->batch.rows, &loss);
+	else
+		sum = op_cross_entropy(b->graph, y, b->batch.label, 0, (double)b->batch.rows,
+				       &loss);
+	code = sum ? graph_backward(b->graph, sum) : TT_INVALID;
+	if (code)
+		graph_end(b->graph);
+	leaves_finish(b->leaves);
+	return code ? (double)NAN : loss.sum / (double)loss.rows;
+}
+
+/* One Adam step on everything that trains. Returns the loss before it. */
+static inline double bench_train(struct bench *b, double rate)
+{
+	const size_t n = (size_t)method_param_count(b->method);
+	const double loss = bench_loss(b);
+	const double t = (double)++b->step;
+	size_t at = 0;
+
+	if (!b->m) {
+		b->m = calloc(n, sizeof(float));
+		b->v = calloc(n, sizeof(float));
+	}
+	for (size_t i = 0; i < b->method->nparam; i++) {
+		struct tensor *p = b->method->param[i];
+
+		for (int64_t k = 0; k < tensor_count(p); k++, at++) {
+			const float g = p->grad[k];
+
+			b->m[at] = 0.9f * b->m[at] + 0.1f * g;
+			b->v[at] = 0.999f * b->v[at] + 0.001f * g * g;
+			p->data[k] -= (float)(rate * ((double)b->m[at] / (1 - pow(0.9, t))) /
+					      (sqrt((double)b->v[at] / (1 - pow(0.999, t))) +
+					       1e-8));
+		}
+	}
+	return loss;
+}
+
+/* Move everything that trains by a little noise, so that no factor is zero. */
+static inline void bench_shake(struct bench *b, float size)
+{
+	struct rng r;
+
+	rng_init(&r, 9, RNG_TEST, 1);
+	for (size_t i = 0; i < b->method->nparam; i++) {
+		for (int64_t k = 0; k < tensor_count(b->method->param[i]); k++)
+			b->method->param[i]->data[k] += size * rng_normal(&r);
+	}
+}
+
+static inline bool bench_same(const float *a, const float *b, int64_t n, double slack)
+{
+	for (int64_t i = 0; i < n; i++) {
+		if (!(fabs((double)a[i] - (double)b[i]) <= slack))
+			return false;
+	}
+	return true;
+}
+
+#endif
