@@ -36,8 +36,8 @@ static void help(const char *program, const struct command *c)
 
 static int wrong_usage(const char *program, const struct command *c)
 {
-	fprintf(stderr, "%s %s: %s\nUsage: %s %s %s\n", program, c->name, err_text(), program,
-		c->name, c->usage);
+	fprintf(stderr, "%s %s: %s (usage: %s %s%s%s)\n", program, c->name, err_text(), program,
+		c->name, *c->usage ? " " : "", c->usage);
 	return 2;
 }
 

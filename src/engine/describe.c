@@ -8,8 +8,8 @@
  *     backend NAME VERSION
  *     knob   SECTION NAME TYPE DEFAULT MIN MAX CHOICES HELP
  */
-#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/recipe.h"
@@ -28,26 +28,51 @@ static const char *type_name(enum knob_type type)
 	return name[type];
 }
 
-static void number(double v)
+/* A word as it stands in a recipe; "-" when absence is the default. */
+static void default_value(const struct knob *k)
 {
-	if (isnan(v) || v == (double)KNOB_NONE)
-		printf("\t-");
+	const char *word = k->choices;
+	int skip = (int)k->def;
+
+	switch (k->type) {
+	case KNOB_TEXT:
+	case KNOB_PATH: printf("\t%s", k->text ? k->text : "-"); return;
+	case KNOB_BOOL: printf("\t%s", k->def != 0 ? "true" : "false"); return;
+	case KNOB_INT:
+	case KNOB_REAL:
+		if (k->flags & KNOB_OPTIONAL)
+			break;
+		printf("\t%.15g", k->def);
+		return;
+	case KNOB_CHOICE:
+		while (word && skip-- > 0) {
+			word = strchr(word, '|');
+			word += word != NULL;
+		}
+		if (!word)
+			break;
+		printf("\t%.*s", (int)strcspn(word, "|"), word);
+		return;
+	default: break;
+	}
+	printf("\t-");
+}
+
+/* Only numbers have a range; min >= max says any number. */
+static void range(const struct knob *k)
+{
+	if ((k->type == KNOB_INT || k->type == KNOB_REAL) && k->min < k->max)
+		printf("\t%.16g\t%.16g", k->min, k->max);
 	else
-		printf("\t%.15g", v);
+		printf("\t-\t-");
 }
 
 static void knobs(const char *section, const struct knob *table)
 {
 	for (const struct knob *k = table; k->name; k++) {
 		printf("knob\t%s\t%s\t%s", section, k->name, type_name(k->type));
-		if (k->type == KNOB_TEXT || k->type == KNOB_PATH)
-			printf("\t%s", k->text ? k->text : "-");
-		else if (k->type <= KNOB_CHOICE)
-			number(k->def);
-		else
-			printf("\t-");
-		number(k->min);
-		number(k->max);
+		default_value(k);
+		range(k);
 		printf("\t%s\t%s\n", k->choices ? k->choices : "-", k->help);
 	}
 }

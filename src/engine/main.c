@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/knob.h"
 #include "engine/engine.h"
 
 #define ITEM(n) extern const struct command verb_##n;
@@ -40,6 +41,22 @@ int engine_told_to_stop(void) { return told_to_stop; }
 
 const struct command *const *verb_all(void) { return all; }
 
+static int unknown(const char *verb)
+{
+	const char *names[64], *near;
+	size_t n = 0;
+
+	while (all[n] && n < sizeof(names) / sizeof(names[0])) {
+		names[n] = all[n]->name;
+		n++;
+	}
+	near = knob_nearest(verb, names, n);
+	fprintf(stderr, "trimtab-engine: there is no verb '%s'%s%s%s\n", verb,
+		near ? "; did you mean " : "", near ? near : "",
+		near ? "?" : "; trimtab-engine --help lists them");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c;
@@ -54,11 +71,7 @@ int main(int argc, char **argv)
 		return argc < 2 ? 2 : 0;
 	}
 	c = command_find(all, argv[1]);
-	if (!c) {
-		fprintf(stderr,
-			"trimtab-engine: there is no verb '%s'; trimtab-engine --help lists them\n",
-			argv[1]);
-		return 2;
-	}
+	if (!c)
+		return unknown(argv[1]);
 	return command_execute("trimtab", c, argc - 1, argv + 1);
 }

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/place.h"
 #include "method/adapter.h"
 #include "train/checkpoint.h"
@@ -44,6 +45,7 @@ int session_open(const char *what, const char *const *set, size_t n_set, struct 
 	int code;
 
 	memset(ret, 0, sizeof(*ret));
+	log_hold();
 	if (place_recipe(what, path, sizeof(path))) {
 		code = strlen(what) > 5 && !strcmp(what + strlen(what) - 5, ".json")
 			       ? err_set(TT_NOTFOUND, "there is no recipe '%s'", what)
@@ -60,6 +62,7 @@ out:
 
 void session_close(struct session *s)
 {
+	log_drop();
 	dataset_free(s->train);
 	dataset_free(s->other);
 	model_close(s->model);
@@ -181,7 +184,9 @@ static int load_model(struct session *s, bool train)
 		return code;
 	method.model = s->model;
 	code = method_open(&method, &s->method);
-	if (!code && r->init_adapter)
+	if (code)
+		return err_in("%s", r->path);
+	if (r->init_adapter)
 		code = adapter_load(s->method, r->init_adapter);
 	if (!code)
 		code = model_prepare(s->model, train);
@@ -264,5 +269,8 @@ int session_evaluator(struct session *s, struct trainer *ret)
 		.gemm = s->gemm,
 		.pool = s->pool,
 	};
+	if (s->run.id || s->recipe->init_adapter)
+		log_drop();
+	log_release();
 	return train_open(ret);
 }
