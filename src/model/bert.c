@@ -28,8 +28,8 @@ struct block {
 struct bert {
 	struct site *word, *position, *type, *norm;
 	struct block *block;
-	struct site *pooler, *classifier;			/* classification, regression */
-	struct site *transform, *transform_norm, *decoder;	/* masked language modelling */
+	struct site *pooler, *classifier;                  /* classification, regression */
+	struct site *transform, *transform_norm, *decoder; /* masked language modelling */
 };
 
 /* ---- shape ---- */
@@ -43,22 +43,25 @@ static int bert_shape(struct model *m)
 {
 	const char *kind = json_text(json_get(m->config, "position_embedding_type"));
 	const struct json *tie = json_get(m->config, "tie_word_embeddings");
+	char shown[48];
 
 	if (kind && strcmp(kind, "absolute"))
-		return err_set(TT_INVALID, "config.json: position_embedding_type '%.40s' is not supported; it must be "
-			       "'absolute'", kind);
+		return err_set(TT_INVALID,
+			       "config.json: position_embedding_type '%s' is not supported, only "
+			       "'absolute'",
+			       st_printable(kind, shown, sizeof(shown)));
 	if (is_true(m->config, "is_decoder") || is_true(m->config, "add_cross_attention"))
 		return err_set(TT_INVALID, "config.json: BERT as a decoder is not supported");
 	if (m->head == HEAD_MLM && tie && json_type(tie) == JSON_BOOL && !json_bool(tie))
-		return err_set(TT_INVALID, "config.json: tie_word_embeddings false is not supported for masked language "
-			       "modelling");
+		return err_set(TT_INVALID, "config.json: masked language modelling with "
+					   "tie_word_embeddings false is not supported");
 	return TT_OK;
 }
 
 /* ---- sites ---- */
 
-static struct site *declare_linear(struct model *m, const char *name, unsigned flags, unsigned kind, int layer,
-				   int64_t out, int64_t in)
+static struct site *declare_linear(struct model *m, const char *name, unsigned flags, unsigned kind,
+				   int layer, int64_t out, int64_t in)
 {
 	char text[NAME_ROOM];
 	struct tensor *w, *b;
@@ -87,20 +90,23 @@ static struct site *declare_table(struct model *m, const char *name, int64_t row
 	char text[NAME_ROOM];
 
 	snprintf(text, sizeof(text), "%s.weight", name);
-	return model_declare_site(m, name, SITE_EMBED, -1, model_declare(m, text, 0, rows, m->hp.hidden_size), NULL);
+	return model_declare_site(m, name, SITE_EMBED, -1,
+				  model_declare(m, text, 0, rows, m->hp.hidden_size), NULL);
 }
 
 static int declare_embeddings(struct model *m, struct bert *b)
 {
 	b->word = declare_table(m, "bert.embeddings.word_embeddings", m->hp.vocab_size);
-	b->position = declare_table(m, "bert.embeddings.position_embeddings", m->hp.max_position_embeddings);
+	b->position = declare_table(m, "bert.embeddings.position_embeddings",
+				    m->hp.max_position_embeddings);
 	b->type = declare_table(m, "bert.embeddings.token_type_embeddings", m->hp.type_vocab_size);
 	b->norm = declare_norm(m, "bert.embeddings.LayerNorm", 0, -1);
 	return b->word && b->position && b->type && b->norm ? TT_OK : TT_NOMEM;
 }
 
 /* A linear layer or (with in 0) a norm inside block number `layer`. */
-static struct site *declare_inside(struct model *m, int layer, const char *name, int64_t out, int64_t in)
+static struct site *declare_inside(struct model *m, int layer, const char *name, int64_t out,
+				   int64_t in)
 {
 	char text[NAME_ROOM];
 
@@ -120,7 +126,10 @@ static int declare_block(struct model *m, struct block *b, int layer)
 	b->up = declare_inside(m, layer, "intermediate.dense", wide, h);
 	b->down = declare_inside(m, layer, "output.dense", h, wide);
 	b->norm = declare_inside(m, layer, "output.LayerNorm", h, 0);
-	return b->query && b->key && b->value && b->out && b->out_norm && b->up && b->down && b->norm ? TT_OK : TT_NOMEM;
+	return b->query && b->key && b->value && b->out && b->out_norm && b->up && b->down &&
+			       b->norm
+		       ? TT_OK
+		       : TT_NOMEM;
 }
 
 static int declare_classifier(struct model *m, struct bert *b)
@@ -128,7 +137,8 @@ static int declare_classifier(struct model *m, struct bert *b)
 	const int64_t h = m->hp.hidden_size;
 
 	b->pooler = declare_linear(m, "bert.pooler.dense", PARAM_MAY_MISS, 0, -1, h, h);
-	b->classifier = declare_linear(m, "classifier", PARAM_MAY_MISS | PARAM_LABELS, SITE_HEAD, -1, m->n_labels, h);
+	b->classifier = declare_linear(m, "classifier", PARAM_MAY_MISS | PARAM_LABELS, SITE_HEAD,
+				       -1, m->n_labels, h);
 	return b->pooler && b->classifier ? TT_OK : TT_NOMEM;
 }
 
@@ -136,13 +146,14 @@ static int declare_decoder(struct model *m, struct bert *b)
 {
 	struct tensor *bias;
 
-	b->transform = declare_linear(m, "cls.predictions.transform.dense", PARAM_MAY_MISS, 0, -1, m->hp.hidden_size,
-				      m->hp.hidden_size);
-	b->transform_norm = declare_norm(m, "cls.predictions.transform.LayerNorm", PARAM_MAY_MISS, -1);
+	b->transform = declare_linear(m, "cls.predictions.transform.dense", PARAM_MAY_MISS, 0, -1,
+				      m->hp.hidden_size, m->hp.hidden_size);
+	b->transform_norm = declare_norm(m, "cls.predictions.transform.LayerNorm", PARAM_MAY_MISS,
+					 -1);
 	bias = model_declare(m, "cls.predictions.bias", PARAM_MAY_MISS, m->hp.vocab_size, 0);
 	if (bias)
-		b->decoder = model_declare_site(m, "cls.predictions.decoder", SITE_LINEAR | SITE_HEAD, -1, b->word->weight,
-						bias);
+		b->decoder = model_declare_site(m, "cls.predictions.decoder",
+						SITE_LINEAR | SITE_HEAD, -1, b->word->weight, bias);
 	return b->transform && b->transform_norm && b->decoder ? TT_OK : TT_NOMEM;
 }
 
@@ -202,17 +213,19 @@ static int64_t *row_starts(struct graph *g, const struct batch *b)
 	return start;
 }
 
-static struct tensor *norm(const struct model *m, struct graph *g, const struct site *s, struct tensor *x,
-			   struct tensor *r)
+static struct tensor *norm(const struct model *m, struct graph *g, const struct site *s,
+			   struct tensor *x, struct tensor *r)
 {
 	return op_layer_norm(g, x, r, s->weight, s->bias, (float)m->hp.layer_norm_eps);
 }
 
-static struct tensor *embed(struct model *m, struct graph *g, const struct batch *b, const struct origin *origin)
+static struct tensor *embed(struct model *m, struct graph *g, const struct batch *b,
+			    const struct origin *origin)
 {
 	const struct bert *e = m->state;
-	struct tensor *x = op_embedding(g, e->word->weight, e->position->weight, e->type->weight, b->id, b->pos, b->type,
-					b->tokens, (int32_t)m->hp.pad_token_id, origin);
+	struct tensor *x = op_embedding(g, e->word->weight, e->position->weight, e->type->weight,
+					b->id, b->pos, b->type, b->tokens,
+					(int32_t)m->hp.pad_token_id, origin);
 
 	x = site_embed(g, e->word, b->id, x);
 	x = site_embed(g, e->position, b->pos, x);
@@ -227,11 +240,14 @@ struct wanted {
 	const int64_t *start;
 };
 
-static struct tensor *attend(struct model *m, struct graph *g, const struct batch *b, const struct block *k,
-			     struct tensor *x, const struct wanted *want)
+static struct tensor *attend(struct model *m, struct graph *g, const struct batch *b,
+			     const struct block *k, struct tensor *x, const struct wanted *want)
 {
 	const struct attention how = {
-		.seqs = b->seqs, .heads = m->hp.num_attention_heads, .qstart = want->start, .kstart = b->start,
+		.seqs = b->seqs,
+		.heads = m->hp.num_attention_heads,
+		.qstart = want->start,
+		.kstart = b->start,
 		.dropout = (float)m->hp.attention_probs_dropout_prob,
 	};
 	struct tensor *read = want->row ? op_gather(g, x, want->row, want->rows) : x;
@@ -242,7 +258,8 @@ static struct tensor *attend(struct model *m, struct graph *g, const struct batc
 	return norm(m, g, k->out_norm, op_dropout(g, y, (float)m->hp.hidden_dropout_prob), read);
 }
 
-static struct tensor *feed_forward(struct model *m, struct graph *g, const struct block *k, struct tensor *x)
+static struct tensor *feed_forward(struct model *m, struct graph *g, const struct block *k,
+				   struct tensor *x)
 {
 	struct tensor *y = op_activation(g, site_linear(g, k->up, x), m->hp.hidden_act);
 
@@ -255,7 +272,8 @@ static struct tensor *encode(struct model *m, struct graph *g, const struct batc
 {
 	const struct bert *e = m->state;
 	const struct origin *origin = token_origin(g, b);
-	const struct wanted every = { NULL, b->tokens, b->start }, some = { b->row, b->rows, row_starts(g, b) };
+	const struct wanted every = { NULL, b->tokens, b->start },
+			    some = { b->row, b->rows, row_starts(g, b) };
 	const int64_t last = m->hp.num_hidden_layers - 1;
 	const struct arena_mark mark = graph_mark(g);
 	struct tensor *x;
@@ -264,7 +282,8 @@ static struct tensor *encode(struct model *m, struct graph *g, const struct batc
 		return NULL;
 	x = graph_keep(g, mark, embed(m, g, b, origin));
 	for (int64_t i = 0; i <= last; i++) {
-		x = graph_keep(g, mark, attend(m, g, b, &e->block[i], x, i == last ? &some : &every));
+		x = graph_keep(g, mark,
+			       attend(m, g, b, &e->block[i], x, i == last ? &some : &every));
 		x = graph_keep(g, mark, feed_forward(m, g, &e->block[i], x));
 	}
 	return x;
@@ -273,7 +292,8 @@ static struct tensor *encode(struct model *m, struct graph *g, const struct batc
 static struct tensor *bert_forward(struct model *m, struct graph *g, const struct batch *b)
 {
 	const struct bert *e = m->state;
-	const double drop = isnan(m->hp.classifier_dropout) ? m->hp.hidden_dropout_prob : m->hp.classifier_dropout;
+	const double drop = isnan(m->hp.classifier_dropout) ? m->hp.hidden_dropout_prob
+							    : m->hp.classifier_dropout;
 	struct tensor *x = encode(m, g, b);
 
 	if (m->head == HEAD_MLM) {
@@ -284,13 +304,13 @@ static struct tensor *bert_forward(struct model *m, struct graph *g, const struc
 	return site_linear(g, e->classifier, op_dropout(g, x, (float)drop));
 }
 
-static const struct alias aliases[] = {
-	{ "cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight" },
-	{ "cls.predictions.decoder.bias", "cls.predictions.bias" },
-	{ NULL, NULL }
-};
+static const struct alias aliases[] = { { "cls.predictions.decoder.weight",
+					  "bert.embeddings.word_embeddings.weight" },
+					{ "cls.predictions.decoder.bias", "cls.predictions.bias" },
+					{ NULL, NULL } };
 
-static const char *const ignored[] = { "embeddings.position_ids", "embeddings.token_type_ids", NULL };
+static const char *const ignored[] = { "embeddings.position_ids", "embeddings.token_type_ids",
+				       NULL };
 
 const struct model_ops model_bert = {
 	.name = "bert",

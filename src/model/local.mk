@@ -1,7 +1,8 @@
 noinst_LIBRARIES += %D%/libmodel.a
 model_plugins = %D%/bert.c
 %C%_libmodel_a_SOURCES = %D%/model.c %D%/model.h %D%/save.c \
-	%D%/safetensors.c %D%/safetensors.h %D%/safetensors_write.c \
+	%D%/safetensors.c %D%/safetensors.h \
+	%D%/safetensors_header.c %D%/safetensors_header.h %D%/safetensors_write.c \
 	%D%/site.c %D%/site.h $(model_plugins)
 BUILT_SOURCES += %D%/list.inc
 CLEANFILES    += %D%/list.inc

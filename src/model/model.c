@@ -22,7 +22,7 @@
 #include "base/rng.h"
 
 enum {
-	CONFIG_MAX = 4 << 20,		/* bytes of config.json: thousands of labels fit */
+	CONFIG_MAX = 4 << 20, /* bytes of config.json: thousands of labels fit */
 	LABELS_MAX = 1 << 16
 };
 
@@ -37,26 +37,26 @@ static const struct model_ops *const all[] = {
 	NULL
 };
 
-const struct model_ops *const *model_all(void)
-{
-	return all;
-}
+const struct model_ops *const *model_all(void) { return all; }
 
 /* ---- config.json ---- */
 
-static int config_int(const struct json *config, const char *key, int64_t min, int64_t max, int64_t *ret)
+static int config_int(const struct json *config, const char *key, int64_t min, int64_t max,
+		      int64_t *ret)
 {
 	const struct json *j = json_get(config, key);
 
 	if (!j || json_type(j) == JSON_NULL)
-		return TT_OK;		/* ret holds the default */
+		return TT_OK; /* ret holds the default */
 	if (!json_int(j, ret) || *ret < min || *ret > max)
-		return err_set(TT_INVALID, "config.json: %s must be a whole number from %lld to %lld", key, (long long)min,
-			       (long long)max);
+		return err_set(TT_INVALID,
+			       "config.json: %s must be a whole number from %lld to %lld", key,
+			       (long long)min, (long long)max);
 	return TT_OK;
 }
 
-static int config_real(const struct json *config, const char *key, double min, double below, double *ret)
+static int config_real(const struct json *config, const char *key, double min, double below,
+		       double *ret)
 {
 	const struct json *j = json_get(config, key);
 	const double v = j ? json_number(j) : NAN;
@@ -64,7 +64,8 @@ static int config_real(const struct json *config, const char *key, double min, d
 	if (!j || json_type(j) == JSON_NULL)
 		return TT_OK;
 	if (!(v >= min && v < below))
-		return err_set(TT_INVALID, "config.json: %s must be a number from %g to below %g", key, min, below);
+		return err_set(TT_INVALID, "config.json: %s must be a number from %g to below %g",
+			       key, min, below);
 	*ret = v;
 	return TT_OK;
 }
@@ -88,13 +89,16 @@ static int read_sizes(struct model *m)
 	};
 
 	for (size_t i = 0; i < COUNT(table); i++) {
-		const int rc = config_int(m->config, table[i].key, table[i].min, table[i].max, table[i].ret);
+		const int rc = config_int(m->config, table[i].key, table[i].min, table[i].max,
+					  table[i].ret);
 
 		if (rc)
 			return rc;
 	}
 	if (h->hidden_size % h->num_attention_heads)
-		return err_set(TT_INVALID, "config.json: hidden_size %lld is not a multiple of num_attention_heads %lld",
+		return err_set(TT_INVALID,
+			       "config.json: hidden_size %lld is not a multiple of "
+			       "num_attention_heads %lld",
 			       (long long)h->hidden_size, (long long)h->num_attention_heads);
 	return TT_OK;
 }
@@ -115,15 +119,18 @@ static int read_rates(struct model *m, double dropout)
 	};
 
 	for (size_t i = 0; i < COUNT(table); i++) {
-		const int rc = config_real(m->config, table[i].key, table[i].min, table[i].below, table[i].ret);
+		const int rc = config_real(m->config, table[i].key, table[i].min, table[i].below,
+					   table[i].ret);
 
 		if (rc)
 			return rc;
 	}
 	if (!isnan(dropout)) {
 		if (!(dropout >= 0 && dropout < 1))
-			return err_set(TT_INVALID, "a dropout of %g is not from 0 to below 1", dropout);
-		h->hidden_dropout_prob = h->attention_probs_dropout_prob = h->classifier_dropout = dropout;
+			return err_set(TT_INVALID, "a dropout of %g is not from 0 to below 1",
+				       dropout);
+		h->hidden_dropout_prob = h->attention_probs_dropout_prob = h->classifier_dropout =
+			dropout;
 	}
 	if (!act || json_type(act) == JSON_NULL)
 		return TT_OK;
@@ -150,8 +157,10 @@ static int find_ops(struct model *m)
 			return TT_OK;
 		}
 	for (int i = 0; all[i] && at < sizeof(have); i++)
-		at += (size_t)snprintf(have + at, sizeof(have) - at, "%s%s", i ? ", " : "", all[i]->name);
-	return err_set(TT_INVALID, "config.json: models of type '%s' are not supported; supported: %s",
+		at += (size_t)snprintf(have + at, sizeof(have) - at, "%s%s", i ? ", " : "",
+				       all[i]->name);
+	return err_set(TT_INVALID,
+		       "config.json: models of type '%s' are not supported; supported: %s",
 		       st_printable(type, shown, sizeof(shown)), have);
 }
 
@@ -164,7 +173,9 @@ static int read_config(struct model *m, double dropout)
 		return rc;
 	quantized = json_get(m->config, "quantization_config");
 	if (quantized && json_type(quantized) != JSON_NULL)
-		return err_set(TT_INVALID, "config.json: quantization_config: quantized weights are not supported");
+		return err_set(
+			TT_INVALID,
+			"config.json: quantization_config: quantized weights are not supported");
 	rc = read_sizes(m);
 	if (!rc)
 		rc = read_rates(m, dropout);
@@ -173,7 +184,8 @@ static int read_config(struct model *m, double dropout)
 
 /* ---- declaring ---- */
 
-struct tensor *model_declare(struct model *m, const char *name, unsigned flags, int64_t d0, int64_t d1)
+struct tensor *model_declare(struct model *m, const char *name, unsigned flags, int64_t d0,
+			     int64_t d1)
 {
 	struct tensor *t = arena_zero(m->arena, 1, sizeof(*t));
 
@@ -195,8 +207,8 @@ struct tensor *model_declare(struct model *m, const char *name, unsigned flags, 
 	return t;
 }
 
-struct site *model_declare_site(struct model *m, const char *name, unsigned kind, int layer, struct tensor *weight,
-				struct tensor *bias)
+struct site *model_declare_site(struct model *m, const char *name, unsigned kind, int layer,
+				struct tensor *weight, struct tensor *bias)
 {
 	struct site *s = &m->site[m->nsite];
 	const char *copy = arena_text(m->arena, name);
@@ -207,7 +219,9 @@ struct site *model_declare_site(struct model *m, const char *name, unsigned kind
 		err_set(TT_INVALID, "the model has more modules than its layers can have");
 		return NULL;
 	}
-	*s = (struct site){ .name = copy, .kind = kind, .layer = layer, .weight = weight, .bias = bias };
+	*s = (struct site){
+		.name = copy, .kind = kind, .layer = layer, .weight = weight, .bias = bias
+	};
 	m->nsite++;
 	return s;
 }
@@ -244,8 +258,8 @@ enum { NO_PARAM = -1 };
 
 static int param_at(const struct model *m, const char *name)
 {
-	const struct param_name *hit = bsearch(&(struct param_name){ .name = name }, m->by_name, m->nparam,
-					       sizeof(*m->by_name), name_order);
+	const struct param_name *hit = bsearch(&(struct param_name){ .name = name }, m->by_name,
+					       m->nparam, sizeof(*m->by_name), name_order);
 
 	return hit ? hit->at : NO_PARAM;
 }
@@ -390,8 +404,8 @@ static int match_all(struct model *m, const struct st_tensor **found, struct lis
 			listing_add(unused, t->name);
 		} else {
 			return err_set(TT_INVALID, "tensors '%s' and '%s' are both %s",
-				       st_printable(found[i]->name, a, sizeof(a)), st_printable(t->name, b, sizeof(b)),
-				       m->param[i]->name);
+				       st_printable(found[i]->name, a, sizeof(a)),
+				       st_printable(t->name, b, sizeof(b)), m->param[i]->name);
 		}
 	}
 	for (size_t k = 0; k < st_count(m->file); k++) {
@@ -410,13 +424,15 @@ static void print_shape(int rank, const int64_t *dim, char *ret, size_t size)
 	size_t at = (size_t)snprintf(ret, size, "[");
 
 	for (int i = 0; i < rank && at < size; i++)
-		at += (size_t)snprintf(ret + at, size - at, "%s%lld", i ? "," : "", (long long)dim[i]);
+		at += (size_t)snprintf(ret + at, size - at, "%s%lld", i ? "," : "",
+				       (long long)dim[i]);
 	if (at < size)
 		snprintf(ret + at, size - at, "]");
 }
 
 /* Does the stored tensor fit? A head of another number of labels does not, and is not an error: *ret_fresh. */
-static int check_stored(const struct tensor *t, const struct st_tensor *stored, unsigned flags, bool *ret_fresh)
+static int check_stored(const struct tensor *t, const struct st_tensor *stored, unsigned flags,
+			bool *ret_fresh)
 {
 	bool same = stored->rank == t->rank, rest = same;
 	char have[200], want[200], shown[96];
@@ -431,11 +447,14 @@ static int check_stored(const struct tensor *t, const struct st_tensor *stored, 
 	if (!same && !(rest && flags & PARAM_LABELS)) {
 		print_shape(stored->rank, stored->dim, have, sizeof(have));
 		print_shape(t->rank, t->dim, want, sizeof(want));
-		return err_set(TT_INVALID, "tensor '%s' has shape %s; by config.json it should be %s",
+		return err_set(TT_INVALID,
+			       "tensor '%s' has shape %s; by config.json it should be %s",
 			       st_printable(stored->name, shown, sizeof(shown)), have, want);
 	}
-	if (strcmp(stored->dtype, "F32") && strcmp(stored->dtype, "F16") && strcmp(stored->dtype, "BF16"))
-		return err_set(TT_INVALID, "tensor '%s' is stored as %s; only F32, F16 and BF16 can be used",
+	if (strcmp(stored->dtype, "F32") && strcmp(stored->dtype, "F16") &&
+	    strcmp(stored->dtype, "BF16"))
+		return err_set(TT_INVALID,
+			       "tensor '%s' is stored as %s; only F32, F16 and BF16 can be used",
 			       st_printable(stored->name, shown, sizeof(shown)), stored->dtype);
 	*ret_fresh = !same;
 	return TT_OK;
@@ -470,7 +489,8 @@ static int draw_param(struct model *m, struct tensor *t, uint64_t seed)
 }
 
 /* From the mapping, without a copy where that can be. */
-static int take_param(struct model *m, struct tensor *t, const struct st_tensor *stored, bool *ret_owned)
+static int take_param(struct model *m, struct tensor *t, const struct st_tensor *stored,
+		      bool *ret_owned)
 {
 	const float *map = st_map_f32(stored);
 
@@ -480,7 +500,7 @@ static int take_param(struct model *m, struct tensor *t, const struct st_tensor 
 		t->data = (float *)(uintptr_t)map;
 		return TT_OK;
 	}
-	t->data = arena_zero(m->arena, (size_t)tensor_count(t), sizeof(*t->data));
+	t->data = arena_alloc(m->arena, (size_t)tensor_count(t) * sizeof(*t->data));
 	return t->data ? st_read_f32(stored, t->data) : TT_NOMEM;
 }
 
@@ -491,7 +511,8 @@ static int check_params(struct model *m, const struct st_tensor **found, struct 
 		bool draw = false;
 
 		if (!found[i] && !(m->info[i].flags & PARAM_MAY_MISS))
-			return err_set(TT_INVALID, "tensor '%s' is missing from the weights", m->param[i]->name);
+			return err_set(TT_INVALID, "tensor '%s' is missing from the weights",
+				       m->param[i]->name);
 		if (found[i]) {
 			const int rc = check_stored(m->param[i], found[i], m->info[i].flags, &draw);
 
@@ -519,7 +540,8 @@ static int load_params(struct model *m, uint64_t seed)
 		rc = check_params(m, found, &fresh);
 	for (size_t i = 0; !rc && i < m->nparam; i++) {
 		m->info[i].owned = true;
-		rc = found[i] ? take_param(m, m->param[i], found[i], &m->info[i].owned) : draw_param(m, m->param[i], seed);
+		rc = found[i] ? take_param(m, m->param[i], found[i], &m->info[i].owned)
+			      : draw_param(m, m->param[i], seed);
 	}
 	if (rc)
 		return rc;
@@ -537,7 +559,8 @@ static int copy_labels(struct model *m, const struct texts *labels)
 	if (!labels->n)
 		return TT_OK;
 	if ((int64_t)labels->n != m->n_labels)
-		return err_set(TT_INVALID, "%zu label names for %lld labels", labels->n, (long long)m->n_labels);
+		return err_set(TT_INVALID, "%zu label names for %lld labels", labels->n,
+			       (long long)m->n_labels);
 	item = arena_zero(m->arena, labels->n, sizeof(*item));
 	if (!item)
 		return TT_NOMEM;
@@ -559,7 +582,8 @@ static int take_options(struct model *m, const struct model_options *how)
 	if (!m->folder)
 		return TT_NOMEM;
 	if (m->n_labels < 1 || m->n_labels > LABELS_MAX)
-		return err_set(TT_INVALID, "%lld labels; a classifier takes 1 to %d", (long long)m->n_labels, LABELS_MAX);
+		return err_set(TT_INVALID, "%lld labels; a classifier takes 1 to %d",
+			       (long long)m->n_labels, LABELS_MAX);
 	return how->head == HEAD_SEQ_CLS ? copy_labels(m, &how->labels) : TT_OK;
 }
 
@@ -569,15 +593,20 @@ static int load_config(struct model *m)
 	int rc;
 
 	if (!fs_exists(m->folder))
-		return err_set(TT_NOTFOUND, "the model folder %s is not there; was it moved or deleted?", m->folder);
+		return err_set(TT_NOTFOUND,
+			       "the model folder %s is not there; was it moved or deleted?",
+			       m->folder);
 	if (!fs_is_dir(m->folder))
-		return err_set(TT_INVALID, "%s is not a folder; a model is a folder with config.json and "
-			       "model.safetensors", m->folder);
+		return err_set(TT_INVALID,
+			       "%s is not a folder; a model is a folder with config.json and "
+			       "model.safetensors",
+			       m->folder);
 	rc = fs_join(path, sizeof(path), m->folder, "config.json");
 	if (rc)
 		return rc;
 	if (!fs_exists(path))
-		return err_set(TT_NOTFOUND, "%s holds no config.json, so it is not a model folder", m->folder);
+		return err_set(TT_NOTFOUND, "%s holds no config.json, so it is not a model folder",
+			       m->folder);
 	return json_load(path, CONFIG_MAX, &m->config);
 }
 
@@ -685,7 +714,7 @@ static bool site_trains(const struct site *s)
 
 int model_prepare(struct model *m, bool train)
 {
-	bool below = false;	/* does something train before this site? */
+	bool below = false; /* does something train before this site? */
 
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct site *s = &m->site[i];
@@ -696,7 +725,8 @@ int model_prepare(struct model *m, bool train)
 			if (!w->forward)
 				rc = gemm_prepare(m->gemm, m->arena, w, GEMM_FORWARD, &w->forward);
 			if (!rc && train && below && !w->backward)
-				rc = gemm_prepare(m->gemm, m->arena, w, GEMM_BACKWARD, &w->backward);
+				rc = gemm_prepare(m->gemm, m->arena, w, GEMM_BACKWARD,
+						  &w->backward);
 			if (rc)
 				return err_in("%s", s->name);
 		}
@@ -722,14 +752,20 @@ static int check_batch(const struct model *m, const struct batch *b)
 
 	for (int64_t i = 0; i < b->tokens; i++) {
 		if (b->id[i] < 0 || b->id[i] >= h->vocab_size)
-			return err_set(TT_INVALID, "token id %d is not in the model's vocabulary of %lld: tokenizer and model "
-				       "do not belong together", (int)b->id[i], (long long)h->vocab_size);
+			return err_set(TT_INVALID,
+				       "token id %d is not in the model's vocabulary of %lld: "
+				       "tokenizer and model do not belong together",
+				       (int)b->id[i], (long long)h->vocab_size);
 		if (b->pos[i] < 0 || b->pos[i] >= h->max_position_embeddings)
-			return err_set(TT_INVALID, "a row has more than %lld tokens, and the model has no more positions; "
-				       "set data.max_length to %lld or less", (long long)h->max_position_embeddings,
+			return err_set(TT_INVALID,
+				       "a row has more than %lld tokens, and the model has no more "
+				       "positions; set data.max_length to %lld or less",
+				       (long long)h->max_position_embeddings,
 				       (long long)h->max_position_embeddings);
 		if (b->type[i] < 0 || b->type[i] >= h->type_vocab_size)
-			return err_set(TT_INVALID, "token type %d of a pair of texts is not among the model's %lld types",
+			return err_set(TT_INVALID,
+				       "token type %d of a pair of texts is not among the model's "
+				       "%lld types",
 				       (int)b->type[i], (long long)h->type_vocab_size);
 	}
 	return TT_OK;
@@ -739,7 +775,8 @@ struct tensor *model_forward(struct model *m, struct graph *g, const struct batc
 {
 	if (check_batch(m, b))
 		return NULL;
-	if (!b->rows)	/* masked language modelling that chose nothing: no row, no loss */
-		return graph_tensor(g, 0, m->head == HEAD_MLM ? m->hp.vocab_size : m->n_labels, false);
+	if (!b->rows) /* masked language modelling that chose nothing: no row, no loss */
+		return graph_tensor(g, 0, m->head == HEAD_MLM ? m->hp.vocab_size : m->n_labels,
+				    false);
 	return m->ops->forward(m, g, b);
 }

@@ -9,9 +9,9 @@
 /* Base models: one architecture, one file (model_ops), built from the same blocks. */
 
 enum head {
-	HEAD_SEQ_CLS,		/* logits [seqs, n_labels] */
-	HEAD_REGRESSION,	/* [seqs, 1] */
-	HEAD_MLM,		/* [rows, vocab]: only the rows the batch asks for */
+	HEAD_SEQ_CLS,    /* logits [seqs, n_labels] */
+	HEAD_REGRESSION, /* [seqs, 1] */
+	HEAD_MLM,        /* [rows, vocab]: only the rows the batch asks for */
 	HEADS
 };
 
@@ -19,9 +19,10 @@ enum head {
 struct hparams {
 	const char *model_type;
 	int64_t vocab_size, hidden_size, num_hidden_layers, num_attention_heads, intermediate_size;
-	int64_t max_position_embeddings, type_vocab_size, pad_token_id;		/* pad -1: none */
+	int64_t max_position_embeddings, type_vocab_size, pad_token_id; /* pad -1: none */
 	enum activation hidden_act;
-	double hidden_dropout_prob, attention_probs_dropout_prob, classifier_dropout;	/* the last NAN: as hidden */
+	double hidden_dropout_prob, attention_probs_dropout_prob,
+		classifier_dropout; /* the last NAN: as hidden */
 	double layer_norm_eps, initializer_range;
 };
 
@@ -33,69 +34,77 @@ struct alias {
 };
 
 struct model_ops {
-	const char *name, *title;	/* name: config.json's model_type */
-	const char *prefix;		/* of the backbone's names; a bare backbone is stored without it */
-	const struct alias *aliases;	/* ties; ends with NULL */
-	const char *const *ignored;	/* endings of stored buffers that mean nothing; ends with NULL */
-	const char *architectures[HEADS];	/* for config.json of a saved model */
-	struct hparams defaults;	/* config.json leaves out what equals the default */
-	int (*shape)(struct model *m);	/* check what only this architecture has; refuses with a sentence */
-	int (*sites)(struct model *m);	/* declare every parameter and site in the order of use, head included */
-	struct tensor *(*forward)(struct model *m, struct graph *g, const struct batch *b);	/* the head's output */
+	const char *name, *title; /* name: config.json's model_type */
+	const char *prefix; /* of the backbone's names; a bare backbone is stored without it */
+	const struct alias *aliases; /* ties; ends with NULL */
+	const char *const
+		*ignored; /* endings of stored buffers that mean nothing; ends with NULL */
+	const char *architectures[HEADS]; /* for config.json of a saved model */
+	struct hparams defaults;          /* config.json leaves out what equals the default */
+	int (*shape)(
+		struct model
+			*m); /* check what only this architecture has; refuses with a sentence */
+	int (*sites)(
+		struct
+		model *m); /* declare every parameter and site in the order of use, head included */
+	struct tensor *(*forward)(struct model *m, struct graph *g,
+				  const struct batch *b); /* the head's output */
 };
 
 /* What a file may do with a declared parameter. */
 enum param_flag {
-	PARAM_MAY_MISS = 1,	/* then it is drawn anew: a head, a pooler */
-	PARAM_LABELS = 2	/* dim[0] counts labels: of another number, it is drawn anew too */
+	PARAM_MAY_MISS = 1, /* then it is drawn anew: a head, a pooler */
+	PARAM_LABELS = 2    /* dim[0] counts labels: of another number, it is drawn anew too */
 };
 
 struct param_info {
 	unsigned flags;
-	bool owned;		/* data is a writable copy in the arena */
+	bool owned; /* data is a writable copy in the arena */
 };
 
 struct param_name {
 	const char *name;
-	int at;					/* in param */
+	int at; /* in param */
 };
 
 struct model {
 	const struct model_ops *ops;
-	struct arena *arena;			/* the run's; holds everything below */
+	struct arena *arena; /* the run's; holds everything below */
 	const struct gemm *gemm;
 	const char *folder;
 	struct json *config;
 	struct hparams hp;
 	enum head head;
 	int64_t n_labels;
-	struct texts labels;			/* for config.json of a merged export; may be empty */
-	struct site *site;			/* in the order of use */
+	struct texts labels; /* for config.json of a merged export; may be empty */
+	struct site *site;   /* in the order of use */
 	size_t nsite;
-	struct tensor **param;			/* every base parameter once (tied ones too), named as in transformers */
-	struct param_info *info;		/* beside param */
+	struct tensor *
+		*param; /* every base parameter once (tied ones too), named as in transformers */
+	struct param_info *info; /* beside param */
 	size_t nparam;
-	struct param_name *by_name;		/* [nparam] */
+	struct param_name *by_name; /* [nparam] */
 	size_t site_room, param_room;
-	struct st_file *file;			/* stays mapped */
-	void *state;				/* the architecture's own */
+	struct st_file *file; /* stays mapped */
+	void *state;          /* the architecture's own */
 };
 
 struct model_options {
 	const char *folder;
 	enum head head;
-	int64_t n_labels;			/* sequence classification; else ignored */
-	struct texts labels;			/* n_labels of them, or none */
-	double dropout;				/* NAN: the model's own; else every dropout of the model */
-	uint64_t seed;				/* for parameters the file lacks (a new head): N(0, initializer_range), bias 0 */
+	int64_t n_labels;    /* sequence classification; else ignored */
+	struct texts labels; /* n_labels of them, or none */
+	double dropout;      /* NAN: the model's own; else every dropout of the model */
+	uint64_t
+		seed; /* for parameters the file lacks (a new head): N(0, initializer_range), bias 0 */
 	const struct gemm *gemm;
 };
 
-const struct model_ops *const *model_all(void);		/* ends with NULL */
+const struct model_ops *const *model_all(void); /* ends with NULL */
 /* Map, check and load. Parameters lie in the mapping (fp32, aligned) or in the run arena, frozen. Errors name folder and tensor. */
 int model_open(const struct model_options *how, struct model **ret);
-void model_close(struct model *m);			/* NULL is fine */
-struct tensor *model_param(const struct model *m, const char *name);	/* NULL: none */
+void model_close(struct model *m);                                   /* NULL is fine */
+struct tensor *model_param(const struct model *m, const char *name); /* NULL: none */
 struct site *model_site(const struct model *m, const char *name);
 /* Make a base parameter trainable: a writable copy in the arena, shared by all its uses. */
 int model_train_param(struct model *m, struct tensor *t);
@@ -111,7 +120,7 @@ int model_own_param(struct model *m, struct tensor *t);
 int model_prepare(struct model *m, bool train);
 /* The head's output for one shard; sets up row origins. NULL with a sentence when the data does not fit the model. */
 struct tensor *model_forward(struct model *m, struct graph *g, const struct batch *b);
-int64_t model_param_count(const struct model *m);	/* numbers in the base model, tied ones once */
+int64_t model_param_count(const struct model *m); /* numbers in the base model, tied ones once */
 /*
  * Write a transformers folder: config.json (labels, architectures), model.safetensors in fp32, tokenizer files copied.
  * The folder is created when absent; it must not be the one the model was read from.
@@ -119,8 +128,9 @@ int64_t model_param_count(const struct model *m);	/* numbers in the base model, 
 int model_save(const struct model *m, const char *dir);
 
 /* For architectures: declare a parameter [d0,d1] (d1 0: a vector [d0]) and a site. NULL without memory or with NULL. */
-struct tensor *model_declare(struct model *m, const char *name, unsigned flags, int64_t d0, int64_t d1);
-struct site *model_declare_site(struct model *m, const char *name, unsigned kind, int layer, struct tensor *weight,
-				struct tensor *bias);
+struct tensor *model_declare(struct model *m, const char *name, unsigned flags, int64_t d0,
+			     int64_t d1);
+struct site *model_declare_site(struct model *m, const char *name, unsigned kind, int layer,
+				struct tensor *weight, struct tensor *bias);
 
 #endif

@@ -17,7 +17,7 @@
 
 struct item {
 	const char *name, *dtype;
-	int order;		/* of the dtype */
+	int order; /* of the dtype */
 	int rank;
 	int64_t dim[8];
 	const void *data;
@@ -29,7 +29,7 @@ struct meta {
 };
 
 struct st_writer {
-	struct arena *arena;	/* names and texts */
+	struct arena *arena; /* names and texts */
 	struct item *item;
 	size_t n, room;
 	struct meta *meta;
@@ -88,7 +88,8 @@ static size_t item_size(int bits, int rank, const int64_t *dim)
 	return size;
 }
 
-int st_writer_add(struct st_writer *w, const char *name, const char *dtype, int rank, const int64_t *dim, const void *data)
+int st_writer_add(struct st_writer *w, const char *name, const char *dtype, int rank,
+		  const int64_t *dim, const void *data)
 {
 	struct item it = { .name = arena_text(w->arena, name), .rank = rank, .data = data };
 	const int bits = st_dtype_bits(dtype, &it.order);
@@ -96,9 +97,11 @@ int st_writer_add(struct st_writer *w, const char *name, const char *dtype, int 
 
 	if (!it.name)
 		return TT_NOMEM;
-	if (bits < 8 || rank < 0 || rank > 8 || !strcmp(name, "__metadata__") || strlen(name) > 1024)
-		return err_set(TT_INVALID, "tensor '%.80s' of dtype %s and %d dimensions cannot be written", name, dtype,
-			       rank);
+	if (bits < 8 || rank < 0 || rank > 8 || !strcmp(name, "__metadata__") ||
+	    strlen(name) > 1024)
+		return err_set(TT_INVALID,
+			       "tensor '%.80s' of dtype %s and %d dimensions cannot be written",
+			       name, dtype, rank);
 	it.dtype = arena_text(w->arena, dtype);
 	it.size = item_size(bits, rank, dim);
 	if (it.size == SIZE_MAX)
@@ -214,7 +217,8 @@ int st_write(struct st_writer *w, const char *path)
 		qsort(w->item, w->n, sizeof(*w->item), name_order);
 	for (size_t i = 1; i < w->n; i++)
 		if (!strcmp(w->item[i - 1].name, w->item[i].name))
-			return err_set(TT_INVALID, "tensor '%.80s' would be written twice", w->item[i].name);
+			return err_set(TT_INVALID, "tensor '%.80s' would be written twice",
+				       w->item[i].name);
 	if (w->n)
 		qsort(w->item, w->n, sizeof(*w->item), item_order);
 	buf_init(&header, 100000000);

@@ -15,8 +15,9 @@
 #include "base/fs.h"
 #include "base/json.h"
 
-static const char *const tokenizer_files[] = { "tokenizer.json", "vocab.txt", "tokenizer_config.json",
-					       "special_tokens_map.json", "added_tokens.json" };
+static const char *const tokenizer_files[] = { "tokenizer.json", "vocab.txt",
+					       "tokenizer_config.json", "special_tokens_map.json",
+					       "added_tokens.json" };
 
 static bool is_same_folder(const char *a, const char *b)
 {
@@ -34,7 +35,8 @@ static bool is_classifier(const struct model *m)
 static bool is_replaced(const struct model *m, const char *key)
 {
 	static const char *const always[] = { "architectures", "dtype", "torch_dtype" };
-	static const char *const classes[] = { "id2label", "label2id", "num_labels", "problem_type" };
+	static const char *const classes[] = { "id2label", "label2id", "num_labels",
+					       "problem_type" };
 
 	for (size_t i = 0; i < COUNT(always); i++)
 		if (!strcmp(key, always[i]))
@@ -153,7 +155,9 @@ int model_save(const struct model *m, const char *dir)
 	int rc;
 
 	if (is_same_folder(m->folder, dir))
-		return err_set(TT_INVALID, "%s is the base model's own folder; choose another one to export to", dir);
+		return err_set(TT_INVALID,
+			       "%s is the base model's own folder; choose another one to export to",
+			       dir);
 	rc = fs_mkdirs(dir);
 	if (!rc)
 		rc = fs_join(path, sizeof(path), dir, "model.safetensors");
@@ -163,5 +167,5 @@ int model_save(const struct model *m, const char *dir)
 		rc = copy_tokenizer(m, dir);
 	if (!rc)
 		rc = fs_join(path, sizeof(path), dir, "config.json");
-	return rc ? rc : save_config(m, path);	/* last: a folder with a config.json is whole */
+	return rc ? rc : save_config(m, path); /* last: a folder with a config.json is whole */
 }

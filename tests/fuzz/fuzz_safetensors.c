@@ -14,7 +14,8 @@ static void read_tensor(const struct st_tensor *t, const uint8_t *data, size_t s
 	const size_t width = strcmp(t->dtype, "F32") ? 2 : 4;
 	float *out;
 
-	assert(t->data >= data && t->data <= data + size && t->size <= (size_t)(data + size - t->data));
+	assert(t->data >= data && t->data <= data + size &&
+	       t->size <= (size_t)(data + size - t->data));
 	assert(t->rank >= 0 && t->rank <= 8);
 	out = malloc(t->size / width * sizeof(*out) + 1);
 	if (out && !st_read_f32(t, out) && st_map_f32(t))

@@ -21,13 +21,20 @@ static inline void pack_begin(struct pack *p)
 {
 	memset(p, 0, sizeof(*p));
 	p->batch = (struct batch){
-		.start = p->start, .id = p->id, .type = p->type, .pos = p->pos, .example = p->example,
-		.row = p->row, .row_seq = p->row_seq, .label = p->label,
+		.start = p->start,
+		.id = p->id,
+		.type = p->type,
+		.pos = p->pos,
+		.example = p->example,
+		.row = p->row,
+		.row_seq = p->row_seq,
+		.label = p->label,
 	};
 }
 
 /* A sequence of n tokens; type NULL: 0. */
-static inline void pack_add(struct pack *p, const int32_t *id, const int32_t *type, int n, int64_t example)
+static inline void pack_add(struct pack *p, const int32_t *id, const int32_t *type, int n,
+			    int64_t example)
 {
 	const int64_t at = p->batch.tokens;
 

@@ -24,10 +24,12 @@ static const char *fixture(char *ret, size_t size, const char *name)
 	return ret;
 }
 
-static struct model *open_model(const char *dir, enum head head, int64_t labels, const struct gemm *gm)
+static struct model *open_model(const char *dir, enum head head, int64_t labels,
+				const struct gemm *gm)
 {
-	const struct model_options how = { .folder = dir, .head = head, .n_labels = labels, .dropout = 0, .seed = 1,
-					   .gemm = gm };
+	const struct model_options how = {
+		.folder = dir, .head = head, .n_labels = labels, .dropout = 0, .seed = 1, .gemm = gm
+	};
 	struct model *m = NULL;
 
 	if (!CHECK(model_open(&how, &m) == TT_OK))
@@ -61,7 +63,8 @@ static int32_t nth(const struct json *list, int i)
 /* The sequences of a fixture; each has one row: its first token, or its mask. */
 static void pack_fixture(struct pack *p, const struct json *e)
 {
-	const struct json *id = json_first(json_get(e, "ids")), *type = json_first(json_get(e, "types"));
+	const struct json *id = json_first(json_get(e, "ids")),
+			  *type = json_first(json_get(e, "types"));
 
 	pack_begin(p);
 	for (int s = 0; id && type; s++, id = json_next(id), type = json_next(type)) {
@@ -70,7 +73,8 @@ static void pack_fixture(struct pack *p, const struct json *e)
 
 		ints(type, types, 64);
 		pack_add(p, ids, types, n, s);
-		pack_row(p, json_get(e, "mask") ? nth(json_get(e, "mask"), s) : 0, nth(json_get(e, "labels"), s));
+		pack_row(p, json_get(e, "mask") ? nth(json_get(e, "mask"), s) : 0,
+			 nth(json_get(e, "labels"), s));
 	}
 }
 
@@ -87,7 +91,8 @@ static double logits_distance(const struct tensor *y, const struct json *e)
 		for (const struct json *j = json_first(row); j; j = json_next(j), k++) {
 			const int64_t col = json_get(e, "words") ? nth(json_get(e, "words"), k) : k;
 
-			worst = fmax(worst, fabs(json_number(j) - (double)y->data[r * tensor_cols(y) + col]));
+			worst = fmax(worst, fabs(json_number(j) -
+						 (double)y->data[r * tensor_cols(y) + col]));
 		}
 	}
 	return r == tensor_rows(y) ? worst : INFINITY;
@@ -102,7 +107,8 @@ static struct json *expected(const char *name)
 	return CHECK(json_load(path, 1 << 20, &e) == TT_OK) ? e : NULL;
 }
 
-static void fixture_logits(const char *name, enum head head, int64_t labels, const struct gemm *gm, bool prepared)
+static void fixture_logits(const char *name, enum head head, int64_t labels, const struct gemm *gm,
+			   bool prepared)
 {
 	static struct pack p;
 	const struct pass pass = { .train = false };
@@ -118,7 +124,8 @@ static void fixture_logits(const char *name, enum head head, int64_t labels, con
 		pack_fixture(&p, e);
 		graph_begin(g, &pass, NULL, 0);
 		y = model_forward(m, g, &p.batch);
-		snprintf(what, sizeof(what), "%s by %s%s", name, gemm_name(gm), prepared ? ", prepared" : "");
+		snprintf(what, sizeof(what), "%s by %s%s", name, gemm_name(gm),
+			 prepared ? ", prepared" : "");
 		CHECK_NAMED(y && logits_distance(y, e) <= 1e-5, what);
 	}
 	graph_free(g);
@@ -144,21 +151,25 @@ static void fixture_gradients(const struct gemm *gm)
 	for (size_t i = 0; i < m->nparam; i++)
 		CHECK(model_train_param(m, m->param[i]) == TT_OK);
 	pack_fixture(&p, e);
-	if (!CHECK(graph_new(gm, &g) == TT_OK && leaves_new(m->arena, m->param, m->nparam, &l) == TT_OK))
+	if (!CHECK(graph_new(gm, &g) == TT_OK &&
+		   leaves_new(m->arena, m->param, m->nparam, &l) == TT_OK))
 		goto out;
 	CHECK(leaves_begin(l, 1) == TT_OK);
 	graph_begin(g, &pass, l, 0);
-	CHECK(graph_backward(g, op_cross_entropy(g, model_forward(m, g, &p.batch), p.label, 0, 8, &loss)) == TT_OK);
+	CHECK(graph_backward(g, op_cross_entropy(g, model_forward(m, g, &p.batch), p.label, 0, 8,
+						 &loss)) == TT_OK);
 	leaves_finish(l);
 	CHECK_NEAR(loss.sum / 8, json_number(json_get(e, "loss")), 1e-5);
-	for (const struct json *j = json_first(json_get(e, "gradient_norms")); j; j = json_next(j), seen++) {
+	for (const struct json *j = json_first(json_get(e, "gradient_norms")); j;
+	     j = json_next(j), seen++) {
 		const struct tensor *t = model_param(m, json_key(j));
 		double sum = 0;
 
 		for (int64_t i = 0; t && i < tensor_count(t); i++)
 			sum += (double)t->grad[i] * (double)t->grad[i];
 		/* a key bias has no gradient but rounding */
-		CHECK_NAMED(t && fabs(sqrt(sum) - json_number(j)) <= 1e-4 * json_number(j) + 1e-7, json_key(j));
+		CHECK_NAMED(t && fabs(sqrt(sum) - json_number(j)) <= 1e-4 * json_number(j) + 1e-7,
+			    json_key(j));
 	}
 	CHECK(seen == m->nparam);
 out:
@@ -180,7 +191,8 @@ static const float *ref_param(const struct model *m, const char *module, const c
 	return model_param(m, name)->data;
 }
 
-static void ref_linear(const struct model *m, const char *module, int n, int out, int in, double (*x)[REF_WIDE], double (*y)[REF_WIDE])
+static void ref_linear(const struct model *m, const char *module, int n, int out, int in,
+		       double (*x)[REF_WIDE], double (*y)[REF_WIDE])
 {
 	const float *w = ref_param(m, module, "weight"), *b = ref_param(m, module, "bias");
 
@@ -204,7 +216,9 @@ static void ref_norm(const struct model *m, const char *module, int n, int h, do
 		for (int i = 0; i < h; i++)
 			var += (x[t][i] - mean) * (x[t][i] - mean) / h;
 		for (int i = 0; i < h; i++)
-			x[t][i] = (x[t][i] - mean) / sqrt(var + m->hp.layer_norm_eps) * (double)w[i] + (double)b[i];
+			x[t][i] = (x[t][i] - mean) / sqrt(var + m->hp.layer_norm_eps) *
+					  (double)w[i] +
+				  (double)b[i];
 	}
 }
 
@@ -222,7 +236,8 @@ static void ref_gelu(int n, int h, double (*x)[REF_WIDE])
 			x[t][i] *= 0.5 * (1 + erf(x[t][i] / sqrt(2)));
 }
 
-static void ref_attention(int n, int h, int heads, double (*q)[REF_WIDE], double (*k)[REF_WIDE], double (*v)[REF_WIDE], double (*y)[REF_WIDE])
+static void ref_attention(int n, int h, int heads, double (*q)[REF_WIDE], double (*k)[REF_WIDE],
+			  double (*v)[REF_WIDE], double (*y)[REF_WIDE])
 {
 	const int d = h / heads;
 
@@ -253,8 +268,9 @@ static void ref_block(const struct model *m, int layer, int n, double (*x)[REF_W
 	const int h = (int)m->hp.hidden_size, wide = (int)m->hp.intermediate_size;
 	char name[7][160];
 	static const char *const part[7] = {
-		"attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-		"attention.output.LayerNorm", "intermediate.dense", "output.dense",
+		"attention.self.query",   "attention.self.key",         "attention.self.value",
+		"attention.output.dense", "attention.output.LayerNorm", "intermediate.dense",
+		"output.dense",
 	};
 
 	for (int i = 0; i < 7; i++)
@@ -274,7 +290,8 @@ static void ref_block(const struct model *m, int layer, int n, double (*x)[REF_W
 	ref_norm(m, name[0], n, h, x);
 }
 
-static void ref_encode(const struct model *m, const struct batch *b, int64_t seq, double (*x)[REF_WIDE])
+static void ref_encode(const struct model *m, const struct batch *b, int64_t seq,
+		       double (*x)[REF_WIDE])
 {
 	const int h = (int)m->hp.hidden_size, n = (int)(b->start[seq + 1] - b->start[seq]);
 	const float *word = ref_param(m, "bert.embeddings.word_embeddings", "weight");
@@ -283,7 +300,8 @@ static void ref_encode(const struct model *m, const struct batch *b, int64_t seq
 
 	for (int t = 0; t < n; t++)
 		for (int i = 0; i < h; i++)
-			x[t][i] = (double)word[b->id[b->start[seq] + t] * h + i] + (double)pos[t * h + i] +
+			x[t][i] = (double)word[b->id[b->start[seq] + t] * h + i] +
+				  (double)pos[t * h + i] +
 				  (double)type[b->type[b->start[seq] + t] * h + i];
 	ref_norm(m, "bert.embeddings.LayerNorm", n, h, x);
 	for (int i = 0; i < m->hp.num_hidden_layers; i++)
@@ -296,8 +314,10 @@ static void ref_head(const struct model *m, double *x, int64_t cols, double *ret
 	static double a[1][REF_WIDE], y[1][REF_WIDE];
 	const int h = (int)m->hp.hidden_size;
 	const bool mlm = m->head == HEAD_MLM;
-	const float *w = mlm ? ref_param(m, "bert.embeddings.word_embeddings", "weight") : ref_param(m, "classifier", "weight");
-	const float *b = mlm ? ref_param(m, "cls.predictions", "bias") : ref_param(m, "classifier", "bias");
+	const float *w = mlm ? ref_param(m, "bert.embeddings.word_embeddings", "weight")
+			     : ref_param(m, "classifier", "weight");
+	const float *b = mlm ? ref_param(m, "cls.predictions", "bias")
+			     : ref_param(m, "classifier", "bias");
 
 	memcpy(a[0], x, sizeof(a[0]));
 	ref_linear(m, mlm ? "cls.predictions.transform.dense" : "bert.pooler.dense", 1, h, h, a, y);
@@ -367,7 +387,8 @@ static void toy_against_reference(const char *dir, enum head head, const struct 
 		graph_begin(g, &pass, NULL, 0);
 		y = model_forward(m, g, &p.batch);
 		CHECK(y && tensor_rows(y) == p.batch.rows);
-		CHECK(y && ref_distance(m, &p.batch, y) <= 1e-5);	/* fp32 against double, values of order 1 */
+		CHECK(y && ref_distance(m, &p.batch, y) <=
+				   1e-5); /* fp32 against double, values of order 1 */
 	}
 	graph_free(g);
 	model_close(m);
@@ -376,7 +397,8 @@ static void toy_against_reference(const char *dir, enum head head, const struct 
 /* ---- dropout, memory, limits ---- */
 
 /* Sum of the head's output with dropout, of the sequences from first on. */
-static bool run_part(struct model *m, struct graph *g, const struct batch *b, float *ret, size_t n, int64_t step)
+static bool run_part(struct model *m, struct graph *g, const struct batch *b, float *ret, size_t n,
+		     int64_t step)
 {
 	const struct pass pass = { .train = true, .seed = 9, .step = step };
 	const struct tensor *y;
@@ -394,23 +416,28 @@ static bool run_part(struct model *m, struct graph *g, const struct batch *b, fl
 static void dropout_follows_the_example(const char *dir, const struct gemm *gm)
 {
 	static struct pack all, one;
-	const struct model_options how = { .folder = dir, .head = HEAD_SEQ_CLS, .n_labels = 3, .dropout = 0.3, .gemm = gm };
+	const struct model_options how = {
+		.folder = dir, .head = HEAD_SEQ_CLS, .n_labels = 3, .dropout = 0.3, .gemm = gm
+	};
 	float whole[15], again[15], alone[3];
 	struct model *m = NULL;
 	struct graph *g = NULL;
 
 	if (CHECK(model_open(&how, &m) == TT_OK && graph_new(gm, &g) == TT_OK)) {
-		const int64_t from = 8, n = 24;		/* the third sequence */
+		const int64_t from = 8, n = 24; /* the third sequence */
 
 		pack_toy(&all, HEAD_SEQ_CLS, (int)m->hp.vocab_size);
 		pack_begin(&one);
 		pack_add(&one, all.id + from, all.type + from, n, 12);
 		pack_row(&one, 0, 0);
-		CHECK(run_part(m, g, &all.batch, whole, 15, 1) && run_part(m, g, &one.batch, alone, 3, 1));
+		CHECK(run_part(m, g, &all.batch, whole, 15, 1) &&
+		      run_part(m, g, &one.batch, alone, 3, 1));
 		for (int i = 0; i < 3; i++)
 			CHECK_NEAR(whole[6 + i], alone[i], 2e-6);
-		CHECK(run_part(m, g, &all.batch, again, 15, 1) && !memcmp(whole, again, sizeof(whole)));
-		CHECK(run_part(m, g, &all.batch, again, 15, 2) && memcmp(whole, again, sizeof(whole)));
+		CHECK(run_part(m, g, &all.batch, again, 15, 1) &&
+		      !memcmp(whole, again, sizeof(whole)));
+		CHECK(run_part(m, g, &all.batch, again, 15, 2) &&
+		      memcmp(whole, again, sizeof(whole)));
 	}
 	graph_free(g);
 	model_close(m);
@@ -494,7 +521,8 @@ int main(void)
 		return check_done();
 	fs_join(toy, sizeof(toy), dir, "toy");
 	fs_join(deep, sizeof(deep), dir, "deep");
-	CHECK(toy_bert(toy, 2, 16, 4, 40, 60, 3, 5) == TT_OK && toy_bert(deep, 12, 16, 4, 40, 60, 3, 5) == TT_OK);
+	CHECK(toy_bert(toy, 2, 16, 4, 40, 60, 3, 5) == TT_OK &&
+	      toy_bert(deep, 12, 16, 4, 40, 60, 3, 5) == TT_OK);
 	for (; *ops; ops++) {
 		struct gemm *gm = NULL;
 

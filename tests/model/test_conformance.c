@@ -18,10 +18,7 @@
 
 enum { VOCAB = 40, LABELS = 3, HIDDEN = 8 };
 
-static int make_bert(const char *dir)
-{
-	return toy_bert(dir, 2, HIDDEN, 2, 12, VOCAB, LABELS, 21);
-}
+static int make_bert(const char *dir) { return toy_bert(dir, 2, HIDDEN, 2, 12, VOCAB, LABELS, 21); }
 
 static const struct {
 	const char *name;
@@ -30,7 +27,8 @@ static const struct {
 	{ "bert", make_bert },
 };
 
-static const char *const head_name[HEADS] = { "classification", "regression", "masked language modelling" };
+static const char *const head_name[HEADS] = { "classification", "regression",
+					      "masked language modelling" };
 
 /* One model on trial. */
 struct trial {
@@ -42,9 +40,12 @@ struct trial {
 	const char *who;
 };
 
-static struct model *open_toy(const char *dir, enum head head, double dropout, const struct gemm *gm)
+static struct model *open_toy(const char *dir, enum head head, double dropout,
+			      const struct gemm *gm)
 {
-	const struct model_options how = { .folder = dir, .head = head, .n_labels = LABELS, .dropout = dropout, .gemm = gm };
+	const struct model_options how = {
+		.folder = dir, .head = head, .n_labels = LABELS, .dropout = dropout, .gemm = gm
+	};
 	struct model *m = NULL;
 
 	if (!CHECK(model_open(&how, &m) == TT_OK))
@@ -115,15 +116,17 @@ static void packing_does_not_matter(const struct trial *t)
 		return;
 	memcpy(whole, y->data, (size_t)tensor_count(y) * sizeof(float));
 	for (int s = 0; s < 6; s++) {
-		const int64_t cols = tensor_cols(y), all_rows = t->head == HEAD_MLM ? all.start[s + 1] - all.start[s] : 1;
+		const int64_t cols = tensor_cols(y),
+			      all_rows = t->head == HEAD_MLM ? all.start[s + 1] - all.start[s] : 1;
 
 		pack_begin(&one);
 		add_sequence(&one, t->head, s, false);
 		y = forward(t, &one.batch);
 		for (int64_t r = 0; y && r < one.batch.rows; r++)
 			for (int64_t c = 0; c < cols; c++)
-				worst = fmax(worst, fabs((double)y->data[r * cols + c] -
-							 (double)whole[(at + one.row[r]) * cols + c]));
+				worst = fmax(worst,
+					     fabs((double)y->data[r * cols + c] -
+						  (double)whole[(at + one.row[r]) * cols + c]));
 		if (!y)
 			worst = INFINITY;
 		at += all_rows;
@@ -156,7 +159,11 @@ static struct tensor *loss_of(struct graph *g, void *arg)
  */
 static void gradients(const char *dir, enum head head, const struct gemm *gm, const char *who)
 {
-	struct trial t = { .dir = dir, .gm = gm, .head = head, .who = who, .model = open_toy(dir, head, 0.2, gm) };
+	struct trial t = { .dir = dir,
+			   .gm = gm,
+			   .head = head,
+			   .who = who,
+			   .model = open_toy(dir, head, 0.2, gm) };
 	const struct model *m = t.model;
 	double worst = 0;
 
@@ -167,7 +174,7 @@ static void gradients(const char *dir, enum head head, const struct gemm *gm, co
 		double one;
 
 		if (strstr(leaf->name, "key.bias") || tensor_count(leaf) > 200)
-			continue;	/* a key bias has none; large ones are sampled by the others */
+			continue; /* a key bias has none; large ones are sampled by the others */
 		CHECK(model_train_param(t.model, leaf) == TT_OK);
 		one = gradcheck_gemm(gm, loss_of, &t, &leaf, 1, 1e-2);
 		leaf->trainable = leaf->needs = false;
@@ -179,10 +186,13 @@ static void gradients(const char *dir, enum head head, const struct gemm *gm, co
 	model_close(t.model);
 }
 
-static void every_parameter_has_a_gradient(const char *dir, enum head head, const struct gemm *gm, const char *who)
+static void every_parameter_has_a_gradient(const char *dir, enum head head, const struct gemm *gm,
+					   const char *who)
 {
 	const struct pass pass = { .train = true };
-	struct trial t = { .dir = dir, .gm = gm, .head = head, .who = who, .model = open_toy(dir, head, 0, gm) };
+	struct trial t = {
+		.dir = dir, .gm = gm, .head = head, .who = who, .model = open_toy(dir, head, 0, gm)
+	};
 	struct model *m = t.model;
 	struct leaves *l = NULL;
 	size_t with = 0;
@@ -191,7 +201,8 @@ static void every_parameter_has_a_gradient(const char *dir, enum head head, cons
 		return;
 	for (size_t i = 0; i < m->nparam; i++)
 		CHECK(model_train_param(m, m->param[i]) == TT_OK);
-	if (CHECK(!leaves_new(m->arena, m->param, m->nparam, &l) && !graph_new(gm, &t.graph) && !leaves_begin(l, 1))) {
+	if (CHECK(!leaves_new(m->arena, m->param, m->nparam, &l) && !graph_new(gm, &t.graph) &&
+		  !leaves_begin(l, 1))) {
 		graph_begin(t.graph, &pass, l, 0);
 		CHECK(graph_backward(t.graph, loss_of(t.graph, &t)) == TT_OK);
 		leaves_finish(l);
@@ -228,7 +239,8 @@ static struct tensor *count_linear(struct graph *g, struct site *s, struct tenso
 	return site_base(g, s, x);
 }
 
-static struct tensor *count_embed(struct graph *g, struct site *s, const int32_t *id, struct tensor *e)
+static struct tensor *count_embed(struct graph *g, struct site *s, const int32_t *id,
+				  struct tensor *e)
 {
 	struct count *c = s->state;
 
@@ -266,7 +278,8 @@ static void sites_are_used(const struct trial *t)
 		const bool ok = count[i].fits && count[i].calls == !(m->site[i].kind & SITE_NORM);
 
 		if (!ok)
-			printf("# %s: %d calls, fits %d\n", m->site[i].name, count[i].calls, count[i].fits);
+			printf("# %s: %d calls, fits %d\n", m->site[i].name, count[i].calls,
+			       count[i].fits);
 		once = once && ok;
 		site_unplug(&m->site[i]);
 	}
@@ -284,7 +297,8 @@ static void declarations(const struct trial *t)
 		bool home = false;
 
 		for (size_t k = 0; k < m->nsite; k++)
-			home = home || m->site[k].weight == m->param[i] || m->site[k].bias == m->param[i];
+			home = home || m->site[k].weight == m->param[i] ||
+			       m->site[k].bias == m->param[i];
 		homeless += !home;
 		doubles += model_param(m, m->param[i]->name) != m->param[i];
 	}
@@ -293,7 +307,9 @@ static void declarations(const struct trial *t)
 		outputs += (m->site[k].kind & SITE_HEAD) != 0;
 	}
 	CHECK_NAMED(!homeless && !doubles && outputs == 1, t->who);
-	CHECK_NAMED(m->ops->title && m->ops->architectures[t->head] && !strcmp(m->ops->name, m->hp.model_type), t->who);
+	CHECK_NAMED(m->ops->title && m->ops->architectures[t->head] &&
+			    !strcmp(m->ops->name, m->hp.model_type),
+		    t->who);
 }
 
 /* Written out and read again, the model gives the same bits. */
@@ -365,7 +381,8 @@ int main(void)
 	char base[PATH_MAX], dir[PATH_MAX];
 	struct gemm *gm = NULL;
 
-	if (!CHECK(toy_folder(base, sizeof(base)) != NULL) || !CHECK(gemm_open("ref", &gm) == TT_OK))
+	if (!CHECK(toy_folder(base, sizeof(base)) != NULL) ||
+	    !CHECK(gemm_open("ref", &gm) == TT_OK))
 		return check_done();
 	for (const struct model_ops *const *ops = model_all(); *ops; ops++) {
 		size_t i = 0;

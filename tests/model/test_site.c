@@ -9,7 +9,8 @@ static struct tensor *twice(struct graph *g, struct site *s, struct tensor *x)
 	return op_scale(g, site_base(g, s, x), 2);
 }
 
-static struct tensor *add_one_row(struct graph *g, struct site *s, const int32_t *id, struct tensor *e)
+static struct tensor *add_one_row(struct graph *g, struct site *s, const int32_t *id,
+				  struct tensor *e)
 {
 	struct tensor *t = graph_tensor(g, tensor_rows(e), tensor_cols(e), false);
 
@@ -56,7 +57,7 @@ static void paths(struct graph *g)
 	CHECK(site_plug(&s, &linear, NULL) == TT_OK);
 	y = site_linear(g, &s, &x);
 	CHECK(y && y->data[0] == 16 && y->data[1] == 36);
-	CHECK(site_embed(g, &s, id, &x) == &x);		/* a hook that is absent means the base path */
+	CHECK(site_embed(g, &s, id, &x) == &x); /* a hook that is absent means the base path */
 	site_unplug(&s);
 	CHECK(site_plug(&s, &embed, &one) == TT_OK);
 	y = site_embed(g, &s, id, &x);

@@ -31,7 +31,8 @@ struct toy {
 };
 
 /* One stored tensor [d0,d1], or [d0] with d1 0: mean + spread * N(0, 1). */
-static inline void toy_tensor(struct toy *t, const char *name, int64_t d0, int64_t d1, float mean, float spread)
+static inline void toy_tensor(struct toy *t, const char *name, int64_t d0, int64_t d1, float mean,
+			      float spread)
 {
 	const int64_t dim[2] = { d0, d1 }, n = d1 ? d0 * d1 : d0;
 	float *data = arena_zero(t->arena, (size_t)n, sizeof(*data));
@@ -71,11 +72,16 @@ static inline void toy_block(struct toy *t, int layer, int hidden, int ffn)
 {
 	static const struct {
 		const char *name;
-		int out, in;		/* 0: hidden, 1: ffn, -1: a norm */
+		int out, in; /* 0: hidden, 1: ffn, -1: a norm */
 	} part[] = {
-		{ "attention.self.query", 0, 0 }, { "attention.self.key", 0, 0 }, { "attention.self.value", 0, 0 },
-		{ "attention.output.dense", 0, 0 }, { "attention.output.LayerNorm", 0, -1 },
-		{ "intermediate.dense", 1, 0 }, { "output.dense", 0, 1 }, { "output.LayerNorm", 0, -1 },
+		{ "attention.self.query", 0, 0 },
+		{ "attention.self.key", 0, 0 },
+		{ "attention.self.value", 0, 0 },
+		{ "attention.output.dense", 0, 0 },
+		{ "attention.output.LayerNorm", 0, -1 },
+		{ "intermediate.dense", 1, 0 },
+		{ "output.dense", 0, 1 },
+		{ "output.LayerNorm", 0, -1 },
 	};
 	char name[120];
 
@@ -88,7 +94,8 @@ static inline void toy_block(struct toy *t, int layer, int hidden, int ffn)
 	}
 }
 
-static inline int toy_weights(struct toy *t, const char *dir, int layers, int hidden, int ffn, int vocab, int labels)
+static inline int toy_weights(struct toy *t, const char *dir, int layers, int hidden, int ffn,
+			      int vocab, int labels)
 {
 	char path[PATH_MAX];
 
@@ -136,21 +143,30 @@ static inline int toy_vocab(const char *dir, int vocab)
 	return rc;
 }
 
-static inline int toy_config(const char *dir, int layers, int hidden, int heads, int ffn, int vocab, int labels)
+static inline int toy_config(const char *dir, int layers, int hidden, int heads, int ffn, int vocab,
+			     int labels)
 {
 	char path[PATH_MAX];
 	struct buf out;
 	int rc;
 
 	buf_init(&out, 1 << 20);
-	buf_printf(&out, "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"bert\",\n  \"hidden_act\": \"gelu\",\n",
+	buf_printf(&out,
+		   "{\n  \"architectures\": [\"%s\"],\n  \"model_type\": \"bert\",\n  "
+		   "\"hidden_act\": \"gelu\",\n",
 		   labels > 0 ? "BertForSequenceClassification" : "BertForPreTraining");
-	buf_printf(&out, "  \"hidden_size\": %d,\n  \"num_hidden_layers\": %d,\n  \"num_attention_heads\": %d,\n", hidden,
-		   layers, heads);
-	buf_printf(&out, "  \"intermediate_size\": %d,\n  \"vocab_size\": %d,\n  \"max_position_embeddings\": 64,\n", ffn,
-		   vocab);
-	buf_text(&out, "  \"type_vocab_size\": 2,\n  \"pad_token_id\": 0,\n  \"layer_norm_eps\": 1e-12,\n");
-	buf_text(&out, "  \"hidden_dropout_prob\": 0.1,\n  \"attention_probs_dropout_prob\": 0.1,\n");
+	buf_printf(&out,
+		   "  \"hidden_size\": %d,\n  \"num_hidden_layers\": %d,\n  "
+		   "\"num_attention_heads\": %d,\n",
+		   hidden, layers, heads);
+	buf_printf(&out,
+		   "  \"intermediate_size\": %d,\n  \"vocab_size\": %d,\n  "
+		   "\"max_position_embeddings\": 64,\n",
+		   ffn, vocab);
+	buf_text(&out, "  \"type_vocab_size\": 2,\n  \"pad_token_id\": 0,\n  \"layer_norm_eps\": "
+		       "1e-12,\n");
+	buf_text(&out,
+		 "  \"hidden_dropout_prob\": 0.1,\n  \"attention_probs_dropout_prob\": 0.1,\n");
 	buf_text(&out, "  \"torch_dtype\": \"float32\"\n}\n");
 	fs_join(path, sizeof(path), dir, "config.json");
 	rc = buf_check(&out, "config.json");
@@ -161,8 +177,8 @@ static inline int toy_config(const char *dir, int layers, int hidden, int heads,
 }
 
 /* TT_OK, or err_text says why. The folder is created when absent. */
-static inline int toy_bert(const char *dir, int layers, int hidden, int heads, int ffn, int vocab, int labels,
-			   uint64_t seed)
+static inline int toy_bert(const char *dir, int layers, int hidden, int heads, int ffn, int vocab,
+			   int labels, uint64_t seed)
 {
 	struct toy t = { .arena = arena_new(), .seed = seed };
 	int rc = t.arena ? fs_mkdirs(dir) : err_set(TT_NOMEM, "not enough memory for a toy model");
