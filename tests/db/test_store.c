@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
@@ -46,6 +47,72 @@ int fcntl64(int fd, int cmd, ...)
 	va_end(ap);
 	return fake_fcntl(fd, cmd, arg);
 }
+
+/* --- a network file system --------------------------------------------------------------- */
+
+static bool on_nfs;
+
+static int fake_statfs(const char *path, void *ret)
+{
+	return (int)syscall(SYS_statfs, path, ret);
+}
+
+int statfs(const char *path, struct statfs *ret)
+{
+	const int code = fake_statfs(path, ret);
+
+	if (!code && on_nfs)
+		ret->f_type = 0x6969;
+	return code;
+}
+
+/* A trainer that was killed: its last rows are in the write-ahead log only. */
+static int killed_writer(const char *db, int64_t run)
+{
+	const struct metric m = { .key = "a", .step = 1, .value = 5 };
+	struct store *st;
+
+	return store_open(db, &st) || metric_add(st, run, 1, &m, 1);
+}
+
+static void network_leaves_wal(void)
+{
+	const struct metric m = { .key = "a", .step = 2, .value = 6 };
+	struct home h;
+	struct store *other = NULL;
+	struct metric_point *p = NULL;
+	size_t n = 0;
+	int64_t run;
+	int status = -1;
+	pid_t pid;
+
+	home_open(&h);
+	run = home_run(&h, 1, "x", NULL);
+	store_close(h.st);
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(killed_writer(h.db, run));
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+	on_nfs = true;
+	CHECK(store_open(h.db, &h.st) == TT_OK && store_open(h.db, &other) == TT_OK);
+	CHECK_STR(store_journal(h.st), "truncate");
+	CHECK_STR(store_journal(other), "truncate");
+	CHECK(metric_add(other, run, 1, &m, 1) == TT_OK);
+	CHECK(store_changed(h.st));
+	CHECK(metric_read(h.st, run, "a", &p, &n) == TT_OK && n == 2 && p[0].value == 5 && p[1].value == 6);
+	free(p);
+	CHECK(run_trash(h.st, run) == TT_OK);
+	store_close(other);
+	store_close(h.st);
+	h.st = NULL;
+	on_nfs = false;
+	CHECK(store_open(h.db, &h.st) == TT_OK);	/* at home again */
+	CHECK_STR(store_journal(h.st), "wal");
+	home_close(&h);
+}
+
+/* --- no locks ---------------------------------------------------------------------------- */
 
 static void no_locks_is_said(void)
 {
@@ -323,6 +390,7 @@ int main(void)
 	bad_files_are_refused();
 	damage_is_said();
 	reading_needs_a_file();
+	network_leaves_wal();
 	no_locks_is_said();
 	return check_done();
 }
