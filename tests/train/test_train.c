@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "tensor/op.h"
 #include "tests/train/world.h"
 
 enum { STEPS = 9 };	/* 3 epochs of 3 steps: 45 rows, 16 a step */
@@ -151,6 +152,18 @@ static void the_split_does_not_matter(void)
 	}
 }
 
+static void nor_does_it_in_batches_of_like_lengths(void)
+{
+	static const char *const one[] = { "data.group_by_length=true", NULL };
+	static const char *const many[] = {
+		"data.group_by_length=true", "train.per_device_train_batch_size=2",
+		"train.gradient_accumulation_steps=8", NULL
+	};
+	const struct outcome a = fresh(one, 1, &other), b = fresh(many, 2, &other);
+
+	CHECK(a.rc == TT_OK && b.rc == TT_OK && a.hash == b.hash && a.hash != base.hash);
+}
+
 /* A seed, or dropout, does change something: so the comparisons above can fail. */
 static void what_matters(void)
 {
@@ -183,6 +196,33 @@ static void stop_and_resume(int64_t step, bool by_signal)
 	CHECK(o.hash == base.hash && o.file == base.file);
 	CHECK(same_curve(&ear, &other, "train/loss", 1, STEPS));
 	CHECK(same_curve(&ear, &other, "eval/loss", 1, STEPS));
+}
+
+/* What is between two reports, and how long the best is ago, must not be forgotten over a stop. */
+static void stop_between_reports(void)
+{
+	static const char *const set[] = {
+		"train.logging_steps=4", "train.early_stopping_patience=3", "train.eval_steps=1", "task.metric=loss", NULL
+	};
+	const struct play wreck = { .step = 2, .command = { TRAIN_SET_LEARNING_RATE, 50, 1 } };
+	struct outcome whole, o;
+	char dir[PATH_MAX];
+	double loss;
+
+	ear_init(&other);
+	other.play[0] = wreck;
+	whole = go(run_dir(dir), set, 1, &other, false);
+	loss = ear_value(&other, "train/loss", 4);
+	CHECK(whole.rc == TT_OK && whole.last.step < STEPS && strstr(other.events, "early_stopping@"));
+	run_dir(dir);
+	ear_init(&other);
+	other.play[0] = wreck;
+	other.stop_after = 3;
+	CHECK(go(dir, set, 1, &other, false).end == TRAIN_WAS_STOPPED);
+	ear_init(&other);
+	o = go(dir, set, 1, &other, true);
+	CHECK(o.rc == TT_OK && o.file == whole.file && o.last.step == whole.last.step);
+	CHECK(ear_value(&other, "train/loss", 4) == loss);
 }
 
 static int64_t kill_step;
@@ -258,6 +298,34 @@ static void a_damaged_checkpoint_costs_its_steps(void)
 	o = go(dir, NULL, 1, &other, true);
 	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
 	CHECK(strstr(other.events, "continued@4(") != NULL);
+}
+
+/* The recipe as the workbench writes it back, with every default, is the same experiment. */
+static void resume_with_the_written_recipe(void)
+{
+	char dir[PATH_MAX], path[PATH_MAX];
+	struct outcome o;
+	struct world w;
+	struct buf text;
+
+	run_dir(dir);
+	ear_init(&other);
+	other.stop_after = 5;
+	CHECK(go(dir, NULL, 1, &other, false).end == TRAIN_WAS_STOPPED);
+	buf_init(&text, 1 << 20);
+	CHECK(world_open(&w, top, dir, NULL, 1, NULL) == TT_OK && recipe_write(w.recipe, &text) == TT_OK);
+	world_close(&w);
+	CHECK(fs_join(path, sizeof(path), top, "written.json") == TT_OK &&
+	      fs_write_atomic(path, text.data, text.size) == TT_OK);
+	buf_done(&text);
+	world_recipe = "written.json";
+	ear_init(&other);
+	o = go(dir, NULL, 1, &other, true);
+	world_recipe = "recipe.json";
+	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
+	ear_init(&other);
+	CHECK(go(dir, (const char *const[]){ "train.learning_rate=0.02", NULL }, 1, &other, true).rc == TT_INVALID);
+	CHECK(strstr(err_text(), "other settings") != NULL);
 }
 
 static void fill_disk(struct ear *e, int64_t step)
@@ -444,6 +512,70 @@ static void the_loss_is_a_mean(void)
 	CHECK_NEAR(sum / TOY_ROWS, ear_value(&other, "eval/loss", 3), 1e-6);
 }
 
+/* With a rate of 0 two steps on the same rows differ by what is drawn for a step or an epoch, and by nothing else. */
+static void what_is_drawn_anew(void)
+{
+	static const struct {
+		const char *what, *set[8];
+		bool differs;
+	} cases[] = {
+		{ "nothing is drawn", { "train.dropout=0", "peft.lora_dropout=0", "data.shuffle=false" }, false },
+		{ "dropout, by step", { "data.shuffle=false" }, true },
+		{ "the order, by epoch", { "train.dropout=0", "peft.lora_dropout=0" }, true },
+		{ "masks, by epoch",
+		  { "train.dropout=0", "peft.lora_dropout=0", "data.shuffle=false", "task={\"type\": \"mlm\"}" }, true },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *set[10] = { "train.learning_rate=0" };
+
+		for (size_t k = 0; cases[i].set[k]; k++)
+			set[k + 1] = cases[i].set[k];
+		CHECK_NAMED(fresh(set, 1, &other).rc == TT_OK, cases[i].what);
+		CHECK_NAMED((ear_value(&other, "train/loss", 1) != ear_value(&other, "train/loss", 4)) == cases[i].differs,
+			    cases[i].what);
+		CHECK_NAMED(ear_value(&other, "eval/loss", 2) == ear_value(&other, "eval/loss", 8), cases[i].what);
+	}
+}
+
+/* One step of plain SGD moves the weights by rate x the clipped gradient. */
+static void clipping(void)
+{
+	static const struct {
+		const char *max;
+		double longest;
+	} cases[] = { { "train.max_grad_norm=0.001", 0.001 }, { "train.max_grad_norm=0", 1e9 }, { "train.max_grad_norm=1e9", 1e9 } };
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *const set[] = { "train.optim=sgd", "train.max_steps=1", cases[i].max, NULL };
+		double norm, moved = 0;
+		float *before[64];
+		enum train_end end;
+		char dir[PATH_MAX];
+		struct world w;
+
+		ear_init(&other);
+		CHECK(world_open(&w, top, run_dir(dir), set, 1, &other.sink) == TT_OK && train_open(&w.trainer) == TT_OK);
+		for (size_t k = 0; k < w.method->nparam && k < 64; k++) {
+			const size_t size = (size_t)tensor_count(w.method->param[k]) * sizeof(float);
+
+			before[k] = malloc(size);
+			memcpy(before[k], w.method->param[k]->data, size);
+		}
+		CHECK(w.method->nparam <= 64 && train_run(&w.trainer, false, &end) == TT_OK);
+		for (size_t k = 0; k < w.method->nparam && k < 64; k++) {
+			for (int64_t j = 0; j < tensor_count(w.method->param[k]); j++)
+				moved += pow((double)w.method->param[k]->data[j] - (double)before[k][j], 2);
+			free(before[k]);
+		}
+		norm = ear_value(&other, "train/grad_norm", 1);
+		CHECK(norm > 0.01);
+		/* weights of about 1 hold such steps to some 1e-8 each */
+		CHECK_NEAR(sqrt(moved) / 0.01, fmin(norm, cases[i].longest), 1e-4 * fmin(norm, cases[i].longest) + 2e-5);
+		world_close(&w);
+	}
+}
+
 /* It learns: the rows by heart. */
 static void it_learns(void)
 {
@@ -494,6 +626,63 @@ static void not_a_number(void)
 	CHECK(train_run(&w.trainer, false, &end) == TT_INVALID);
 	CHECK(!strncmp(err_text(), "loss is NaN at step 1", 21));
 	world_close(&w);
+}
+
+/* A method's hooks: a penalty on its first parameter, seen as logits, and a count of the steps. */
+static int64_t after[2];
+
+static struct tensor *hook_penalty(struct method *m, struct graph *step)
+{
+	static const int32_t label[] = { 3, 5 };
+
+	return op_scale(step, op_cross_entropy(step, m->param[0], label, 0, 2, NULL), 0.25f);
+}
+
+static int hook_before(struct method *m, struct graph *step)
+{
+	(void)m;
+	(void)step;
+	after[0]++;
+	return TT_OK;
+}
+
+static int hook_after(struct method *m, int64_t step)
+{
+	(void)m;
+	after[1] = after[1] * 10 + step;
+	return TT_OK;
+}
+
+/* Uniform logits cost log(16); the toy's start near zero, so the penalty is near a quarter of that. */
+static void hooks_of_a_method(void)
+{
+	static const char *const set[] = { "train.max_steps=3", "train.dropout=0", "peft.lora_dropout=0", NULL };
+	struct method_ops ops;
+	uint64_t hash[3] = { 0 };
+	enum train_end end;
+	char dir[PATH_MAX];
+	struct world w;
+
+	CHECK(fresh(set, 1, &ear).rc == TT_OK);
+	for (int threads = 1; threads <= 3; threads++) {
+		memset(after, 0, sizeof(after));
+		ear_init(&other);
+		CHECK(world_open(&w, top, run_dir(dir), set, threads, &other.sink) == TT_OK);
+		ops = *w.method->ops;
+		ops.penalty = hook_penalty;
+		ops.before_step = hook_before;
+		ops.after_step = hook_after;
+		w.method->ops = &ops;
+		CHECK(w.method->param[0]->dim[0] == 2 && w.method->param[0]->dim[1] == 16);
+		CHECK(train_open(&w.trainer) == TT_OK && train_run(&w.trainer, false, &end) == TT_OK);
+		hash[threads - 1] = world_hash(&w);
+		CHECK(after[0] == 3 && after[1] == 123);
+		world_close(&w);
+	}
+	CHECK_NEAR(ear_value(&other, "train/loss", 1) - ear_value(&ear, "train/loss", 1), 0.25 * log(16), 0.05);
+	CHECK(fabs(ear_value(&other, "train/grad_norm", 1) - ear_value(&ear, "train/grad_norm", 1)) > 1e-6);
+	CHECK_NEAR(ear_value(&other, "eval/loss", 3), ear_value(&ear, "eval/loss", 3), 0.05);
+	CHECK(hash[0] == hash[1] && hash[1] == hash[2]);
 }
 
 static const struct {
@@ -556,6 +745,7 @@ int main(void)
 	a_run_says_everything();
 	threads_do_not_matter();
 	the_split_does_not_matter();
+	nor_does_it_in_batches_of_like_lengths();
 	what_matters();
 	for (int64_t step = 0; step < STEPS; step += 2)
 		stop_and_resume(step, step % 4 == 0);
@@ -563,8 +753,10 @@ int main(void)
 	for (int64_t step = 3; step < STEPS; step += 2)
 		kill_and_resume(step);
 	kill_and_resume(4);
+	stop_between_reports();
 	killed_too_early();
 	a_damaged_checkpoint_costs_its_steps();
+	resume_with_the_written_recipe();
 	a_full_disk();
 	a_new_learning_rate();
 	pausing_and_asking();
@@ -574,8 +766,11 @@ int main(void)
 	logging_less();
 	how_long();
 	the_loss_is_a_mean();
+	what_is_drawn_anew();
+	clipping();
 	it_learns();
 	other_tasks();
+	hooks_of_a_method();
 	not_a_number();
 	what_is_refused();
 	evaluation_alone();

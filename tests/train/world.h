@@ -261,13 +261,16 @@ static inline int world_model(struct world *w)
 	return rc ? rc : model_prepare(w->model, true);
 }
 
-/* set: up to 12 PATH=VALUE, ends with NULL. train_open is left to the caller. */
+/* The recipe in the folder that world_open takes. */
+static const char *world_recipe = "recipe.json";
+
+/* set: PATH=VALUE, ends with NULL, or NULL. train_open is left to the caller. */
 static inline int world_open(struct world *w, const char *top, const char *dir, const char *const *set, int threads,
 			     const struct sink *sink)
 {
 	char path[PATH_MAX];
 	size_t n = 0;
-	int rc = fs_join(path, sizeof(path), top, "recipe.json");
+	int rc = fs_join(path, sizeof(path), top, world_recipe);
 
 	memset(w, 0, sizeof(*w));
 	while (set && set[n])
