@@ -20,12 +20,14 @@
 
 enum { KEYS = 10, STEPS_MOST = 4096, LISTED = 4, TIMES = 5, COLUMNS = 240 };
 
-static const char *const key[KEYS] = {
-	"train/loss", "train/grad_norm", "train/learning_rate", "train/tokens_per_second", "train/epoch",
-	"system/rss_bytes", "system/cpu_percent", "eval/loss", "eval/accuracy", "method/lora/scale"
-};
+static const char *const key[KEYS] = { "train/loss",          "train/grad_norm",
+				       "train/learning_rate", "train/tokens_per_second",
+				       "train/epoch",         "system/rss_bytes",
+				       "system/cpu_percent",  "eval/loss",
+				       "eval/accuracy",       "method/lora/scale" };
 
-static const char *const listed[LISTED] = { "train/loss", "eval/loss", "eval/accuracy", "train/tokens_per_second" };
+static const char *const listed[LISTED] = { "train/loss", "eval/loss", "eval/accuracy",
+					    "train/tokens_per_second" };
 
 static void must(int code)
 {
@@ -35,10 +37,7 @@ static void must(int code)
 	}
 }
 
-static double since(int64_t start)
-{
-	return (double)(proc_clock_us() - start) / 1e3;
-}
+static double since(int64_t start) { return (double)(proc_clock_us() - start) / 1e3; }
 
 static int64_t add_run(struct store *st, int n)
 {
@@ -47,16 +46,25 @@ static int64_t add_run(struct store *st, int n)
 
 	snprintf(name, sizeof(name), "sst2-lora-%d", n);
 	run_id_make(id, 1767225600000000 + (int64_t)n * 60000000, (uint32_t)n);
-	must(run_add(st, &(struct run){ .id = id, .name = name, .method = "lora", .model = "mini-bert-en",
-					.task = "seq_cls", .state = RUN_FINISHED, .dir = "/home/someone/runs",
-					.created = 1767225600000000 + (int64_t)n * 60000000,
-					.metric_key = "eval/accuracy", .best_greater = true, .total_steps = 1000 },
+	must(run_add(st,
+		     &(struct run){ .id = id,
+				    .name = name,
+				    .method = "lora",
+				    .model = "mini-bert-en",
+				    .task = "seq_cls",
+				    .state = RUN_FINISHED,
+				    .dir = "/home/someone/runs",
+				    .created = 1767225600000000 + (int64_t)n * 60000000,
+				    .metric_key = "eval/accuracy",
+				    .best_greater = true,
+				    .total_steps = 1000 },
 		     "{\"name\": \"bench\"}", &row));
 	return row;
 }
 
 /* Steps lo .. lo+steps-1 of some keys, in batches of so many steps a transaction. */
-static void add_rows(struct store *st, int64_t run, int64_t lo, int64_t steps, int keys, int64_t batch, struct rng *r)
+static void add_rows(struct store *st, int64_t run, int64_t lo, int64_t steps, int keys,
+		     int64_t batch, struct rng *r)
 {
 	static struct metric m[STEPS_MOST * KEYS];
 
@@ -66,11 +74,16 @@ static void add_rows(struct store *st, int64_t run, int64_t lo, int64_t steps, i
 
 		for (int64_t s = 0; s < some; s++) {
 			for (int k = 0; k < keys; k++)
-				m[n++] = (struct metric){ key[k], lo + at + s, (double)rng_normal(r),
+				m[n++] = (struct metric){ key[k], lo + at + s,
+							  (double)rng_normal(r),
 							  1767225600000000 + lo + at + s };
 		}
-		must(metric_batch_add(st, &(struct metric_batch){ .run = run, .attempt = 1, .metric = m, .n = n,
-								  .step = lo + at + some - 1, .epoch = 1 }));
+		must(metric_batch_add(st, &(struct metric_batch){ .run = run,
+								  .attempt = 1,
+								  .metric = m,
+								  .n = n,
+								  .step = lo + at + some - 1,
+								  .epoch = 1 }));
 	}
 }
 
@@ -154,10 +167,12 @@ static void time_curve(struct store *st, const char *what, int64_t run)
 		must(metric_spark(st, run, "train/loss", 32, bucket, &buckets));
 		spark = since(start) < spark ? since(start) : spark;
 	}
-	printf("%-34s %9zu points   %7.3f ms, %d columns %.3f ms, spark %.3f ms\n", what, n, read, COLUMNS, cut, spark);
+	printf("%-34s %9zu points   %7.3f ms, %d columns %.3f ms, spark %.3f ms\n", what, n, read,
+	       COLUMNS, cut, spark);
 }
 
-static void fill(struct store *st, int runs, int64_t rows, struct rng *r, int64_t *ret_small, int64_t *ret_large)
+static void fill(struct store *st, int runs, int64_t rows, struct rng *r, int64_t *ret_small,
+		 int64_t *ret_large)
 {
 	const int64_t large = rows / 10, steps = (rows - large) / (runs - 1) / KEYS;
 	const int64_t start = proc_clock_us();
@@ -202,7 +217,8 @@ int main(int argc, char **argv)
 	char dir[256], path[300];
 
 	if (runs < 2 || rows < runs) {
-		fprintf(stderr, "usage: runlog [RUNS [ROWS]], with RUNS at least 2 and ROWS at least RUNS\n");
+		fprintf(stderr, "usage: runlog [RUNS [ROWS]], with RUNS at least 2 and ROWS at "
+				"least RUNS\n");
 		return 2;
 	}
 	snprintf(dir, sizeof(dir), "%.200s/trimtab-runlog-XXXXXX", tmp && tmp[0] ? tmp : "/tmp");

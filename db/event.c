@@ -11,9 +11,12 @@
 int event_add(struct store *st, int64_t run, int64_t step, const char *kind, const char *text)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "INSERT INTO event (run, n, step, time, kind, text) "
-				     "SELECT row, 1 + coalesce((SELECT max(n) FROM event WHERE run = ?1), 0), "
-				     "?2, ?3, ?4, ?5 FROM run WHERE row = ?1", &q);
+	const int code = sql_prepare(
+		st,
+		"INSERT INTO event (run, n, step, time, kind, text) "
+		"SELECT row, 1 + coalesce((SELECT max(n) FROM event WHERE run = ?1), 0), "
+		"?2, ?3, ?4, ?5 FROM run WHERE row = ?1",
+		&q);
 
 	if (code)
 		return code;
@@ -30,10 +33,9 @@ static int event_rows(struct store *st, sqlite3_stmt *q, struct sql_rows *rows)
 	int got = 0, code = TT_OK;
 
 	while (!code && (got = sql_step(st, q)) > 0) {
-		const struct event e = {
-			.n = sqlite3_column_int64(q, 0), .step = sqlite3_column_int64(q, 1),
-			.time_us = sqlite3_column_int64(q, 2)
-		};
+		const struct event e = { .n = sqlite3_column_int64(q, 0),
+					 .step = sqlite3_column_int64(q, 1),
+					 .time_us = sqlite3_column_int64(q, 2) };
 
 		code = sql_rows_text(rows, sql_text(q, 3));
 		if (!code)
@@ -46,12 +48,15 @@ static int event_rows(struct store *st, sqlite3_stmt *q, struct sql_rows *rows)
 
 int event_list(struct store *st, int64_t run, int64_t after, struct event **ret, size_t *ret_n)
 {
-	static const size_t field[] = { offsetof(struct event, kind), offsetof(struct event, text) };
+	static const size_t field[] = { offsetof(struct event, kind),
+					offsetof(struct event, text) };
 	struct sql_rows rows = { .row_size = sizeof(struct event) };
 	sqlite3_stmt *q;
 	void *block;
-	int code = sql_prepare(st, "SELECT n, step, time, kind, text FROM event WHERE run = ?1 AND n > ?2 ORDER BY n",
-			       &q);
+	int code = sql_prepare(
+		st,
+		"SELECT n, step, time, kind, text FROM event WHERE run = ?1 AND n > ?2 ORDER BY n",
+		&q);
 
 	if (code)
 		return code;
@@ -78,8 +83,10 @@ void command_row_done(struct command_row *c)
 int command_add(struct store *st, int64_t run, const char *verb, const char *arg, int64_t *ret_id)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "INSERT INTO command (run, verb, arg, created) "
-			       "SELECT row, ?2, ?3, ?4 FROM run WHERE row = ?1", &q);
+	int code = sql_prepare(st,
+			       "INSERT INTO command (run, verb, arg, created) "
+			       "SELECT row, ?2, ?3, ?4 FROM run WHERE row = ?1",
+			       &q);
 
 	if (code)
 		return code;
@@ -141,8 +148,11 @@ static int command_row_take(struct store *st, sqlite3_stmt *q, struct command_ro
 static int command_next(struct store *st, int64_t run, struct command_row *ret)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "SELECT id, run, created, taken, done, ok, verb, arg, answer FROM command "
-				     "WHERE run = ?1 AND done = 0 AND taken = 0 ORDER BY id LIMIT 1", &q);
+	const int code = sql_prepare(
+		st,
+		"SELECT id, run, created, taken, done, ok, verb, arg, answer FROM command "
+		"WHERE run = ?1 AND done = 0 AND taken = 0 ORDER BY id LIMIT 1",
+		&q);
 
 	if (code)
 		return code;
@@ -198,7 +208,8 @@ static int fail_gone(int64_t id)
 int command_done(struct store *st, int64_t id, bool ok, const char *answer)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "UPDATE command SET done = ?2, ok = ?3, answer = ?4 WHERE id = ?1", &q);
+	int code = sql_prepare(
+		st, "UPDATE command SET done = ?2, ok = ?3, answer = ?4 WHERE id = ?1", &q);
 
 	if (code)
 		return code;
@@ -213,8 +224,11 @@ int command_done(struct store *st, int64_t id, bool ok, const char *answer)
 int command_get(struct store *st, int64_t id, struct command_row *ret)
 {
 	sqlite3_stmt *q;
-	int got = sql_prepare(st, "SELECT id, run, created, taken, done, ok, verb, arg, answer FROM command "
-			      "WHERE id = ?1", &q);
+	int got = sql_prepare(
+		st,
+		"SELECT id, run, created, taken, done, ok, verb, arg, answer FROM command "
+		"WHERE id = ?1",
+		&q);
 
 	if (got)
 		return got;
@@ -228,8 +242,10 @@ int command_get(struct store *st, int64_t id, struct command_row *ret)
 int command_cancel(struct store *st, int64_t id, bool *ret_taken)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "UPDATE command SET done = ?2, answer = 'nobody took it in time' "
-			       "WHERE id = ?1 AND taken = 0 AND done = 0", &q);
+	int code = sql_prepare(st,
+			       "UPDATE command SET done = ?2, answer = 'nobody took it in time' "
+			       "WHERE id = ?1 AND taken = 0 AND done = 0",
+			       &q);
 
 	if (code)
 		return code;

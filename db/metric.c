@@ -37,15 +37,9 @@ struct spans {
 
 /* --- spans ------------------------------------------------------------------------------- */
 
-static int64_t max64(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
-}
+static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static int64_t min64(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* Newest first, as the table is read; attempt 1 is there even when nobody recorded it (an import). */
 static int spans_add(struct spans *s, int64_t attempt, int64_t from, int64_t *hi)
@@ -68,8 +62,10 @@ static int spans_load(struct store *st, int64_t run, struct spans *ret)
 	struct spans s = { NULL, 0 };
 	int64_t hi = step_max, attempt = 0;
 	sqlite3_stmt *q;
-	int got = 0, code = sql_prepare(st, "SELECT attempt, from_step FROM attempt WHERE run = ?1 "
-					"ORDER BY attempt DESC", &q);
+	int got = 0, code = sql_prepare(st,
+					"SELECT attempt, from_step FROM attempt WHERE run = ?1 "
+					"ORDER BY attempt DESC",
+					&q);
 
 	if (code)
 		return code;
@@ -123,10 +119,15 @@ static void bucket_merge(struct metric_bucket *b, const struct metric_bucket *mo
 static void bucket_add(struct metric_bucket *b, int64_t step, double value)
 {
 	const double finite = isfinite(value) ? value : (double)NAN;
-	const struct metric_bucket one = {
-		.count = 1, .nans = isnan(value), .infs = isinf(value) != 0, .min = finite, .max = finite,
-		.first = value, .last = value, .first_step = step, .last_step = step
-	};
+	const struct metric_bucket one = { .count = 1,
+					   .nans = isnan(value),
+					   .infs = isinf(value) != 0,
+					   .min = finite,
+					   .max = finite,
+					   .first = value,
+					   .last = value,
+					   .first_step = step,
+					   .last_step = step };
 
 	bucket_merge(b, &one);
 }
@@ -154,15 +155,18 @@ static int check_metric(const struct metric *m)
 	const size_t size = m->key ? strlen(m->key) : 0;
 
 	if (!size || size > METRIC_KEY_MAX)
-		return err_set(TT_INVALID, "a metric key has 1 to %d characters, '%.40s' has %zu", METRIC_KEY_MAX,
-			       m->key ? m->key : "", size);
+		return err_set(TT_INVALID, "a metric key has 1 to %d characters, '%.40s' has %zu",
+			       METRIC_KEY_MAX, m->key ? m->key : "", size);
 	for (size_t i = 0; i < size; i++) {
 		if ((unsigned char)m->key[i] <= ' ' || m->key[i] == 0x7f)
-			return err_set(TT_INVALID, "metric key '%.40s' has a space or a control character in it",
-				       m->key);
+			return err_set(
+				TT_INVALID,
+				"metric key '%.40s' has a space or a control character in it",
+				m->key);
 	}
 	if (m->step < 0 || m->step > step_max)
-		return err_set(TT_INVALID, "step %lld of metric '%s' is out of range", (long long)m->step, m->key);
+		return err_set(TT_INVALID, "step %lld of metric '%s' is out of range",
+			       (long long)m->step, m->key);
 	return TT_OK;
 }
 
@@ -183,13 +187,16 @@ static int entries_make(struct store *st, const struct metric *m, size_t n, stru
 	return TT_OK;
 }
 
-static int put_row(struct store *st, const struct metric_batch *b, const struct entry *e, int64_t now)
+static int put_row(struct store *st, const struct metric_batch *b, const struct entry *e,
+		   int64_t now)
 {
 	const struct metric *m = &b->metric[e->at];
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "INSERT INTO metric (run, key, attempt, step, time, value) "
+	const int code = sql_prepare(st,
+				     "INSERT INTO metric (run, key, attempt, step, time, value) "
 				     "VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE "
-				     "SET time = excluded.time, value = excluded.value", &q);
+				     "SET time = excluded.time, value = excluded.value",
+				     &q);
 
 	if (code)
 		return code;
@@ -198,7 +205,7 @@ static int put_row(struct store *st, const struct metric_batch *b, const struct 
 	sqlite3_bind_int64(q, 3, b->attempt);
 	sqlite3_bind_int64(q, 4, e->step);
 	sqlite3_bind_int64(q, 5, m->time_us ? m->time_us : now);
-	sqlite3_bind_double(q, 6, m->value);	/* SQLite stores NaN as NULL */
+	sqlite3_bind_double(q, 6, m->value); /* SQLite stores NaN as NULL */
 	return sql_write(st, q);
 }
 
@@ -211,16 +218,20 @@ static void bind_finite(sqlite3_stmt *q, int at, double v)
 		sqlite3_bind_null(q, at);
 }
 
-static int put_last(struct store *st, int64_t run, int64_t key, int64_t time, const struct metric_bucket *b)
+static int put_last(struct store *st, int64_t run, int64_t key, int64_t time,
+		    const struct metric_bucket *b)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "INSERT INTO last (key, run, step, time, value, low, high) "
-				     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET "
-				     "value = iif(excluded.step >= step, excluded.value, value), "
-				     "time = iif(excluded.step >= step, excluded.time, time), "
-				     "step = max(step, excluded.step), "
-				     "low = iif(low IS NULL OR excluded.low < low, excluded.low, low), "
-				     "high = iif(high IS NULL OR excluded.high > high, excluded.high, high)", &q);
+	const int code = sql_prepare(
+		st,
+		"INSERT INTO last (key, run, step, time, value, low, high) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET "
+		"value = iif(excluded.step >= step, excluded.value, value), "
+		"time = iif(excluded.step >= step, excluded.time, time), "
+		"step = max(step, excluded.step), "
+		"low = iif(low IS NULL OR excluded.low < low, excluded.low, low), "
+		"high = iif(high IS NULL OR excluded.high > high, excluded.high, high)",
+		&q);
 
 	if (code)
 		return code;
@@ -235,13 +246,16 @@ static int put_last(struct store *st, int64_t run, int64_t key, int64_t time, co
 }
 
 /* Read the chunk's rows again rather than add to the old summary: a replaced value must leave no trace. */
-static int chunk_sum(struct store *st, const struct metric_batch *b, const struct entry *e, struct metric_bucket *ret)
+static int chunk_sum(struct store *st, const struct metric_batch *b, const struct entry *e,
+		     struct metric_bucket *ret)
 {
 	const int64_t lo = e->step / CHUNK * CHUNK;
 	struct metric_bucket sum = empty;
 	sqlite3_stmt *q;
-	int got, code = sql_prepare(st, "SELECT step, value FROM metric WHERE run = ?1 AND key = ?2 "
-				    "AND attempt = ?3 AND step BETWEEN ?4 AND ?5 ORDER BY step", &q);
+	int got, code = sql_prepare(st,
+				    "SELECT step, value FROM metric WHERE run = ?1 AND key = ?2 "
+				    "AND attempt = ?3 AND step BETWEEN ?4 AND ?5 ORDER BY step",
+				    &q);
 
 	if (code)
 		return code;
@@ -264,9 +278,13 @@ static int put_chunk(struct store *st, const struct metric_batch *b, const struc
 	int code = chunk_sum(st, b, e, &sum);
 
 	if (!code)
-		code = sql_prepare(st, "INSERT OR REPLACE INTO chunk (run, key, attempt, chunk, n, nans, infs, low, "
-				   "high, first, last, first_step, last_step) "
-				   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)", &q);
+		code = sql_prepare(
+			st,
+			"INSERT OR REPLACE INTO chunk (run, key, attempt, chunk, n, nans, infs, "
+			"low, "
+			"high, first, last, first_step, last_step) "
+			"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+			&q);
 	if (code)
 		return code;
 	sqlite3_bind_int64(q, 1, b->run);
@@ -286,7 +304,8 @@ static int put_chunk(struct store *st, const struct metric_batch *b, const struc
 }
 
 /* All entries of one key, in step order. */
-static int put_key(struct store *st, const struct metric_batch *b, const struct entry *e, size_t n, int64_t now)
+static int put_key(struct store *st, const struct metric_batch *b, const struct entry *e, size_t n,
+		   int64_t now)
 {
 	const struct metric *latest = &b->metric[e[n - 1].at];
 	struct metric_bucket all = empty;
@@ -298,7 +317,8 @@ static int put_key(struct store *st, const struct metric_batch *b, const struct 
 		if (!code && (i + 1 == n || e[i + 1].step / CHUNK != e[i].step / CHUNK))
 			code = put_chunk(st, b, &e[i]);
 	}
-	return code ? code : put_last(st, b->run, e->key, latest->time_us ? latest->time_us : now, &all);
+	return code ? code
+		    : put_last(st, b->run, e->key, latest->time_us ? latest->time_us : now, &all);
 }
 
 static int put_entries(struct store *st, const struct metric_batch *b, int64_t now)
@@ -322,8 +342,11 @@ static int put_entries(struct store *st, const struct metric_batch *b, int64_t n
 static int put_progress(struct store *st, const struct metric_batch *b, int64_t now)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "UPDATE run SET heartbeat = ?3, step = iif(?4 < 0, step, ?4), "
-			       "epoch = iif(?4 < 0, epoch, ?5) WHERE row = ?1 AND attempt IN (0, ?2)", &q);
+	int code = sql_prepare(
+		st,
+		"UPDATE run SET heartbeat = ?3, step = iif(?4 < 0, step, ?4), "
+		"epoch = iif(?4 < 0, epoch, ?5) WHERE row = ?1 AND attempt IN (0, ?2)",
+		&q);
 
 	if (code)
 		return code;
@@ -334,8 +357,11 @@ static int put_progress(struct store *st, const struct metric_batch *b, int64_t 
 	sqlite3_bind_double(q, 5, isfinite(b->epoch) ? b->epoch : 0);
 	code = sql_write(st, q);
 	if (!code && !sqlite3_changes(st->db))
-		code = err_set(TT_NOTFOUND, "attempt %d of run number %lld is over: the run was removed, or a newer "
-			       "attempt has taken it", b->attempt, (long long)b->run);
+		code = err_set(
+			TT_NOTFOUND,
+			"attempt %d of run number %lld is over: the run was removed, or a newer "
+			"attempt has taken it",
+			b->attempt, (long long)b->run);
 	return code;
 }
 
@@ -357,18 +383,24 @@ int metric_batch_add(struct store *st, const struct metric_batch *b)
 
 int metric_add(struct store *st, int64_t run, int attempt, const struct metric *m, size_t n)
 {
-	const struct metric_batch b = { .run = run, .attempt = attempt, .metric = m, .n = n, .step = -1 };
+	const struct metric_batch b = {
+		.run = run, .attempt = attempt, .metric = m, .n = n, .step = -1
+	};
 
 	return metric_batch_add(st, &b);
 }
 
 /* --- reading rows ------------------------------------------------------------------------ */
 
-static int walk_span(struct store *st, int64_t run, int64_t key, const struct span *s, metric_visit *visit, void *arg)
+static int walk_span(struct store *st, int64_t run, int64_t key, const struct span *s,
+		     metric_visit *visit, void *arg)
 {
 	sqlite3_stmt *q;
-	int got = 0, code = sql_prepare(st, "SELECT step, time, value FROM metric WHERE run = ?1 AND key = ?2 "
-					"AND attempt = ?3 AND step BETWEEN ?4 AND ?5 ORDER BY step", &q);
+	int got = 0,
+	    code = sql_prepare(st,
+			       "SELECT step, time, value FROM metric WHERE run = ?1 AND key = ?2 "
+			       "AND attempt = ?3 AND step BETWEEN ?4 AND ?5 ORDER BY step",
+			       &q);
 
 	if (code)
 		return code;
@@ -378,9 +410,9 @@ static int walk_span(struct store *st, int64_t run, int64_t key, const struct sp
 	sqlite3_bind_int64(q, 4, s->lo);
 	sqlite3_bind_int64(q, 5, s->hi);
 	while (!code && (got = sql_step(st, q)) > 0) {
-		const struct metric_point p = {
-			sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1), sql_real(q, 2), (int)s->attempt
-		};
+		const struct metric_point p = { sqlite3_column_int64(q, 0),
+						sqlite3_column_int64(q, 1), sql_real(q, 2),
+						(int)s->attempt };
 
 		code = visit(arg, &p);
 	}
@@ -389,7 +421,8 @@ static int walk_span(struct store *st, int64_t run, int64_t key, const struct sp
 }
 
 /* The clean curve between two steps, within a read that the caller began. */
-static int walk(struct store *st, int64_t run, const char *key, int64_t lo, int64_t hi, metric_visit *visit, void *arg)
+static int walk(struct store *st, int64_t run, const char *key, int64_t lo, int64_t hi,
+		metric_visit *visit, void *arg)
 {
 	struct spans s;
 	int64_t id;
@@ -401,7 +434,8 @@ static int walk(struct store *st, int64_t run, const char *key, int64_t lo, int6
 	if (code)
 		return code;
 	for (size_t i = s.n; !code && i-- > 0;) {
-		const struct span part = { s.span[i].attempt, max64(lo, s.span[i].lo), min64(hi, s.span[i].hi) };
+		const struct span part = { s.span[i].attempt, max64(lo, s.span[i].lo),
+					   min64(hi, s.span[i].hi) };
 
 		if (part.lo <= part.hi)
 			code = walk_span(st, run, id, &part, visit, arg);
@@ -410,14 +444,15 @@ static int walk(struct store *st, int64_t run, const char *key, int64_t lo, int6
 	return code;
 }
 
-int metric_walk(struct store *st, int64_t run, const char *key, int64_t step_lo, metric_visit *visit, void *arg)
+int metric_walk(struct store *st, int64_t run, const char *key, int64_t step_lo,
+		metric_visit *visit, void *arg)
 {
 	int code = sql_begin_read(st);
 
 	if (code)
 		return code;
 	code = walk(st, run, key, step_lo, step_max, visit, arg);
-	if (code > 0) {		/* the visitor had enough: not a failure */
+	if (code > 0) { /* the visitor had enough: not a failure */
 		const int ended = sql_end(st, TT_OK);
 
 		return ended ? ended : code;
@@ -439,7 +474,8 @@ static int points_add(void *arg, const struct metric_point *p)
 		struct metric_point *grown = realloc(all->point, room * sizeof(*grown));
 
 		if (!grown)
-			return err_set(TT_NOMEM, "not enough memory for a curve of %zu points", room);
+			return err_set(TT_NOMEM, "not enough memory for a curve of %zu points",
+				       room);
 		all->point = grown;
 		all->room = room;
 	}
@@ -464,7 +500,8 @@ static int points_give(struct points *all, int code, struct metric_point **ret, 
 	return TT_OK;
 }
 
-int metric_read(struct store *st, int64_t run, const char *key, struct metric_point **ret, size_t *ret_n)
+int metric_read(struct store *st, int64_t run, const char *key, struct metric_point **ret,
+		size_t *ret_n)
 {
 	struct points all = { NULL, 0, 0 };
 	const int code = metric_walk(st, run, key, 0, points_add, &all);
@@ -472,7 +509,8 @@ int metric_read(struct store *st, int64_t run, const char *key, struct metric_po
 	return points_give(&all, code, ret, ret_n);
 }
 
-int metric_read_attempts(struct store *st, int64_t run, const char *key, struct metric_point **ret, size_t *ret_n)
+int metric_read_attempts(struct store *st, int64_t run, const char *key, struct metric_point **ret,
+			 size_t *ret_n)
 {
 	struct points all = { NULL, 0, 0 };
 	sqlite3_stmt *q;
@@ -480,17 +518,19 @@ int metric_read_attempts(struct store *st, int64_t run, const char *key, struct 
 	int got = 0, code = sql_key_find(st, key, &id);
 
 	if (!code)
-		code = sql_prepare(st, "SELECT step, time, value, attempt FROM metric WHERE run = ?1 AND key = ?2 "
-				   "ORDER BY attempt, step", &q);
+		code = sql_prepare(
+			st,
+			"SELECT step, time, value, attempt FROM metric WHERE run = ?1 AND key = ?2 "
+			"ORDER BY attempt, step",
+			&q);
 	if (code)
 		return code;
 	sqlite3_bind_int64(q, 1, run);
 	sqlite3_bind_int64(q, 2, id);
 	while (!code && (got = sql_step(st, q)) > 0) {
-		const struct metric_point p = {
-			sqlite3_column_int64(q, 0), sqlite3_column_int64(q, 1), sql_real(q, 2),
-			sqlite3_column_int(q, 3)
-		};
+		const struct metric_point p = { sqlite3_column_int64(q, 0),
+						sqlite3_column_int64(q, 1), sql_real(q, 2),
+						sqlite3_column_int(q, 3) };
 
 		code = points_add(&all, &p);
 	}
@@ -501,8 +541,10 @@ int metric_read_attempts(struct store *st, int64_t run, const char *key, struct 
 int metric_keys(struct store *st, int64_t run, char ***ret, size_t *ret_n)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "SELECT name FROM key WHERE ?1 = 0 OR EXISTS "
-			       "(SELECT 1 FROM last WHERE key = key.id AND run = ?1) ORDER BY name", &q);
+	int code = sql_prepare(st,
+			       "SELECT name FROM key WHERE ?1 = 0 OR EXISTS "
+			       "(SELECT 1 FROM last WHERE key = key.id AND run = ?1) ORDER BY name",
+			       &q);
 
 	if (code)
 		return code;
@@ -518,17 +560,21 @@ int metric_last(struct store *st, int64_t run, struct metric_last **ret, size_t 
 	struct sql_rows rows = { .row_size = sizeof(struct metric_last) };
 	sqlite3_stmt *q;
 	void *block;
-	int got = 0, code = sql_prepare(st, "SELECT k.name, l.step, l.time, l.value, l.low, l.high FROM key k "
-					"CROSS JOIN last l ON l.key = k.id AND l.run = ?1 ORDER BY k.name", &q);
+	int got = 0,
+	    code = sql_prepare(st,
+			       "SELECT k.name, l.step, l.time, l.value, l.low, l.high FROM key k "
+			       "CROSS JOIN last l ON l.key = k.id AND l.run = ?1 ORDER BY k.name",
+			       &q);
 
 	if (code)
 		return code;
 	sqlite3_bind_int64(q, 1, run);
 	while (!code && (got = sql_step(st, q)) > 0) {
-		const struct metric_last row = {
-			.step = sqlite3_column_int64(q, 1), .time_us = sqlite3_column_int64(q, 2),
-			.value = sql_real(q, 3), .min = sql_real(q, 4), .max = sql_real(q, 5)
-		};
+		const struct metric_last row = { .step = sqlite3_column_int64(q, 1),
+						 .time_us = sqlite3_column_int64(q, 2),
+						 .value = sql_real(q, 3),
+						 .min = sql_real(q, 4),
+						 .max = sql_real(q, 5) };
 
 		code = sql_rows_text(&rows, sql_text(q, 0));
 		if (!code)
@@ -583,7 +629,8 @@ static bool chunk_sound(const struct metric_bucket *sum)
 static int cut_chunk(struct cut *c, const struct span *s, const struct metric_bucket *sum)
 {
 	const bool inside = sum->first_step >= s->lo && sum->last_step <= s->hi;
-	struct span rows = { s->attempt, max64(s->lo, sum->first_step), min64(s->hi, sum->last_step) };
+	struct span rows = { s->attempt, max64(s->lo, sum->first_step),
+			     min64(s->hi, sum->last_step) };
 
 	if (inside && cut_index(c, sum->first_step) == cut_index(c, sum->last_step)) {
 		bucket_merge(&c->bucket[cut_index(c, sum->first_step)], sum);
@@ -595,9 +642,12 @@ static int cut_chunk(struct cut *c, const struct span *s, const struct metric_bu
 static int cut_span(struct cut *c, const struct span *s)
 {
 	sqlite3_stmt *q;
-	int got = 0, code = sql_prepare(c->st, "SELECT n, nans, infs, low, high, first, last, first_step, last_step "
-					"FROM chunk WHERE run = ?1 AND key = ?2 AND attempt = ?3 "
-					"AND chunk BETWEEN ?4 AND ?5 ORDER BY chunk", &q);
+	int got = 0, code = sql_prepare(
+			     c->st,
+			     "SELECT n, nans, infs, low, high, first, last, first_step, last_step "
+			     "FROM chunk WHERE run = ?1 AND key = ?2 AND attempt = ?3 "
+			     "AND chunk BETWEEN ?4 AND ?5 ORDER BY chunk",
+			     &q);
 
 	if (code)
 		return code;
@@ -607,16 +657,21 @@ static int cut_span(struct cut *c, const struct span *s)
 	sqlite3_bind_int64(q, 4, s->lo / CHUNK);
 	sqlite3_bind_int64(q, 5, s->hi / CHUNK);
 	while (!code && (got = sql_step(c->st, q)) > 0) {
-		const struct metric_bucket sum = {
-			.count = sqlite3_column_int64(q, 0), .nans = sqlite3_column_int64(q, 1),
-			.infs = sqlite3_column_int64(q, 2), .min = sql_real(q, 3), .max = sql_real(q, 4),
-			.first = sql_real(q, 5), .last = sql_real(q, 6),
-			.first_step = sqlite3_column_int64(q, 7), .last_step = sqlite3_column_int64(q, 8)
-		};
+		const struct metric_bucket sum = { .count = sqlite3_column_int64(q, 0),
+						   .nans = sqlite3_column_int64(q, 1),
+						   .infs = sqlite3_column_int64(q, 2),
+						   .min = sql_real(q, 3),
+						   .max = sql_real(q, 4),
+						   .first = sql_real(q, 5),
+						   .last = sql_real(q, 6),
+						   .first_step = sqlite3_column_int64(q, 7),
+						   .last_step = sqlite3_column_int64(q, 8) };
 
-		code = chunk_sound(&sum) ? cut_chunk(c, s, &sum) :
-			err_set(TT_IO, "the run log '%s' is damaged: a summary of a curve makes no sense",
-				store_path(c->st));
+		code = chunk_sound(&sum) ? cut_chunk(c, s, &sum)
+					 : err_set(TT_IO,
+						   "the run log '%s' is damaged: a summary of a "
+						   "curve makes no sense",
+						   store_path(c->st));
 	}
 	sql_done(q);
 	return code ? code : got;
@@ -624,32 +679,35 @@ static int cut_span(struct cut *c, const struct span *s)
 
 static int cut_run(struct cut *c)
 {
-	const bool fine = (c->hi - c->lo) / (int64_t)c->n < 2 * CHUNK;	/* summaries would seldom fit */
+	const bool fine = (c->hi - c->lo) / (int64_t)c->n <
+			  2 * CHUNK; /* summaries would seldom fit */
 	struct spans s;
 	int code = spans_load(c->st, c->run, &s);
 
 	if (code)
 		return code;
 	for (size_t i = s.n; !code && i-- > 0;) {
-		const struct span part = { s.span[i].attempt, max64(c->lo, s.span[i].lo), min64(c->hi, s.span[i].hi) };
+		const struct span part = { s.span[i].attempt, max64(c->lo, s.span[i].lo),
+					   min64(c->hi, s.span[i].hi) };
 
 		if (part.lo > part.hi)
 			continue;
-		code = fine ? walk_span(c->st, c->run, c->key, &part, cut_point, c) : cut_span(c, &part);
+		code = fine ? walk_span(c->st, c->run, c->key, &part, cut_point, c)
+			    : cut_span(c, &part);
 	}
 	free(s.span);
 	return code;
 }
 
-int metric_buckets(struct store *st, int64_t run, const char *key, int64_t step_lo, int64_t step_hi, size_t n,
-		   struct metric_bucket *ret)
+int metric_buckets(struct store *st, int64_t run, const char *key, int64_t step_lo, int64_t step_hi,
+		   size_t n, struct metric_bucket *ret)
 {
 	struct cut c = { .st = st, .run = run, .lo = step_lo, .hi = step_hi, .n = n };
 	int code;
 
 	if (step_lo < 0 || step_hi < step_lo || step_hi > step_max || !n || n > BUCKETS_MAX)
-		return err_set(TT_INVALID, "%zu buckets over steps %lld to %lld are out of range", n,
-			       (long long)step_lo, (long long)step_hi);
+		return err_set(TT_INVALID, "%zu buckets over steps %lld to %lld are out of range",
+			       n, (long long)step_lo, (long long)step_hi);
 	c.bucket = malloc(n * sizeof(*c.bucket));
 	if (!c.bucket)
 		return err_set(TT_NOMEM, "not enough memory");
@@ -669,12 +727,17 @@ int metric_buckets(struct store *st, int64_t run, const char *key, int64_t step_
 }
 
 /* First and last step within one span, if it has any. */
-static int span_ends(struct store *st, int64_t run, int64_t key, const struct span *s, int64_t *lo, int64_t *hi)
+static int span_ends(struct store *st, int64_t run, int64_t key, const struct span *s, int64_t *lo,
+		     int64_t *hi)
 {
 	sqlite3_stmt *q;
-	int got, code = sql_prepare(st, "SELECT (SELECT min(step) FROM metric WHERE run = ?1 AND key = ?2 "
-				    "AND attempt = ?3 AND step BETWEEN ?4 AND ?5), (SELECT max(step) FROM metric "
-				    "WHERE run = ?1 AND key = ?2 AND attempt = ?3 AND step BETWEEN ?4 AND ?5)", &q);
+	int got, code = sql_prepare(
+			 st,
+			 "SELECT (SELECT min(step) FROM metric WHERE run = ?1 AND key = ?2 "
+			 "AND attempt = ?3 AND step BETWEEN ?4 AND ?5), (SELECT max(step) FROM "
+			 "metric "
+			 "WHERE run = ?1 AND key = ?2 AND attempt = ?3 AND step BETWEEN ?4 AND ?5)",
+			 &q);
 
 	if (code)
 		return code;
@@ -711,13 +774,15 @@ int metric_span(struct store *st, int64_t run, const char *key, int64_t *ret_lo,
 	if (hi < 0)
 		return err_set(TT_NOTFOUND, "the run has no values of '%s'", key);
 	if (lo < 0 || hi < lo || hi > step_max)
-		return err_set(TT_IO, "the run log '%s' is damaged: steps of '%s' are out of range", store_path(st), key);
+		return err_set(TT_IO, "the run log '%s' is damaged: steps of '%s' are out of range",
+			       store_path(st), key);
 	*ret_lo = lo;
 	*ret_hi = hi;
 	return TT_OK;
 }
 
-int metric_spark(struct store *st, int64_t run, const char *key, size_t n, struct metric_bucket *ret, size_t *ret_n)
+int metric_spark(struct store *st, int64_t run, const char *key, size_t n,
+		 struct metric_bucket *ret, size_t *ret_n)
 {
 	int64_t lo, hi;
 	int code = metric_span(st, run, key, &lo, &hi);
@@ -790,7 +855,8 @@ static int best_visit(void *arg, const struct metric_point *p)
 {
 	struct best *b = arg;
 
-	if (isfinite(p->value) && (!b->any || (b->greater ? p->value > b->value : p->value < b->value))) {
+	if (isfinite(p->value) &&
+	    (!b->any || (b->greater ? p->value > b->value : p->value < b->value))) {
 		b->any = true;
 		b->value = p->value;
 		b->step = p->step;
@@ -798,8 +864,8 @@ static int best_visit(void *arg, const struct metric_point *p)
 	return TT_OK;
 }
 
-int metric_best(struct store *st, int64_t run, const char *key, bool greater, bool *ret_any, double *ret_value,
-		int64_t *ret_step)
+int metric_best(struct store *st, int64_t run, const char *key, bool greater, bool *ret_any,
+		double *ret_value, int64_t *ret_step)
 {
 	struct best b = { .greater = greater };
 	const int code = metric_walk(st, run, key, 0, best_visit, &b);

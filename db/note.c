@@ -13,10 +13,13 @@ static int check_tag(const char *word)
 	const size_t n = strlen(word);
 
 	if (!n || n > TAG_MAX)
-		return err_set(TT_INVALID, "a tag has 1 to %d characters, '%.80s' has %zu", TAG_MAX, word, n);
+		return err_set(TT_INVALID, "a tag has 1 to %d characters, '%.80s' has %zu", TAG_MAX,
+			       word, n);
 	for (size_t i = 0; i < n; i++) {
 		if ((unsigned char)word[i] <= ' ' || word[i] == 0x7f || word[i] == ',')
-			return err_set(TT_INVALID, "tag '%s' has a space, a comma or a control character in it", word);
+			return err_set(TT_INVALID,
+				       "tag '%s' has a space, a comma or a control character in it",
+				       word);
 	}
 	return TT_OK;
 }
@@ -27,8 +30,11 @@ int tag_add(struct store *st, int64_t run, const char *word)
 	int code = check_tag(word);
 
 	if (!code)
-		code = sql_prepare(st, "INSERT INTO tag (run, word) SELECT row, ?2 FROM run WHERE row = ?1 "
-				   "ON CONFLICT DO UPDATE SET word = excluded.word", &q);
+		code = sql_prepare(
+			st,
+			"INSERT INTO tag (run, word) SELECT row, ?2 FROM run WHERE row = ?1 "
+			"ON CONFLICT DO UPDATE SET word = excluded.word",
+			&q);
 	if (code)
 		return code;
 	sqlite3_bind_int64(q, 1, run);
@@ -54,7 +60,8 @@ int tag_remove(struct store *st, int64_t run, const char *word)
 int tag_list(struct store *st, int64_t run, char ***ret, size_t *ret_n)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "SELECT DISTINCT word FROM tag WHERE ?1 = 0 OR run = ?1 ORDER BY word", &q);
+	int code = sql_prepare(
+		st, "SELECT DISTINCT word FROM tag WHERE ?1 = 0 OR run = ?1 ORDER BY word", &q);
 
 	if (code)
 		return code;
@@ -83,9 +90,13 @@ int note_set(struct store *st, int64_t run, const char *text)
 	if (!text[0])
 		return note_remove(st, run);
 	if (strlen(text) > NOTE_MAX)
-		return err_set(TT_INVALID, "a note has at most %d bytes, this one has %zu", NOTE_MAX, strlen(text));
-	code = sql_prepare(st, "INSERT OR REPLACE INTO note (run, text, time) SELECT row, ?2, ?3 FROM run "
-			   "WHERE row = ?1", &q);
+		return err_set(TT_INVALID, "a note has at most %d bytes, this one has %zu",
+			       NOTE_MAX, strlen(text));
+	code = sql_prepare(
+		st,
+		"INSERT OR REPLACE INTO note (run, text, time) SELECT row, ?2, ?3 FROM run "
+		"WHERE row = ?1",
+		&q);
 	if (code)
 		return code;
 	sqlite3_bind_int64(q, 1, run);

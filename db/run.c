@@ -16,7 +16,7 @@
 #include "db/sql.h"
 
 static const char *const state_name[RUN_STATES] = {
-	[RUN_QUEUED] = "queued", [RUN_RUNNING] = "running", [RUN_PAUSED] = "paused",
+	[RUN_QUEUED] = "queued",     [RUN_RUNNING] = "running", [RUN_PAUSED] = "paused",
 	[RUN_FINISHED] = "finished", [RUN_STOPPED] = "stopped", [RUN_FAILED] = "failed",
 	[RUN_LOST] = "lost"
 };
@@ -51,7 +51,8 @@ static void digits(char *ret, int n, uint64_t v)
 
 void run_id_make(char ret[RUN_ID_SIZE], int64_t time_us, uint32_t random)
 {
-	const int64_t since = time_us - 1420070400000000;	/* 2015-01-01; an older run sorts as from then */
+	const int64_t since = time_us -
+			      1420070400000000; /* 2015-01-01; an older run sorts as from then */
 
 	digits(ret, TIME_DIGITS, since > 0 ? (uint64_t)since : 0);
 	digits(ret + TIME_DIGITS, RANDOM_DIGITS, random);
@@ -121,7 +122,8 @@ static int update_real(struct store *st, const char *sql, int64_t row, double v,
 int run_update_state(struct store *st, int64_t row, enum run_state state)
 {
 	if (state < RUN_QUEUED || state >= RUN_LOST)
-		return err_set(TT_INVALID, "a run cannot be set to '%s'", run_state_name((int)state));
+		return err_set(TT_INVALID, "a run cannot be set to '%s'",
+			       run_state_name((int)state));
 	return update2(st, "UPDATE run SET state = ?2 WHERE row = ?1", row, state, 0);
 }
 
@@ -133,25 +135,26 @@ int run_update_progress(struct store *st, int64_t row, int64_t step, double epoc
 
 int run_update_heartbeat(struct store *st, int64_t row, int64_t time_us)
 {
-	return update2(st, "UPDATE run SET heartbeat = ?2 WHERE row = ?1", row, time_us ? time_us : proc_now_us(), 0);
+	return update2(st, "UPDATE run SET heartbeat = ?2 WHERE row = ?1", row,
+		       time_us ? time_us : proc_now_us(), 0);
 }
 
 int run_update_total(struct store *st, int64_t row, int64_t total_steps, int64_t steps_per_epoch)
 {
-	return update2(st, "UPDATE run SET total_steps = ?2, steps_per_epoch = ?3 WHERE row = ?1", row, total_steps,
-		       steps_per_epoch);
+	return update2(st, "UPDATE run SET total_steps = ?2, steps_per_epoch = ?3 WHERE row = ?1",
+		       row, total_steps, steps_per_epoch);
 }
 
 int run_update_params(struct store *st, int64_t row, int64_t trainable, int64_t total)
 {
-	return update2(st, "UPDATE run SET trainable_params = ?2, total_params = ?3 WHERE row = ?1", row, trainable,
-		       total);
+	return update2(st, "UPDATE run SET trainable_params = ?2, total_params = ?3 WHERE row = ?1",
+		       row, trainable, total);
 }
 
 int run_update_metric(struct store *st, int64_t row, const char *metric_key, bool greater)
 {
-	return update_text(st, "UPDATE run SET metric_key = ?2, best_greater = ?3 WHERE row = ?1", row, metric_key,
-			   greater);
+	return update_text(st, "UPDATE run SET metric_key = ?2, best_greater = ?3 WHERE row = ?1",
+			   row, metric_key, greater);
 }
 
 /* NaN is nobody's best. */
@@ -159,7 +162,8 @@ int run_update_best(struct store *st, int64_t row, double value, int64_t step)
 {
 	if (isnan(value))
 		return TT_OK;
-	return update_real(st, "UPDATE run SET best_value = ?2, best_step = ?3 WHERE row = ?1", row, value, step);
+	return update_real(st, "UPDATE run SET best_value = ?2, best_step = ?3 WHERE row = ?1", row,
+			   value, step);
 }
 
 int run_update_dir(struct store *st, int64_t row, const char *dir)
@@ -194,18 +198,20 @@ static int check_new(const struct run *r)
 	if (!r->name || !r->name[0])
 		return err_set(TT_INVALID, "a run needs a name");
 	if (r->state < RUN_QUEUED || r->state >= RUN_LOST)
-		return err_set(TT_INVALID, "a run cannot start out '%s'", run_state_name((int)r->state));
+		return err_set(TT_INVALID, "a run cannot start out '%s'",
+			       run_state_name((int)r->state));
 	return TT_OK;
 }
 
 static void bind_new(sqlite3_stmt *q, const struct run *r)
 {
-	const char *const text[] = {
-		r->id, r->name, r->cause, r->method, r->model, r->task, r->dir, r->parent, r->metric_key
-	};
+	const char *const text[] = { r->id,   r->name, r->cause,  r->method,    r->model,
+				     r->task, r->dir,  r->parent, r->metric_key };
 	const int64_t number[] = {
-		r->state, r->best_greater, r->created ? r->created : proc_now_us(), r->started, r->ended, r->step,
-		r->total_steps, r->steps_per_epoch, r->trainable_params, r->total_params
+		r->state,       r->best_greater,    r->created ? r->created : proc_now_us(),
+		r->started,     r->ended,           r->step,
+		r->total_steps, r->steps_per_epoch, r->trainable_params,
+		r->total_params
 	};
 	int at = 0;
 
@@ -231,18 +237,23 @@ static int add_recipe(struct store *st, int64_t row, const char *recipe)
 static int add(struct store *st, const struct run *r, const char *recipe, int64_t *ret_row)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "INSERT INTO run (id, name, cause, method, model, task, dir, parent, metric_key, "
-			       "state, best_greater, created, started, ended, step, total_steps, steps_per_epoch, "
-			       "trainable_params, total_params, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
-			       "?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)", &q);
+	int code = sql_prepare(
+		st,
+		"INSERT INTO run (id, name, cause, method, model, task, dir, parent, metric_key, "
+		"state, best_greater, created, started, ended, step, total_steps, steps_per_epoch, "
+		"trainable_params, total_params, epoch) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+		"?9, "
+		"?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+		&q);
 
 	if (code)
 		return code;
 	bind_new(q, r);
 	code = sql_write(st, q);
 	if (code)
-		return sqlite3_extended_errcode(st->db) == SQLITE_CONSTRAINT_UNIQUE ?
-			err_set(TT_INVALID, "there is a run '%s' already", r->id) : code;
+		return sqlite3_extended_errcode(st->db) == SQLITE_CONSTRAINT_UNIQUE
+			       ? err_set(TT_INVALID, "there is a run '%s' already", r->id)
+			       : code;
 	*ret_row = sqlite3_last_insert_rowid(st->db);
 	return add_recipe(st, *ret_row, recipe);
 }
@@ -267,10 +278,12 @@ int run_add(struct store *st, const struct run *r, const char *recipe, int64_t *
 static int check_free(const struct run *r, int64_t from_step)
 {
 	if (r->state == RUN_RUNNING || r->state == RUN_PAUSED)
-		return err_set(TT_INVALID, "run %s is being trained by process %lld on %s: stop it first", r->id,
-			       (long long)r->pid, r->host);
+		return err_set(TT_INVALID,
+			       "run %s is being trained by process %lld on %s: stop it first",
+			       r->id, (long long)r->pid, r->host);
 	if (from_step < 0)
-		return err_set(TT_INVALID, "a run cannot resume from step %lld", (long long)from_step);
+		return err_set(TT_INVALID, "a run cannot resume from step %lld",
+			       (long long)from_step);
 	return TT_OK;
 }
 
@@ -278,8 +291,10 @@ static int check_free(const struct run *r, int64_t from_step)
 static int close_attempt(struct store *st, const struct run *r)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "UPDATE attempt SET ended = ?3, state = ?4 "
-				     "WHERE run = ?1 AND attempt = ?2 AND ended = 0", &q);
+	const int code = sql_prepare(st,
+				     "UPDATE attempt SET ended = ?3, state = ?4 "
+				     "WHERE run = ?1 AND attempt = ?2 AND ended = 0",
+				     &q);
 
 	if (code)
 		return code;
@@ -290,12 +305,15 @@ static int close_attempt(struct store *st, const struct run *r)
 	return sql_write(st, q);
 }
 
-static int open_attempt(struct store *st, const struct run *r, int64_t from_step, const struct run_process *who,
-			int64_t now)
+static int open_attempt(struct store *st, const struct run *r, int64_t from_step,
+			const struct run_process *who, int64_t now)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "INSERT INTO attempt (run, attempt, from_step, started, state, pid, host) "
-				     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)", &q);
+	const int code = sql_prepare(
+		st,
+		"INSERT INTO attempt (run, attempt, from_step, started, state, pid, host) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+		&q);
 
 	if (code)
 		return code;
@@ -309,14 +327,17 @@ static int open_attempt(struct store *st, const struct run *r, int64_t from_step
 	return sql_write(st, q);
 }
 
-static int take_run(struct store *st, const struct run *r, int64_t from_step, const struct run_process *who,
-		    int64_t now)
+static int take_run(struct store *st, const struct run *r, int64_t from_step,
+		    const struct run_process *who, int64_t now)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "UPDATE run SET state = ?2, cause = '', attempt = ?3, step = ?4, "
-				     "epoch = iif(steps_per_epoch > 0, 1.0 * ?4 / steps_per_epoch, 0.0), "
-				     "started = iif(started = 0, ?5, started), ended = 0, heartbeat = ?5, "
-				     "pid = ?6, pid_start = ?7, boot_id = ?8, host = ?9 WHERE row = ?1", &q);
+	const int code = sql_prepare(
+		st,
+		"UPDATE run SET state = ?2, cause = '', attempt = ?3, step = ?4, "
+		"epoch = iif(steps_per_epoch > 0, 1.0 * ?4 / steps_per_epoch, 0.0), "
+		"started = iif(started = 0, ?5, started), ended = 0, heartbeat = ?5, "
+		"pid = ?6, pid_start = ?7, boot_id = ?8, host = ?9 WHERE row = ?1",
+		&q);
 
 	if (code)
 		return code;
@@ -336,8 +357,11 @@ static int take_run(struct store *st, const struct run *r, int64_t from_step, co
 static int close_commands(struct store *st, int64_t row, int64_t now)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "UPDATE command SET done = ?2, answer = "
-				     "'the trainer ended before it could answer' WHERE run = ?1 AND done = 0", &q);
+	const int code = sql_prepare(
+		st,
+		"UPDATE command SET done = ?2, answer = "
+		"'the trainer ended before it could answer' WHERE run = ?1 AND done = 0",
+		&q);
 
 	if (code)
 		return code;
@@ -351,14 +375,17 @@ static int recompute_best(struct store *st, const struct run *r)
 	bool any = false;
 	double value = 0;
 	int64_t step = 0;
-	int code = update2(st, "UPDATE run SET best_step = NULL, best_value = NULL WHERE row = ?1 AND ?2", r->row, 1, 0);
+	int code = update2(
+		st, "UPDATE run SET best_step = NULL, best_value = NULL WHERE row = ?1 AND ?2",
+		r->row, 1, 0);
 
 	if (!code && r->metric_key[0])
 		code = metric_best(st, r->row, r->metric_key, r->best_greater, &any, &value, &step);
 	return !code && any ? run_update_best(st, r->row, value, step) : code;
 }
 
-static int take_over(struct store *st, const struct run *r, int64_t from_step, const struct run_process *who)
+static int take_over(struct store *st, const struct run *r, int64_t from_step,
+		     const struct run_process *who)
 {
 	const int64_t now = proc_now_us();
 	int code = check_free(r, from_step);
@@ -377,7 +404,8 @@ static int take_over(struct store *st, const struct run *r, int64_t from_step, c
 	return code ? code : recompute_best(st, r);
 }
 
-int run_resume(struct store *st, int64_t row, int64_t from_step, const struct run_process *who, int *ret_attempt)
+int run_resume(struct store *st, int64_t row, int64_t from_step, const struct run_process *who,
+	       int *ret_attempt)
 {
 	struct run_process self;
 	struct run r = { 0 };
@@ -402,11 +430,15 @@ int run_start(struct store *st, int64_t row, const struct run_process *who, int 
 	return run_resume(st, row, 0, who, ret_attempt);
 }
 
-static int end_attempt(struct store *st, int64_t row, enum run_state state, const char *cause, int64_t now)
+static int end_attempt(struct store *st, int64_t row, enum run_state state, const char *cause,
+		       int64_t now)
 {
 	sqlite3_stmt *q;
-	const int code = sql_prepare(st, "UPDATE attempt SET ended = ?2, state = ?3, cause = ?4 WHERE run = ?1 "
-				     "AND attempt = (SELECT attempt FROM run WHERE row = ?1)", &q);
+	const int code = sql_prepare(
+		st,
+		"UPDATE attempt SET ended = ?2, state = ?3, cause = ?4 WHERE run = ?1 "
+		"AND attempt = (SELECT attempt FROM run WHERE row = ?1)",
+		&q);
 
 	if (code)
 		return code;
@@ -417,11 +449,14 @@ static int end_attempt(struct store *st, int64_t row, enum run_state state, cons
 	return sql_write(st, q);
 }
 
-static int end_run(struct store *st, int64_t row, enum run_state state, const char *cause, int64_t now)
+static int end_run(struct store *st, int64_t row, enum run_state state, const char *cause,
+		   int64_t now)
 {
 	sqlite3_stmt *q;
-	int code = sql_prepare(st, "UPDATE run SET state = ?2, cause = ?3, ended = ?4, heartbeat = ?4 WHERE row = ?1",
-			       &q);
+	int code = sql_prepare(
+		st,
+		"UPDATE run SET state = ?2, cause = ?3, ended = ?4, heartbeat = ?4 WHERE row = ?1",
+		&q);
 
 	if (code)
 		return code;
@@ -450,11 +485,12 @@ static int attempt_rows(struct store *st, sqlite3_stmt *q, struct sql_rows *rows
 	int got = 0, code = TT_OK;
 
 	while (!code && (got = sql_step(st, q)) > 0) {
-		struct attempt a = {
-			.attempt = sqlite3_column_int(q, 0), .started = sqlite3_column_int64(q, 1),
-			.ended = sqlite3_column_int64(q, 2), .from_step = sqlite3_column_int64(q, 3),
-			.pid = sqlite3_column_int64(q, 4), .state = (enum run_state)sqlite3_column_int(q, 5)
-		};
+		struct attempt a = { .attempt = sqlite3_column_int(q, 0),
+				     .started = sqlite3_column_int64(q, 1),
+				     .ended = sqlite3_column_int64(q, 2),
+				     .from_step = sqlite3_column_int64(q, 3),
+				     .pid = sqlite3_column_int64(q, 4),
+				     .state = (enum run_state)sqlite3_column_int(q, 5) };
 
 		snprintf(a.host, sizeof(a.host), "%s", sql_text(q, 6));
 		snprintf(a.cause, sizeof(a.cause), "%s", sql_text(q, 7));
@@ -468,8 +504,11 @@ int attempt_list(struct store *st, int64_t row, struct attempt **ret, size_t *re
 	struct sql_rows rows = { .row_size = sizeof(struct attempt) };
 	sqlite3_stmt *q;
 	void *block;
-	int code = sql_prepare(st, "SELECT attempt, started, ended, from_step, pid, state, host, cause FROM attempt "
-			       "WHERE run = ?1 ORDER BY attempt", &q);
+	int code = sql_prepare(
+		st,
+		"SELECT attempt, started, ended, from_step, pid, state, host, cause FROM attempt "
+		"WHERE run = ?1 ORDER BY attempt",
+		&q);
 
 	if (code)
 		return code;
@@ -513,11 +552,11 @@ static int purge_curves(struct store *st, int64_t row)
 static int purge_rest(struct store *st, int64_t row)
 {
 	static const char *const sql[] = {
-		"DELETE FROM metric WHERE run = ?1", "DELETE FROM chunk WHERE run = ?1",
-		"DELETE FROM last WHERE run = ?1", "DELETE FROM event WHERE run = ?1",
+		"DELETE FROM metric WHERE run = ?1",  "DELETE FROM chunk WHERE run = ?1",
+		"DELETE FROM last WHERE run = ?1",    "DELETE FROM event WHERE run = ?1",
 		"DELETE FROM command WHERE run = ?1", "DELETE FROM attempt WHERE run = ?1",
-		"DELETE FROM recipe WHERE run = ?1", "DELETE FROM tag WHERE run = ?1",
-		"DELETE FROM note WHERE run = ?1", "DELETE FROM run WHERE row = ?1"
+		"DELETE FROM recipe WHERE run = ?1",  "DELETE FROM tag WHERE run = ?1",
+		"DELETE FROM note WHERE run = ?1",    "DELETE FROM run WHERE row = ?1"
 	};
 
 	for (size_t i = 0; i < COUNT(sql); i++) {

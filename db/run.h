@@ -14,12 +14,17 @@
  */
 
 enum run_state {
-	RUN_QUEUED, RUN_RUNNING, RUN_PAUSED, RUN_FINISHED, RUN_STOPPED, RUN_FAILED,
-	RUN_LOST,		/* never stored: derived when read, see run_state_now */
+	RUN_QUEUED,
+	RUN_RUNNING,
+	RUN_PAUSED,
+	RUN_FINISHED,
+	RUN_STOPPED,
+	RUN_FAILED,
+	RUN_LOST, /* never stored: derived when read, see run_state_now */
 	RUN_STATES
 };
 
-const char *run_state_name(int state);				/* "running"; "unknown" for a bad number */
+const char *run_state_name(int state); /* "running"; "unknown" for a bad number */
 bool run_state_parse(const char *word, enum run_state *ret);
 
 /*
@@ -43,26 +48,27 @@ void run_process_self(struct run_process *ret);
 
 struct run {
 	int64_t row;
-	enum run_state state;		/* as of now: lost is derived */
-	enum run_state stored;		/* what the engine last wrote */
+	enum run_state state;  /* as of now: lost is derived */
+	enum run_state stored; /* what the engine last wrote */
 	/* Texts are never NULL, "" when there is none; they live in `text`. */
-	const char *id, *name, *cause, *method, *model, *task, *host, *boot_id, *dir, *parent, *metric_key;
-	const char *tags;		/* sorted, one space between */
+	const char *id, *name, *cause, *method, *model, *task, *host, *boot_id, *dir, *parent,
+		*metric_key;
+	const char *tags; /* sorted, one space between */
 	int64_t created, started, ended, heartbeat, trashed;
 	int64_t pid;
 	uint64_t pid_start;
-	int attempt;			/* 0: never started; 1: first; +1 for each resume */
+	int attempt; /* 0: never started; 1: first; +1 for each resume */
 	int64_t step, total_steps, steps_per_epoch;
 	double epoch;
 	int64_t trainable_params, total_params;
-	bool best_greater;		/* of metric_key: is more better? */
+	bool best_greater; /* of metric_key: is more better? */
 	bool has_best;
 	double best_value;
 	int64_t best_step;
-	char *text;			/* owned: everything the texts above point into */
+	char *text; /* owned: everything the texts above point into */
 };
 
-void run_done(struct run *r);		/* frees the texts; a zeroed struct is fine */
+void run_done(struct run *r); /* frees the texts; a zeroed struct is fine */
 
 /*
  * What a stored state means now. A running or paused run whose process is gone
@@ -94,31 +100,35 @@ int run_start(struct store *st, int64_t row, const struct run_process *who, int 
 int run_resume(struct store *st, int64_t row, int64_t from_step, const struct run_process *who,
 	       int *ret_attempt);
 
-int run_update_state(struct store *st, int64_t row, enum run_state state);	/* running or paused, mostly */
+int run_update_state(struct store *st, int64_t row,
+		     enum run_state state); /* running or paused, mostly */
 int run_update_progress(struct store *st, int64_t row, int64_t step, double epoch);
-int run_update_heartbeat(struct store *st, int64_t row, int64_t time_us);	/* 0: now */
+int run_update_heartbeat(struct store *st, int64_t row, int64_t time_us); /* 0: now */
 int run_update_total(struct store *st, int64_t row, int64_t total_steps, int64_t steps_per_epoch);
 int run_update_params(struct store *st, int64_t row, int64_t trainable, int64_t total);
-int run_update_metric(struct store *st, int64_t row, const char *metric_key, bool greater);	/* what best means */
+int run_update_metric(struct store *st, int64_t row, const char *metric_key,
+		      bool greater); /* what best means */
 int run_update_best(struct store *st, int64_t row, double value, int64_t step);
 int run_update_dir(struct store *st, int64_t row, const char *dir);
 int run_update_name(struct store *st, int64_t row, const char *name);
-int run_end(struct store *st, int64_t row, enum run_state state, const char *cause);	/* cause NULL: "" */
+int run_end(struct store *st, int64_t row, enum run_state state,
+	    const char *cause); /* cause NULL: "" */
 
 /* Who trained which part. */
 struct attempt {
 	int attempt;
 	int64_t started, ended, from_step, pid;
-	enum run_state state;	/* how it ended; running while it has not */
+	enum run_state state; /* how it ended; running while it has not */
 	char host[256], cause[512];
 };
-int attempt_list(struct store *st, int64_t row, struct attempt **ret, size_t *ret_n);	/* free() it */
+int attempt_list(struct store *st, int64_t row, struct attempt **ret,
+		 size_t *ret_n); /* free() it */
 
 /* --- read by anyone ------------------------------------------------------------------------ */
 
-int run_get(struct store *st, const char *id, struct run *ret);		/* by the whole id */
+int run_get(struct store *st, const char *id, struct run *ret); /* by the whole id */
 int run_get_row(struct store *st, int64_t row, struct run *ret);
-int run_recipe(struct store *st, const char *id, char **ret);			/* JSON text; free() it */
+int run_recipe(struct store *st, const char *id, char **ret); /* JSON text; free() it */
 
 /*
  * What a person typed: a whole id, `latest`, a whole name (newest wins), or the
@@ -136,25 +146,25 @@ int run_find(struct store *st, const char *what, struct run *ret);
  * in front turns it round. Runs without a value come last.
  */
 struct run_filter {
-	unsigned states;		/* bits 1u << RUN_...; 0: any. Of the state as of now. */
-	const char *tag, *method;	/* exactly; NULL: any */
-	const char *text;		/* somewhere in name or id, letter case aside */
+	unsigned states;          /* bits 1u << RUN_...; 0: any. Of the state as of now. */
+	const char *tag, *method; /* exactly; NULL: any */
+	const char *text;         /* somewhere in name or id, letter case aside */
 	const char *sort;
-	size_t limit;			/* 0: all */
+	size_t limit; /* 0: all */
 	bool with_trashed, only_trashed;
-	const char *const *keys;	/* carry the latest value of these metrics */
+	const char *const *keys; /* carry the latest value of these metrics */
 	size_t keys_n;
 };
 
 struct run_value {
-	int64_t step;			/* -1: the run has no such metric */
-	double value;			/* NAN when there is none, or when that was measured */
+	int64_t step; /* -1: the run has no such metric */
+	double value; /* NAN when there is none, or when that was measured */
 };
 
 struct run_list {
 	struct run *run;
 	size_t n, keys_n;
-	struct run_value *value;	/* [n][keys_n]: value[i * keys_n + k] */
+	struct run_value *value; /* [n][keys_n]: value[i * keys_n + k] */
 };
 
 int run_list(struct store *st, const struct run_filter *f, struct run_list *ret);
@@ -166,10 +176,11 @@ void run_list_done(struct run_list *l);
  */
 struct run_index {
 	int64_t row;
-	enum run_state state;		/* as of now */
+	enum run_state state; /* as of now */
 	bool trashed;
 };
-int run_index(struct store *st, const struct run_filter *f, struct run_index **ret, size_t *ret_n);	/* free() it */
+int run_index(struct store *st, const struct run_filter *f, struct run_index **ret,
+	      size_t *ret_n); /* free() it */
 /* The shortest id prefix, at least 5, that tells all runs of the store apart. */
 int run_id_width(struct store *st, int *ret);
 
@@ -177,7 +188,9 @@ int run_id_width(struct store *st, int *ret);
 
 int run_trash(struct store *st, int64_t row);
 int run_untrash(struct store *st, int64_t row);
-int run_last_trashed(struct store *st, struct run *ret);	/* for undo; TT_NOTFOUND when the trash is empty */
-int run_purge(struct store *st, int64_t row);		/* for good, with every row; its folder is the caller's */
+int run_last_trashed(struct store *st,
+		     struct run *ret); /* for undo; TT_NOTFOUND when the trash is empty */
+int run_purge(struct store *st,
+	      int64_t row); /* for good, with every row; its folder is the caller's */
 
 #endif

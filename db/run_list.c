@@ -14,19 +14,24 @@
 #include "base/proc.h"
 #include "db/sql.h"
 
-/* In the order run_take expects: twelve texts, then numbers. A list brings its tags along, see struct tagged. */
-#define COLUMNS_WITH(tags) \
-	"run.id, run.name, cause, method, model, task, host, boot_id, dir, parent, metric_key, " tags ", row, " \
-	"state, created, started, ended, heartbeat, trashed, pid, pid_start, attempt, run.step, total_steps, " \
-	"steps_per_epoch, epoch, trainable_params, total_params, best_greater, best_step, best_value"
-#define COLUMNS COLUMNS_WITH("(SELECT group_concat(word, ' ') FROM (SELECT word FROM tag WHERE tag.run = run.row " \
-			     "ORDER BY word))")
+/* In the order run_take expects: twelve texts, then numbers. A list has its own way to get tags. */
+#define COLUMNS_WITH(tags)                                                                        \
+	"run.id, run.name, cause, method, model, task, host, boot_id, dir, parent, "              \
+	"metric_key, " tags ", row, "                                                             \
+	"state, created, started, ended, heartbeat, trashed, pid, pid_start, attempt, run.step, " \
+	"total_steps, "                                                                           \
+	"steps_per_epoch, epoch, trainable_params, total_params, best_greater, best_step, "       \
+	"best_value"
+#define COLUMNS                                                                                    \
+	COLUMNS_WITH("(SELECT group_concat(word, ' ') FROM (SELECT word FROM tag WHERE tag.run = " \
+		     "run.row "                                                                    \
+		     "ORDER BY word))")
 
 enum {
 	TEXTS = 12,
-	LOST_US = 10 * 1000 * 1000,	/* silence of another machine before a run counts as lost */
+	LOST_US = 10 * 1000 * 1000, /* silence of another machine before a run counts as lost */
 	ATTEMPT_MAX = 1000000,
-	POINT_READS = 256		/* lists up to this long look values up one by one */
+	POINT_READS = 256 /* lists up to this long look values up one by one */
 };
 
 /* --- state as of now --------------------------------------------------------------------- */
@@ -47,8 +52,8 @@ static void here_find(struct here *h)
 	h->known = true;
 }
 
-static bool vanished(struct here *h, const char *host, const char *boot_id, int64_t pid, uint64_t pid_start,
-		     int64_t heartbeat)
+static bool vanished(struct here *h, const char *host, const char *boot_id, int64_t pid,
+		     uint64_t pid_start, int64_t heartbeat)
 {
 	uint64_t start;
 
@@ -61,14 +66,17 @@ static bool vanished(struct here *h, const char *host, const char *boot_id, int6
 	return !start || (pid_start && start != pid_start);
 }
 
-enum run_state run_state_now(enum run_state stored, const struct run_process *trainer, int64_t heartbeat, int64_t now)
+enum run_state run_state_now(enum run_state stored, const struct run_process *trainer,
+			     int64_t heartbeat, int64_t now)
 {
 	struct here h = { .now = now };
 
 	if (stored != RUN_RUNNING && stored != RUN_PAUSED)
 		return stored;
-	return vanished(&h, trainer->host, trainer->boot_id, trainer->pid, trainer->pid_start, heartbeat) ?
-		RUN_LOST : stored;
+	return vanished(&h, trainer->host, trainer->boot_id, trainer->pid, trainer->pid_start,
+			heartbeat)
+		       ? RUN_LOST
+		       : stored;
 }
 
 /* --- tags of a list ---------------------------------------------------------------------- */
@@ -80,7 +88,7 @@ struct tagged {
 };
 
 struct tags {
-	struct tagged *run;		/* sorted */
+	struct tagged *run; /* sorted */
 	size_t n;
 };
 
@@ -90,8 +98,12 @@ static int tags_load(struct store *st, struct tags *ret)
 	struct sql_rows rows = { .row_size = sizeof(struct tagged) };
 	sqlite3_stmt *q;
 	void *block;
-	int got = 0, code = sql_prepare(st, "SELECT run, group_concat(word, ' ') FROM "
-					"(SELECT run, word FROM tag ORDER BY run, word) GROUP BY run ORDER BY run", &q);
+	int got = 0,
+	    code = sql_prepare(
+		    st,
+		    "SELECT run, group_concat(word, ' ') FROM "
+		    "(SELECT run, word FROM tag ORDER BY run, word) GROUP BY run ORDER BY run",
+		    &q);
 
 	if (code)
 		return code;
@@ -123,7 +135,8 @@ static int tagged_order(const void *a, const void *b)
 static const char *tags_of(const struct tags *t, int64_t run)
 {
 	const struct tagged want = { .run = run };
-	const struct tagged *found = t->n ? bsearch(&want, t->run, t->n, sizeof(want), tagged_order) : NULL;
+	const struct tagged *found = t->n ? bsearch(&want, t->run, t->n, sizeof(want), tagged_order)
+					  : NULL;
 
 	return found ? found->words : "";
 }
@@ -138,16 +151,16 @@ void run_done(struct run *r)
 
 static int take_texts(sqlite3_stmt *q, const struct tags *tags, struct run *r)
 {
-	const char **const field[TEXTS] = {
-		&r->id, &r->name, &r->cause, &r->method, &r->model, &r->task, &r->host, &r->boot_id, &r->dir,
-		&r->parent, &r->metric_key, &r->tags
-	};
+	const char **const field[TEXTS] = { &r->id,    &r->name,   &r->cause,      &r->method,
+					    &r->model, &r->task,   &r->host,       &r->boot_id,
+					    &r->dir,   &r->parent, &r->metric_key, &r->tags };
 	const char *text[TEXTS];
 	size_t size[TEXTS], all = 0;
 	char *at;
 
 	for (int i = 0; i < TEXTS; i++) {
-		text[i] = tags && i == TEXTS - 1 ? tags_of(tags, sqlite3_column_int64(q, TEXTS)) : sql_text(q, i);
+		text[i] = tags && i == TEXTS - 1 ? tags_of(tags, sqlite3_column_int64(q, TEXTS))
+						 : sql_text(q, i);
 		size[i] = strlen(text[i]) + 1;
 		all += size[i];
 	}
@@ -164,9 +177,8 @@ static int take_texts(sqlite3_stmt *q, const struct tags *tags, struct run *r)
 
 static void take_numbers(sqlite3_stmt *q, struct run *r)
 {
-	int64_t *const first[] = {
-		&r->created, &r->started, &r->ended, &r->heartbeat, &r->trashed, &r->pid
-	};
+	int64_t *const first[] = { &r->created,   &r->started, &r->ended,
+				   &r->heartbeat, &r->trashed, &r->pid };
 	int at = TEXTS;
 
 	r->row = sqlite3_column_int64(q, at++);
@@ -196,7 +208,7 @@ static int run_take(sqlite3_stmt *q, struct here *h, const struct tags *tags, st
 	if (code)
 		return code;
 	take_numbers(q, &r);
-	if ((int)r.stored < RUN_QUEUED || r.stored >= RUN_LOST)	/* only a damaged file holds such */
+	if ((int)r.stored < RUN_QUEUED || r.stored >= RUN_LOST) /* only a damaged file holds such */
 		r.stored = RUN_FAILED;
 	if (r.attempt < 0 || r.attempt > ATTEMPT_MAX)
 		r.attempt = ATTEMPT_MAX;
@@ -259,14 +271,17 @@ int run_get_row(struct store *st, int64_t row, struct run *ret)
 	sqlite3_bind_int64(q, 1, row);
 	got = take_one(st, q, ret);
 	if (!got)
-		return err_set(TT_NOTFOUND, "run number %lld is not in the run log any more", (long long)row);
+		return err_set(TT_NOTFOUND, "run number %lld is not in the run log any more",
+			       (long long)row);
 	return got < 0 ? got : TT_OK;
 }
 
 int run_last_trashed(struct store *st, struct run *ret)
 {
-	const int got = by_text(st, "SELECT " COLUMNS " FROM run WHERE trashed > 0 "
-				"ORDER BY trashed DESC, run.id DESC LIMIT 1", NULL, ret);
+	const int got = by_text(st,
+				"SELECT " COLUMNS " FROM run WHERE trashed > 0 "
+				"ORDER BY trashed DESC, run.id DESC LIMIT 1",
+				NULL, ret);
 
 	if (!got)
 		return err_set(TT_NOTFOUND, "the trash is empty");
@@ -277,7 +292,9 @@ int run_recipe(struct store *st, const char *id, char **ret)
 {
 	sqlite3_stmt *q;
 	char *text = NULL;
-	int got, code = sql_prepare(st, "SELECT json FROM recipe JOIN run ON run.row = recipe.run WHERE run.id = ?1",
+	int got, code = sql_prepare(st,
+				    "SELECT json FROM recipe JOIN run ON run.row = recipe.run "
+				    "WHERE run.id = ?1",
 				    &q);
 
 	if (code)
@@ -315,9 +332,11 @@ static int fail_nothing(struct store *st, const char *what)
 		return code;
 	near = knob_nearest(what, (const char *const *)name, n);
 	if (near)
-		code = err_set(TT_NOTFOUND, "there is no run '%.100s'; did you mean '%.100s'?", what, near);
+		code = err_set(TT_NOTFOUND, "there is no run '%.100s'; did you mean '%.100s'?",
+			       what, near);
 	else
-		code = err_set(TT_NOTFOUND, "there is no run '%.100s': 'trimtab ls' lists what there is", what);
+		code = err_set(TT_NOTFOUND,
+			       "there is no run '%.100s': 'trimtab ls' lists what there is", what);
 	free(name);
 	return code;
 }
@@ -329,8 +348,8 @@ static int fail_many(char *const *fit, size_t n, const char *prefix)
 	buf_init(&list, 300);
 	for (size_t i = 0; i < n && i < 4; i++)
 		buf_printf(&list, "%s%.14s", i ? ", " : "", fit[i]);
-	err_set(TT_INVALID, "'%s' is the beginning of several runs (%s%s): type more of the id", prefix,
-		list.data ? list.data : "", n > 4 ? ", ..." : "");
+	err_set(TT_INVALID, "'%s' is the beginning of several runs (%s%s): type more of the id",
+		prefix, list.data ? list.data : "", n > 4 ? ", ..." : "");
 	buf_done(&list);
 	return TT_INVALID;
 }
@@ -341,8 +360,11 @@ static int by_prefix(struct store *st, const char *prefix, struct run *ret)
 	sqlite3_stmt *q;
 	char **fit;
 	size_t n;
-	int code = sql_prepare(st, "SELECT id FROM run WHERE id >= ?1 AND id < ?1 || '~' AND trashed = 0 "
-			       "ORDER BY id DESC LIMIT 5", &q);
+	int code = sql_prepare(
+		st,
+		"SELECT id FROM run WHERE id >= ?1 AND id < ?1 || '~' AND trashed = 0 "
+		"ORDER BY id DESC LIMIT 5",
+		&q);
 
 	if (code)
 		return code;
@@ -366,20 +388,27 @@ int run_find(struct store *st, const char *what, struct run *ret)
 	int got;
 
 	if (!n)
-		return err_set(TT_INVALID, "which run? Give an id, the beginning of one, a name, or 'latest'");
+		return err_set(TT_INVALID,
+			       "which run? Give an id, the beginning of one, a name, or 'latest'");
 	if (!strcmp(what, "latest")) {
-		got = by_text(st, "SELECT " COLUMNS " FROM run WHERE trashed = 0 ORDER BY run.id DESC LIMIT 1", NULL,
-			      ret);
+		got = by_text(st,
+			      "SELECT " COLUMNS
+			      " FROM run WHERE trashed = 0 ORDER BY run.id DESC LIMIT 1",
+			      NULL, ret);
 		if (!got)
-			return err_set(TT_NOTFOUND, "there are no runs yet: start one with 'trimtab run RECIPE'");
+			return err_set(
+				TT_NOTFOUND,
+				"there are no runs yet: start one with 'trimtab run RECIPE'");
 		return got < 0 ? got : TT_OK;
 	}
 	for (size_t i = 0; i <= n && n < sizeof(id); i++)
 		id[i] = (char)tolower((unsigned char)what[i]);
 	got = n == sizeof(id) - 1 ? by_id(st, id, ret) : 0;
 	if (!got)
-		got = by_text(st, "SELECT " COLUMNS " FROM run WHERE run.name = ?1 AND trashed = 0 "
-			      "ORDER BY run.id DESC LIMIT 1", what, ret);
+		got = by_text(st,
+			      "SELECT " COLUMNS " FROM run WHERE run.name = ?1 AND trashed = 0 "
+			      "ORDER BY run.id DESC LIMIT 1",
+			      what, ret);
 	if (!got && n < sizeof(id) - 1)
 		got = by_prefix(st, id, ret);
 	if (!got)
@@ -416,23 +445,21 @@ int run_id_width(struct store *st, int *ret)
 
 static const struct {
 	const char *word, *sql;
-	bool rising;			/* its natural direction */
-} order[] = {
-	{ "id", "run.id", true },
-	{ "name", "run.name COLLATE NOCASE", true },
-	{ "state", "state", true },
-	{ "method", "method", true },
-	{ "model", "model", true },
-	{ "task", "task", true },
-	{ "created", "created", false },
-	{ "started", "nullif(started, 0)", false },
-	{ "ended", "nullif(ended, 0)", false },
-	{ "step", "run.step", false },
-	{ "epoch", "epoch", false },
-	{ "trainable_params", "nullif(trainable_params, 0)", false },
-	{ "total_params", "nullif(total_params, 0)", false },
-	{ "best", "iif(best_greater, best_value, -best_value)", false }
-};
+	bool rising; /* its natural direction */
+} order[] = { { "id", "run.id", true },
+	      { "name", "run.name COLLATE NOCASE", true },
+	      { "state", "state", true },
+	      { "method", "method", true },
+	      { "model", "model", true },
+	      { "task", "task", true },
+	      { "created", "created", false },
+	      { "started", "nullif(started, 0)", false },
+	      { "ended", "nullif(ended, 0)", false },
+	      { "step", "run.step", false },
+	      { "epoch", "epoch", false },
+	      { "trainable_params", "nullif(trainable_params, 0)", false },
+	      { "total_params", "nullif(total_params, 0)", false },
+	      { "best", "iif(best_greater, best_value, -best_value)", false } };
 
 static bool ends_in(const char *text, const char *end)
 {
@@ -449,9 +476,13 @@ static int fail_sort(const char *word)
 		name[i] = order[i].word;
 	near = knob_nearest(word, name, COUNT(order));
 	if (near)
-		return err_set(TT_INVALID, "runs cannot be sorted by '%.60s'; did you mean '%s'?", word, near);
-	return err_set(TT_INVALID, "runs cannot be sorted by '%.60s': it takes a column such as created, name, step or "
-		       "best, or a metric such as eval/accuracy", word);
+		return err_set(TT_INVALID, "runs cannot be sorted by '%.60s'; did you mean '%s'?",
+			       word, near);
+	return err_set(TT_INVALID,
+		       "runs cannot be sorted by '%.60s': it takes a column such as created, name, "
+		       "step or "
+		       "best, or a metric such as eval/accuracy",
+		       word);
 }
 
 static bool by_age(const struct run_filter *f)
@@ -475,10 +506,7 @@ static int newer(const void *a, const void *b)
 	return strcmp(((const struct run *)b)->id, ((const struct run *)a)->id);
 }
 
-static int older(const void *a, const void *b)
-{
-	return newer(b, a);
-}
+static int older(const void *a, const void *b) { return newer(b, a); }
 
 static void age_sort(const struct run_filter *f, struct run_list *l)
 {
@@ -512,7 +540,8 @@ static int sort_sql(const char *sort, struct buf *sql)
 	}
 	if (!by)
 		return fail_sort(word);
-	buf_printf(sql, " ORDER BY %s IS NULL, %s %s, run.id DESC", by, by, rising != turned ? "ASC" : "DESC");
+	buf_printf(sql, " ORDER BY %s IS NULL, %s %s, run.id DESC", by, by,
+		   rising != turned ? "ASC" : "DESC");
 	return TT_OK;
 }
 
@@ -522,15 +551,19 @@ static void from_sql(const struct run_filter *f, struct buf *sql)
 	buf_text(sql, " FROM run");
 	if (f->sort && strchr(f->sort, '/'))
 		buf_text(sql, " LEFT JOIN last s ON s.key = ?5 AND s.run = run.row");
-	buf_text(sql, f->only_trashed ? " WHERE trashed > 0" : f->with_trashed ? " WHERE 1" : " WHERE trashed = 0");
+	buf_text(sql, f->only_trashed   ? " WHERE trashed > 0"
+		      : f->with_trashed ? " WHERE 1"
+					: " WHERE trashed = 0");
 	if (f->states)
 		buf_text(sql, " AND (1 << state) & ?1");
 	if (f->tag)
-		buf_text(sql, " AND EXISTS (SELECT 1 FROM tag WHERE tag.run = run.row AND word = ?2)");
+		buf_text(sql,
+			 " AND EXISTS (SELECT 1 FROM tag WHERE tag.run = run.row AND word = ?2)");
 	if (f->method)
 		buf_text(sql, " AND method = ?3");
 	if (f->text)
-		buf_text(sql, " AND (instr(lower(run.name), lower(?4)) OR instr(run.id, lower(?4)))");
+		buf_text(sql,
+			 " AND (instr(lower(run.name), lower(?4)) OR instr(run.id, lower(?4)))");
 }
 
 static int list_sql(const struct run_filter *f, struct buf *sql)
@@ -581,8 +614,8 @@ static int list_add(struct run_list *l, size_t *room, const struct run *r)
 	return TT_OK;
 }
 
-static int list_rows(struct store *st, const struct run_filter *f, sqlite3_stmt *q, const struct tags *tags,
-		     struct run_list *l)
+static int list_rows(struct store *st, const struct run_filter *f, sqlite3_stmt *q,
+		     const struct tags *tags, struct run_list *l)
 {
 	struct here h = { .now = proc_now_us() };
 	size_t room = 0;
@@ -628,8 +661,9 @@ static struct run_value value_of(sqlite3_stmt *q)
 static int values_each(struct store *st, struct run_list *l, int64_t key, size_t k)
 {
 	sqlite3_stmt *q;
-	int got = 0, code = sql_prepare(st, "SELECT run, step, value FROM last WHERE key = ?1 AND run = ?2",
-					&q);
+	int got = 0,
+	    code = sql_prepare(st, "SELECT run, step, value FROM last WHERE key = ?1 AND run = ?2",
+			       &q);
 
 	for (size_t i = 0; !code && i < l->n; i++) {
 		sqlite3_bind_int64(q, 1, key);
@@ -644,12 +678,14 @@ static int values_each(struct store *st, struct run_list *l, int64_t key, size_t
 }
 
 /* Many runs: the key's rows are in order of run, so walk both. */
-static int values_merge(struct store *st, struct run_list *l, const struct place *place, int64_t key, size_t k)
+static int values_merge(struct store *st, struct run_list *l, const struct place *place,
+			int64_t key, size_t k)
 {
 	sqlite3_stmt *q;
 	size_t i = 0;
-	int got = 0, code = sql_prepare(st, "SELECT run, step, value FROM last WHERE key = ?1 ORDER BY run",
-					&q);
+	int got = 0,
+	    code = sql_prepare(st, "SELECT run, step, value FROM last WHERE key = ?1 ORDER BY run",
+			       &q);
 
 	if (code)
 		return code;
@@ -681,7 +717,8 @@ static int values_fill(struct store *st, const struct run_filter *f, struct run_
 
 		code = sql_key_find(st, f->keys[k], &key);
 		if (!code && key)
-			code = l->n <= POINT_READS ? values_each(st, l, key, k) : values_merge(st, l, place, key, k);
+			code = l->n <= POINT_READS ? values_each(st, l, key, k)
+						   : values_merge(st, l, place, key, k);
 	}
 	free(place);
 	return code;
@@ -800,7 +837,8 @@ static int index_derive(struct store *st, const struct run_filter *f, struct ind
 	return TT_OK;
 }
 
-static int index_read(struct store *st, const struct run_filter *f, const char *sql, struct index_rows *l)
+static int index_read(struct store *st, const struct run_filter *f, const char *sql,
+		      struct index_rows *l)
 {
 	sqlite3_stmt *q;
 	int got = 0, code = sql_prepare_once(st, sql, &q);
@@ -813,7 +851,7 @@ static int index_read(struct store *st, const struct run_filter *f, const char *
 				       sqlite3_column_int64(q, 2) > 0 };
 		const int state = sqlite3_column_int(q, 1);
 
-		if (state >= RUN_QUEUED && state < RUN_LOST)	/* else the file is damaged */
+		if (state >= RUN_QUEUED && state < RUN_LOST) /* else the file is damaged */
 			e.state = (enum run_state)state;
 		code = index_add(l, &e);
 	}

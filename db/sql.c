@@ -41,26 +41,36 @@ bool sql_lockless(const char *path)
 
 static int fail_locks(const char *path)
 {
-	return err_set(TT_IO, "the file system that holds '%s' does not support file locks, so a run log there "
-		       "would be damaged: set TRIMTAB_HOME to a folder on a local disk", path);
+	return err_set(
+		TT_IO,
+		"the file system that holds '%s' does not support file locks, so a run log there "
+		"would be damaged: set TRIMTAB_HOME to a folder on a local disk",
+		path);
 }
 
 static int fail_full(const char *path)
 {
-	return err_set(TT_IO, "the disk that holds the run log '%s' is full: free some space and try again; "
-		       "what was stored before is intact", path);
+	return err_set(
+		TT_IO,
+		"the disk that holds the run log '%s' is full: free some space and try again; "
+		"what was stored before is intact",
+		path);
 }
 
 static int fail_readonly(const char *path)
 {
-	return err_set(TT_IO, "the run log '%s' cannot be written, the file or its folder is read-only: make it "
-		       "writable, or set TRIMTAB_HOME to another folder", path);
+	return err_set(
+		TT_IO,
+		"the run log '%s' cannot be written, the file or its folder is read-only: make it "
+		"writable, or set TRIMTAB_HOME to another folder",
+		path);
 }
 
 static bool is_lock(int rc)
 {
 	return rc == SQLITE_IOERR_LOCK || rc == SQLITE_IOERR_RDLOCK || rc == SQLITE_IOERR_UNLOCK ||
-	       rc == SQLITE_IOERR_CHECKRESERVEDLOCK || rc == SQLITE_IOERR_SHMLOCK || rc == SQLITE_PROTOCOL;
+	       rc == SQLITE_IOERR_CHECKRESERVEDLOCK || rc == SQLITE_IOERR_SHMLOCK ||
+	       rc == SQLITE_PROTOCOL;
 }
 
 /* The system's own reason decides before SQLite's: a full disk shows under several codes. */
@@ -85,21 +95,27 @@ int sql_fail(struct store *st, int rc)
 	if (is_lock(rc) || (st->no_locks && (rc & 0xff) == SQLITE_BUSY))
 		return fail_locks(st->path);
 	switch (rc & 0xff) {
-	case SQLITE_FULL:
-		return fail_full(st->path);
+	case SQLITE_FULL: return fail_full(st->path);
 	case SQLITE_READONLY:
-	case SQLITE_PERM:
-		return fail_readonly(st->path);
+	case SQLITE_PERM: return fail_readonly(st->path);
 	case SQLITE_NOTADB:
-		return err_set(TT_INVALID, "'%s' is not a run log: move it away, or set TRIMTAB_HOME to another "
-			       "folder", st->path);
+		return err_set(
+			TT_INVALID,
+			"'%s' is not a run log: move it away, or set TRIMTAB_HOME to another "
+			"folder",
+			st->path);
 	case SQLITE_CORRUPT:
-		return err_set(TT_IO, "the run log '%s' is damaged (%s): move it away to start a new one; "
-			       "'sqlite3 FILE .recover' saves what can be read", st->path, sqlite3_errmsg(st->db));
+		return err_set(TT_IO,
+			       "the run log '%s' is damaged (%s): move it away to start a new one; "
+			       "'sqlite3 FILE .recover' saves what can be read",
+			       st->path, sqlite3_errmsg(st->db));
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		return err_set(TT_IO, "another program has held the run log '%s' for too long: see what uses it "
-			       "and try again", st->path);
+		return err_set(
+			TT_IO,
+			"another program has held the run log '%s' for too long: see what uses it "
+			"and try again",
+			st->path);
 	case SQLITE_CANTOPEN:
 		return err_set(TT_IO, "cannot open the run log '%s': %s", st->path,
 			       reason ? strerror(reason) : "its folder cannot be used");
@@ -109,7 +125,8 @@ int sql_fail(struct store *st, int rc)
 		return err_set(TT_IO, "the run log '%s' cannot be read or written: %s", st->path,
 			       reason ? strerror(reason) : sqlite3_errmsg(st->db));
 	default:
-		return err_set(TT_IO, "the run log '%s' refused: %s", st->path, sqlite3_errmsg(st->db));
+		return err_set(TT_IO, "the run log '%s' refused: %s", st->path,
+			       sqlite3_errmsg(st->db));
 	}
 }
 
@@ -135,7 +152,7 @@ int sql_prepare(struct store *st, const char *sql, sqlite3_stmt **ret)
 			return TT_OK;
 		}
 	}
-	if (st->cached_n == SQL_CACHED)	/* more literals than places: a bug, raise SQL_CACHED */
+	if (st->cached_n == SQL_CACHED) /* more literals than places: a bug, raise SQL_CACHED */
 		return err_set(TT_NOMEM, "too many kinds of statements for the run log");
 	rc = sqlite3_prepare_v3(st->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q, NULL);
 	if (rc != SQLITE_OK)
@@ -178,7 +195,8 @@ int sql_write_run(struct store *st, sqlite3_stmt *q, int64_t run)
 	if (code)
 		return code;
 	if (!sqlite3_changes(st->db))
-		return err_set(TT_NOTFOUND, "run number %lld is not in the run log any more", (long long)run);
+		return err_set(TT_NOTFOUND, "run number %lld is not in the run log any more",
+			       (long long)run);
 	return TT_OK;
 }
 
@@ -320,7 +338,7 @@ int sql_texts(struct store *st, sqlite3_stmt *q, char ***ret, size_t *ret_n)
 {
 	static const size_t field[] = { 0 };
 	struct sql_rows rows = { .row_size = sizeof(char *) };
-	const char *place = NULL;	/* filled in by sql_rows_pack */
+	const char *place = NULL; /* filled in by sql_rows_pack */
 	void *list;
 	int got = 0, code = TT_OK;
 
@@ -343,7 +361,7 @@ int sql_texts(struct store *st, sqlite3_stmt *q, char ***ret, size_t *ret_n)
 
 static size_t hash(const char *text)
 {
-	uint64_t h = 1469598103934665603u;	/* FNV-1a */
+	uint64_t h = 1469598103934665603u; /* FNV-1a */
 
 	for (; *text; text++)
 		h = (h ^ (unsigned char)*text) * 1099511628211u;

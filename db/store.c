@@ -17,9 +17,10 @@
 #include "db/sql.h"
 
 enum {
-	APPLICATION = 0x7474616d,	/* as in schema/0001_init.sql; tells run logs from other databases */
-	BUSY_US = 10 * 1000 * 1000,	/* how long to wait for another writer */
-	PROBE_US = 100 * 1000		/* when to suspect that locks do not work at all */
+	APPLICATION =
+		0x7474616d, /* as in schema/0001_init.sql; tells run logs from other databases */
+	BUSY_US = 10 * 1000 * 1000, /* how long to wait for another writer */
+	PROBE_US = 100 * 1000       /* when to suspect that locks do not work at all */
 };
 
 static const struct {
@@ -29,15 +30,9 @@ static const struct {
 #include "db/schema.inc"
 };
 
-int store_head(void)
-{
-	return migration[COUNT(migration) - 1].version;
-}
+int store_head(void) { return migration[COUNT(migration) - 1].version; }
 
-const char *store_path(const struct store *st)
-{
-	return st->path;
-}
+const char *store_path(const struct store *st) { return st->path; }
 
 static int64_t clock_us(void)
 {
@@ -110,12 +105,17 @@ static int check_kind(struct store *st, int64_t *ret_version)
 	if (code)
 		return code;
 	if (application != APPLICATION && (version || application || tables))
-		return err_set(TT_INVALID, "'%s' is a database of another program, not a run log: move it away, or "
-			       "set TRIMTAB_HOME to another folder", st->path);
+		return err_set(
+			TT_INVALID,
+			"'%s' is a database of another program, not a run log: move it away, or "
+			"set TRIMTAB_HOME to another folder",
+			st->path);
 	if (version > store_head())
-		return err_set(TT_INVALID, "the run log '%s' was written by a newer trimtab (format %d, this one "
-			       "knows %d): update trimtab, or set TRIMTAB_HOME to another folder",
-			       st->path, (int)version, store_head());
+		return err_set(
+			TT_INVALID,
+			"the run log '%s' was written by a newer trimtab (format %d, this one "
+			"knows %d): update trimtab, or set TRIMTAB_HOME to another folder",
+			st->path, (int)version, store_head());
 	*ret_version = version;
 	return TT_OK;
 }
@@ -149,7 +149,9 @@ static int journal_truncate(struct store *st)
 		if (!code)
 			code = journal_set(st, "PRAGMA journal_mode = TRUNCATE", "truncate", &done);
 		if (!code)
-			code = sql_exec(st, "PRAGMA locking_mode = NORMAL; SELECT count(*) FROM sqlite_master");
+			code = sql_exec(
+				st,
+				"PRAGMA locking_mode = NORMAL; SELECT count(*) FROM sqlite_master");
 	}
 	return code ? code : sql_exec(st, "PRAGMA synchronous = FULL");
 }
@@ -211,8 +213,11 @@ static int check_path(const char *path)
 		return err_set(TT_IO, "cannot open the run log '%s': %s", path, strerror(errno));
 	}
 	if (!S_ISREG(s.st_mode))
-		return err_set(TT_INVALID, "'%s' should be the run log, but is not a file: move it away, or set "
-			       "TRIMTAB_HOME to another folder", path);
+		return err_set(
+			TT_INVALID,
+			"'%s' should be the run log, but is not a file: move it away, or set "
+			"TRIMTAB_HOME to another folder",
+			path);
 	return TT_OK;
 }
 
@@ -223,7 +228,9 @@ static int make_folder(const char *path)
 	if (!fs_dirname(dir, sizeof(dir), path) && !fs_mkdirs(dir))
 		return TT_OK;
 	snprintf(why, sizeof(why), "%s", err_text());
-	return err_set(TT_IO, "there can be no run log at '%s': %s; set TRIMTAB_HOME to a folder that can be written",
+	return err_set(TT_IO,
+		       "there can be no run log at '%s': %s; set TRIMTAB_HOME to a folder that can "
+		       "be written",
 		       path, why);
 }
 
@@ -251,7 +258,8 @@ static int open_write(struct store *st)
 	if (!code)
 		code = migrate(st, version);
 	if (!code)
-		code = sql_exec(st, "PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864; "
+		code = sql_exec(st,
+				"PRAGMA cache_size = -16000; PRAGMA journal_size_limit = 67108864; "
 				"PRAGMA secure_delete = OFF");
 	return code ? code : sql_int(st, "PRAGMA data_version", &st->seen);
 }
@@ -292,7 +300,8 @@ static int immutable_uri(const char *path, char *ret, size_t size)
 
 	for (; *path; path++) {
 		const bool plain = *path != '%' && *path != '?' && *path != '#';
-		const int got = snprintf(ret + n, size - n, plain ? "%c" : "%%%02x", (unsigned char)*path);
+		const int got = snprintf(ret + n, size - n, plain ? "%c" : "%%%02x",
+					 (unsigned char)*path);
 
 		n += (size_t)got;
 		if (n + 16 > size)
@@ -312,8 +321,11 @@ static int open_immutable(struct store *st)
 	int code;
 
 	if (has_wal(st->path))
-		return err_set(TT_IO, "the run log '%s' has changes that were not merged yet and its folder cannot be "
-			       "written: copy the folder to a writable place and set TRIMTAB_HOME to the copy",
+		return err_set(TT_IO,
+			       "the run log '%s' has changes that were not merged yet and its "
+			       "folder cannot be "
+			       "written: copy the folder to a writable place and set TRIMTAB_HOME "
+			       "to the copy",
 			       st->path);
 	code = immutable_uri(st->path, uri, sizeof(uri));
 	return code ? code : connect_to(st, uri, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
@@ -332,7 +344,8 @@ static void disconnect(struct store *st)
 static bool cannot_write_beside(int rc)
 {
 	return (rc & 0xff) == SQLITE_CANTOPEN || (rc & 0xff) == SQLITE_READONLY ||
-	       rc == SQLITE_IOERR_SHMOPEN || rc == SQLITE_IOERR_SHMMAP || rc == SQLITE_IOERR_SHMSIZE;
+	       rc == SQLITE_IOERR_SHMOPEN || rc == SQLITE_IOERR_SHMMAP ||
+	       rc == SQLITE_IOERR_SHMSIZE;
 }
 
 static int open_readable(struct store *st, int64_t *ret_version)
@@ -369,8 +382,11 @@ static int open_read(struct store *st)
 	if (code)
 		return code;
 	if (!fs_exists(st->path))
-		return err_set(TT_NOTFOUND, "there is no run log at '%s' yet: start a run with 'trimtab run RECIPE', "
-			       "or set TRIMTAB_HOME", st->path);
+		return err_set(
+			TT_NOTFOUND,
+			"there is no run log at '%s' yet: start a run with 'trimtab run RECIPE', "
+			"or set TRIMTAB_HOME",
+			st->path);
 	code = open_readable(st, &version);
 	if (!code && version < store_head()) {
 		disconnect(st);
@@ -459,7 +475,9 @@ bool store_changed(struct store *st)
 
 const char *store_journal(struct store *st)
 {
-	static const char *const known[] = { "wal", "truncate", "delete", "persist", "memory", "off" };
+	static const char *const known[] = {
+		"wal", "truncate", "delete", "persist", "memory", "off"
+	};
 	const char *found = "unknown";
 	sqlite3_stmt *q;
 
@@ -487,8 +505,11 @@ int store_schema(struct store *st, char **ret)
 {
 	sqlite3_stmt *q;
 	char *text = NULL;
-	int got, code = sql_prepare(st, "SELECT group_concat(sql, ';' || char(10)) FROM (SELECT sql FROM sqlite_master "
-				    "WHERE sql IS NOT NULL ORDER BY type DESC, name)", &q);
+	int got, code = sql_prepare(st,
+				    "SELECT group_concat(sql, ';' || char(10)) FROM (SELECT sql "
+				    "FROM sqlite_master "
+				    "WHERE sql IS NOT NULL ORDER BY type DESC, name)",
+				    &q);
 
 	if (code)
 		return code;

@@ -18,9 +18,9 @@ struct store;
  */
 int store_open(const char *path, struct store **ret);
 
-/* Open for reading only: works in a folder that cannot be written. TT_NOTFOUND when there is no run log yet. */
+/* For reading only, also in a folder that cannot be written. TT_NOTFOUND: no run log yet. */
 int store_open_read(const char *path, struct store **ret);
-void store_close(struct store *st);		/* NULL is fine; rolls back what was not committed */
+void store_close(struct store *st); /* NULL is fine; rolls back what was not committed */
 
 /* Did another connection commit since the last call? Costs one integer. */
 bool store_changed(struct store *st);
@@ -31,12 +31,12 @@ bool store_changed(struct store *st);
  */
 int store_begin(struct store *st);
 int store_commit(struct store *st);
-void store_rollback(struct store *st);		/* nothing begun is fine */
+void store_rollback(struct store *st); /* nothing begun is fine */
 
-const char *store_journal(struct store *st);	/* "wal", or "truncate" where WAL is not safe */
-int store_version(struct store *st);		/* of the schema in the file */
-int store_head(void);				/* the schema this program writes */
-int store_schema(struct store *st, char **ret);	/* every CREATE statement, for tests; free() it */
+const char *store_journal(struct store *st);    /* "wal", or "truncate" where WAL is not safe */
+int store_version(struct store *st);            /* of the schema in the file */
+int store_head(void);                           /* the schema this program writes */
+int store_schema(struct store *st, char **ret); /* every CREATE statement, for tests; free() it */
 const char *store_path(const struct store *st);
 
 /* Tests: let the file grow to `pages` pages only, so that the next write meets a full disk; 0 lifts it. */

@@ -43,17 +43,21 @@ static inline void home_close(struct home *h)
 }
 
 /* A second is a second: run n was created n seconds into 2026. */
-static inline int64_t home_time(int n)
-{
-	return (1767225600 + (int64_t)n) * 1000000;
-}
+static inline int64_t home_time(int n) { return (1767225600 + (int64_t)n) * 1000000; }
 
 /* Run number n under that name; returns its row, 0 when it could not be added. */
 static inline int64_t home_run(struct home *h, int n, const char *name, char *ret_id)
 {
 	char id[RUN_ID_SIZE];
-	struct run r = { .id = id, .name = name, .method = n % 2 ? "lora" : "full", .model = "mini", .task = "seq_cls",
-			 .created = home_time(n), .dir = "runs", .metric_key = "eval/accuracy", .best_greater = true };
+	struct run r = { .id = id,
+			 .name = name,
+			 .method = n % 2 ? "lora" : "full",
+			 .model = "mini",
+			 .task = "seq_cls",
+			 .created = home_time(n),
+			 .dir = "runs",
+			 .metric_key = "eval/accuracy",
+			 .best_greater = true };
 	int64_t row = 0;
 
 	run_id_make(id, r.created, (uint32_t)n);

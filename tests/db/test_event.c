@@ -62,7 +62,8 @@ static void command_goes_round(void)
 	CHECK_STR(c.verb, "stop");
 	CHECK_STR(c.arg, "");
 	command_row_done(&c);
-	CHECK(command_take(engine, run, &c, &any) == TT_OK && !any);	/* nothing is handed out twice */
+	CHECK(command_take(engine, run, &c, &any) == TT_OK &&
+	      !any); /* nothing is handed out twice */
 	CHECK(command_done(engine, 99, true, "") == TT_NOTFOUND);
 	CHECK(command_get(engine, 99, &c) == TT_NOTFOUND);
 	store_close(engine);

@@ -1,4 +1,4 @@
-/* A disk that fills up, and one that cannot be written: one sentence, nothing damaged, and it goes on afterwards. */
+/* A disk that fills up, and one that cannot be written: one sentence, and nothing is damaged. */
 #include "tests/check.h"
 
 #include <errno.h>
@@ -21,7 +21,9 @@ static int fill(struct store *st, int64_t run, int n, int *ret_batches)
 		int code;
 
 		for (int k = 0; k < ROWS; k++)
-			m[k] = (struct metric){ .key = "train/loss", .step = i * ROWS + k, .value = k };
+			m[k] = (struct metric){ .key = "train/loss",
+						.step = i * ROWS + k,
+						.value = k };
 		code = metric_add(st, run, 1, m, ROWS);
 		if (code) {
 			*ret_batches = i;
@@ -54,7 +56,7 @@ static void limit_is_a_full_disk(void)
 	CHECK(fill(h.st, run, 1000, &batches) == TT_IO);
 	CHECK_NAMED(strstr(err_text(), "is full") != NULL, err_text());
 	CHECK(batches > 0);
-	CHECK(rows(h.st, run) == (size_t)batches * ROWS);	/* whole batches, and all of them */
+	CHECK(rows(h.st, run) == (size_t)batches * ROWS); /* whole batches, and all of them */
 	CHECK(store_limit(h.st, 0) == TT_OK);
 	CHECK(fill(h.st, run, batches + 5, &more) == TT_OK);
 	CHECK(rows(h.st, run) == (size_t)(batches + 5) * ROWS);

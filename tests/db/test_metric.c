@@ -8,8 +8,8 @@
 
 static void values_survive(void)
 {
-	const double value[] = { 0, -0.0, 1e-310, 1.7976931348623157e308, 0.1, (double)NAN, (double)INFINITY,
-				 -(double)INFINITY };
+	const double value[] = { 0,   -0.0,        1e-310,           1.7976931348623157e308,
+				 0.1, (double)NAN, (double)INFINITY, -(double)INFINITY };
 	struct metric m[COUNT(value)];
 	struct metric_point *p = NULL;
 	struct metric_last *last = NULL;
@@ -24,7 +24,8 @@ static void values_survive(void)
 	CHECK(metric_add(h.st, run, 1, m, COUNT(m)) == TT_OK);
 	CHECK(metric_read(h.st, run, "train/loss", &p, &n) == TT_OK && n == COUNT(value));
 	for (size_t i = 0; i < n; i++) {
-		CHECK(p[i].step == (int64_t)i && p[i].time_us == 1000 + (int64_t)i && p[i].attempt == 1);
+		CHECK(p[i].step == (int64_t)i && p[i].time_us == 1000 + (int64_t)i &&
+		      p[i].attempt == 1);
 		CHECK(isnan(value[i]) ? isnan(p[i].value) : p[i].value == value[i]);
 	}
 	free(p);
@@ -38,7 +39,8 @@ static void values_survive(void)
 
 static void same_step_replaces(void)
 {
-	const struct metric twice[] = { { "a", 3, 100, 1 }, { "a", 3, 5, 2 } }, again = { "a", 3, 7, 3 };
+	const struct metric twice[] = { { "a", 3, 100, 1 }, { "a", 3, 5, 2 } },
+			    again = { "a", 3, 7, 3 };
 	struct metric_bucket b;
 	struct metric_point *p = NULL;
 	struct home h;
@@ -52,17 +54,16 @@ static void same_step_replaces(void)
 	free(p);
 	CHECK(metric_add(h.st, run, 1, &again, 1) == TT_OK);
 	CHECK(metric_buckets(h.st, run, "a", 0, 1000, 1, &b) == TT_OK);
-	CHECK(b.count == 1 && b.min == 7 && b.max == 7);	/* no trace of 100 in the summary */
+	CHECK(b.count == 1 && b.min == 7 && b.max == 7); /* no trace of 100 in the summary */
 	home_close(&h);
 }
 
 static void bad_rows_are_refused(void)
 {
 	char longer[METRIC_KEY_MAX + 2];
-	const struct metric bad[] = {
-		{ "", 1, 1, 1 }, { NULL, 1, 1, 1 }, { "two words", 1, 1, 1 }, { longer, 1, 1, 1 }, { "a", -1, 1, 1 },
-		{ "a", INT64_MAX, 1, 1 }
-	};
+	const struct metric bad[] = { { "", 1, 1, 1 },          { NULL, 1, 1, 1 },
+				      { "two words", 1, 1, 1 }, { longer, 1, 1, 1 },
+				      { "a", -1, 1, 1 },        { "a", INT64_MAX, 1, 1 } };
 	const struct metric good = { "a", 1, 1, 1 };
 	struct metric_point *p = NULL;
 	struct home h;
@@ -80,9 +81,10 @@ static void bad_rows_are_refused(void)
 	}
 	CHECK(metric_add(h.st, run, 0, &good, 1) == TT_INVALID);
 	CHECK(metric_add(h.st, run + 1, 1, &good, 1) == TT_NOTFOUND);
-	CHECK(metric_read(h.st, run, "a", &p, &n) == TT_OK && n == 0);	/* nothing of a bad batch */
+	CHECK(metric_read(h.st, run, "a", &p, &n) == TT_OK && n == 0); /* nothing of a bad batch */
 	free(p);
-	CHECK(metric_add(h.st, run, 1, &good, 1) == TT_OK);		/* the key of a rolled back batch works */
+	CHECK(metric_add(h.st, run, 1, &good, 1) ==
+	      TT_OK); /* the key of a rolled back batch works */
 	CHECK(metric_read(h.st, run, "a", &p, &n) == TT_OK && n == 1);
 	free(p);
 	home_close(&h);
@@ -93,16 +95,20 @@ static void batch_moves_the_run(void)
 	struct home h;
 	struct run r = { 0 };
 	const struct metric m = { "a/b", 4, 1, 0 };
-	struct metric_batch b = { .attempt = 1, .metric = &m, .n = 1, .step = 4, .epoch = 0.5, .time_us = 777 };
+	struct metric_batch b = {
+		.attempt = 1, .metric = &m, .n = 1, .step = 4, .epoch = 0.5, .time_us = 777
+	};
 
 	home_open(&h);
 	b.run = home_run(&h, 1, "x", NULL);
 	CHECK(metric_batch_add(h.st, &b) == TT_OK);
-	CHECK(run_get_row(h.st, b.run, &r) == TT_OK && r.step == 4 && r.heartbeat == 777 && r.epoch == 0.5);
+	CHECK(run_get_row(h.st, b.run, &r) == TT_OK && r.step == 4 && r.heartbeat == 777 &&
+	      r.epoch == 0.5);
 	run_done(&r);
 	b = (struct metric_batch){ .run = b.run, .attempt = 1, .step = -1, .time_us = 888 };
 	CHECK(metric_batch_add(h.st, &b) == TT_OK);
-	CHECK(run_get_row(h.st, b.run, &r) == TT_OK && r.step == 4 && r.heartbeat == 888 && r.epoch == 0.5);
+	CHECK(run_get_row(h.st, b.run, &r) == TT_OK && r.step == 4 && r.heartbeat == 888 &&
+	      r.epoch == 0.5);
 	run_done(&r);
 	home_close(&h);
 }
@@ -118,7 +124,8 @@ static void keys_are_listed(void)
 	home_open(&h);
 	one = home_run(&h, 1, "x", NULL);
 	two = home_run(&h, 2, "y", NULL);
-	CHECK(metric_add(h.st, one, 1, m, 2) == TT_OK && metric_add(h.st, two, 1, m + 2, 1) == TT_OK);
+	CHECK(metric_add(h.st, one, 1, m, 2) == TT_OK &&
+	      metric_add(h.st, two, 1, m + 2, 1) == TT_OK);
 	CHECK(metric_keys(h.st, one, &key, &n) == TT_OK && n == 2);
 	CHECK_STR(key[0], "a");
 	CHECK_STR(key[1], "b");
@@ -135,22 +142,23 @@ static const struct {
 	int64_t from, to;
 } attempts[] = { { 0, 300 }, { 200, 210 }, { 128, 500 }, { 450, 460 } };
 
-static int64_t clean_attempt(int64_t step)
-{
-	return step <= 128 ? 1 : step <= 450 ? 3 : 4;
-}
+static int64_t clean_attempt(int64_t step) { return step <= 128 ? 1 : step <= 450 ? 3 : 4; }
 
 static int64_t build(struct home *h)
 {
-	const struct run_process dead = { .pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone" };
+	const struct run_process dead = {
+		.pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone"
+	};
 	const int64_t run = home_run(h, 1, "x", NULL);
 
 	for (size_t a = 0; a < COUNT(attempts); a++) {
 		int attempt = 0;
 
-		CHECK(run_resume(h->st, run, attempts[a].from, &dead, &attempt) == TT_OK && attempt == (int)a + 1);
+		CHECK(run_resume(h->st, run, attempts[a].from, &dead, &attempt) == TT_OK &&
+		      attempt == (int)a + 1);
 		for (int64_t step = attempts[a].from + 1; step <= attempts[a].to; step++) {
-			const struct metric m = { "train/loss", step, (double)(attempt * 1000 + step), step };
+			const struct metric m = { "train/loss", step,
+						  (double)(attempt * 1000 + step), step };
 
 			if (metric_add(h->st, run, attempt, &m, 1))
 				printf("# %s\n", err_text());
@@ -186,13 +194,16 @@ static void curve_is_clean(void)
 	}
 	CHECK(!wrong);
 	free(p);
-	CHECK(metric_read_attempts(h.st, run, "train/loss", &p, &n) == TT_OK && n == 300 + 10 + 372 + 10);
+	CHECK(metric_read_attempts(h.st, run, "train/loss", &p, &n) == TT_OK &&
+	      n == 300 + 10 + 372 + 10);
 	free(p);
 	CHECK(metric_span(h.st, run, "train/loss", &lo, &hi) == TT_OK && lo == 1 && hi == 460);
 	CHECK(metric_span(h.st, run, "none", &lo, &hi) == TT_NOTFOUND);
 	CHECK(metric_walk(h.st, run, "train/loss", 201, third, &seen) == 42 && seen == 203);
-	CHECK(store_begin(h.st) == TT_OK && store_commit(h.st) == TT_OK);	/* the walk left nothing open */
-	CHECK(metric_last(h.st, run, &last, &n) == TT_OK && n == 1 && last[0].step == 460 && last[0].value == 4460);
+	CHECK(store_begin(h.st) == TT_OK &&
+	      store_commit(h.st) == TT_OK); /* the walk left nothing open */
+	CHECK(metric_last(h.st, run, &last, &n) == TT_OK && n == 1 && last[0].step == 460 &&
+	      last[0].value == 4460);
 	CHECK(last[0].min == 1001 && last[0].max == 4460);
 	free(last);
 	home_close(&h);
@@ -200,7 +211,9 @@ static void curve_is_clean(void)
 
 static void restart_from_nothing(void)
 {
-	const struct run_process dead = { .pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone" };
+	const struct run_process dead = {
+		.pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone"
+	};
 	const struct metric m[] = { { "a", 0, 1, 1 }, { "a", 1, 2, 1 } }, fresh = { "a", 0, 9, 2 };
 	struct home h;
 	struct metric_point *p = NULL;
@@ -211,7 +224,8 @@ static void restart_from_nothing(void)
 
 	home_open(&h);
 	run = home_run(&h, 1, "x", NULL);
-	CHECK(run_start(h.st, run, &dead, &attempt) == TT_OK && metric_add(h.st, run, attempt, m, 2) == TT_OK);
+	CHECK(run_start(h.st, run, &dead, &attempt) == TT_OK &&
+	      metric_add(h.st, run, attempt, m, 2) == TT_OK);
 	CHECK(run_end(h.st, run, RUN_STOPPED, NULL) == TT_OK);
 	CHECK(run_start(h.st, run, &dead, &attempt) == TT_OK && attempt == 2);
 	CHECK(metric_last(h.st, run, &last, &n) == TT_OK && n == 0);
@@ -226,10 +240,7 @@ static void restart_from_nothing(void)
 
 enum { LONG = 20000 };
 
-static bool same(double a, double b)
-{
-	return isnan(a) ? isnan(b) : a == b;
-}
+static bool same(double a, double b) { return isnan(a) ? isnan(b) : a == b; }
 
 /* What metric_buckets promises, counted from the rows one by one. */
 static bool agrees(const struct metric_point *p, size_t n, int64_t lo, int64_t hi, size_t buckets,
@@ -245,7 +256,8 @@ static bool agrees(const struct metric_point *p, size_t n, int64_t lo, int64_t h
 		int64_t nans = 0, infs = 0;
 
 		for (; at < n && p[at].step <= hi &&
-		       (size_t)((p[at].step - lo) * (int64_t)buckets / (hi - lo + 1)) == i; at++) {
+		       (size_t)((p[at].step - lo) * (int64_t)buckets / (hi - lo + 1)) == i;
+		     at++) {
 			nans += isnan(p[at].value);
 			infs += isinf(p[at].value) != 0;
 			if (isfinite(p[at].value)) {
@@ -256,8 +268,9 @@ static bool agrees(const struct metric_point *p, size_t n, int64_t lo, int64_t h
 		if (b[i].count != (int64_t)(at - from) || b[i].nans != nans || b[i].infs != infs ||
 		    !same(b[i].min, min) || !same(b[i].max, max))
 			return false;
-		if (at > from && (!same(b[i].first, p[from].value) || !same(b[i].last, p[at - 1].value) ||
-				  b[i].first_step != p[from].step || b[i].last_step != p[at - 1].step))
+		if (at > from &&
+		    (!same(b[i].first, p[from].value) || !same(b[i].last, p[at - 1].value) ||
+		     b[i].first_step != p[from].step || b[i].last_step != p[at - 1].step))
 			return false;
 	}
 	return at == n || p[at].step > hi;
@@ -273,9 +286,12 @@ static void long_curve(struct home *h, int64_t run)
 	for (size_t i = 0; m && i < LONG; i++) {
 		const uint32_t odd = rng_below(&r, 100);
 
-		step += odd ? 1 : 1 + rng_below(&r, 300);	/* holes */
-		m[i] = (struct metric){ "train/loss", step, odd == 1 ? (double)NAN : odd == 2 ? (double)INFINITY :
-					(double)rng_normal(&r), step };
+		step += odd ? 1 : 1 + rng_below(&r, 300); /* holes */
+		m[i] = (struct metric){ "train/loss", step,
+					odd == 1   ? (double)NAN
+					: odd == 2 ? (double)INFINITY
+						   : (double)rng_normal(&r),
+					step };
 	}
 	CHECK(m && metric_add(h->st, run, 1, m, LONG) == TT_OK);
 	free(m);
@@ -285,7 +301,9 @@ static void buckets_lose_nothing(void)
 {
 	static const int64_t from[] = { 0, 1, 63, 64, 1000, 19999 };
 	static const size_t count[] = { 1, 2, 7, 32, 240, 3000 };
-	const struct run_process dead = { .pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone" };
+	const struct run_process dead = {
+		.pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone"
+	};
 	static struct metric_bucket b[3000];
 	struct home h;
 	struct metric_point *p = NULL;
@@ -298,7 +316,7 @@ static void buckets_lose_nothing(void)
 	CHECK(run_start(h.st, run, &dead, &attempt) == TT_OK);
 	long_curve(&h, run);
 	CHECK(run_end(h.st, run, RUN_STOPPED, NULL) == TT_OK);
-	CHECK(run_resume(h.st, run, 12345, &dead, &attempt) == TT_OK);	/* cuts a chunk in two */
+	CHECK(run_resume(h.st, run, 12345, &dead, &attempt) == TT_OK); /* cuts a chunk in two */
 	for (int64_t step = 12346; step < 30000; step += 3) {
 		const struct metric m = { "train/loss", step, (double)step, step };
 
@@ -311,7 +329,8 @@ static void buckets_lose_nothing(void)
 		for (size_t k = 0; k < COUNT(count); k++) {
 			const int64_t hi = from[i] + 200 + (int64_t)(i * 7001);
 
-			CHECK(metric_buckets(h.st, run, "train/loss", from[i], hi, count[k], b) == TT_OK);
+			CHECK(metric_buckets(h.st, run, "train/loss", from[i], hi, count[k], b) ==
+			      TT_OK);
 			CHECK(agrees(p, n, from[i], hi, count[k], b));
 		}
 	}
@@ -329,14 +348,16 @@ static void buckets_at_the_edges(void)
 
 	home_open(&h);
 	run = home_run(&h, 1, "x", NULL);
-	CHECK(metric_buckets(h.st, run, "none", 0, 10, 2, b) == TT_OK && !b[0].count && isnan(b[1].min));
+	CHECK(metric_buckets(h.st, run, "none", 0, 10, 2, b) == TT_OK && !b[0].count &&
+	      isnan(b[1].min));
 	CHECK(metric_buckets(h.st, run, "none", 5, 4, 2, b) == TT_INVALID);
 	CHECK(metric_buckets(h.st, run, "none", 0, 4, 0, b) == TT_INVALID);
 	CHECK(metric_buckets(h.st, run, "none", -1, 4, 1, b) == TT_INVALID);
 	CHECK(metric_spark(h.st, run, "a", 32, b, &n) == TT_OK && n == 0);
 	CHECK(metric_add(h.st, run, 1, &one, 1) == TT_OK);
 	CHECK(metric_spark(h.st, run, "a", 32, b, &n) == TT_OK && n == 1 && b[0].last == 2.5);
-	CHECK(metric_buckets(h.st, run, "a", 5, 5, 40, b) == TT_OK && b[0].count == 1 && b[39].count == 0);
+	CHECK(metric_buckets(h.st, run, "a", 5, 5, 40, b) == TT_OK && b[0].count == 1 &&
+	      b[39].count == 0);
 	home_close(&h);
 }
 

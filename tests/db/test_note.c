@@ -48,7 +48,8 @@ static void notes_are_kept(void)
 	CHECK(note_get(h.st, run, &text) == TT_OK);
 	CHECK_STR(text, "");
 	free(text);
-	CHECK(note_set(h.st, run, "first") == TT_OK && note_set(h.st, run, "second\nline 'quoted'") == TT_OK);
+	CHECK(note_set(h.st, run, "first") == TT_OK &&
+	      note_set(h.st, run, "second\nline 'quoted'") == TT_OK);
 	CHECK(note_get(h.st, run, &text) == TT_OK);
 	CHECK_STR(text, "second\nline 'quoted'");
 	free(text);

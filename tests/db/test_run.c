@@ -21,9 +21,9 @@ static void ids_sort_by_time(void)
 	CHECK(strlen(a) == RUN_ID_SIZE - 1);
 	CHECK(strcmp(a, b) < 0);
 	run_id_make(c, home_time(40), 0);
-	CHECK(strncmp(a, c, 5) < 0);		/* five characters tell runs of different minutes apart */
+	CHECK(strncmp(a, c, 5) < 0); /* five characters tell runs of different minutes apart */
 	run_id_make(c, home_time(0), 0);
-	CHECK(strcmp(a, c) != 0);		/* the same moment on another machine */
+	CHECK(strcmp(a, c) != 0); /* the same moment on another machine */
 	run_id_make(c, 1420070400000000 + 33, 32);
 	CHECK_STR(c, "00000000110010");
 	run_id_make(c, 0, 0);
@@ -39,7 +39,8 @@ static void states_have_names(void)
 	enum run_state s = RUN_QUEUED;
 
 	for (int i = 0; i < RUN_STATES; i++)
-		CHECK_NAMED(run_state_parse(run_state_name(i), &s) && (int)s == i, run_state_name(i));
+		CHECK_NAMED(run_state_parse(run_state_name(i), &s) && (int)s == i,
+			    run_state_name(i));
 	CHECK(!run_state_parse("asleep", &s));
 	CHECK_STR(run_state_name(99), "unknown");
 }
@@ -55,13 +56,14 @@ static void lost_is_derived(void)
 	waitpid(child, NULL, 0);
 	run_process_self(&self);
 	was = gone = other = booted = self;
-	was.pid_start++;		/* the pid was given to a later process: us */
+	was.pid_start++; /* the pid was given to a later process: us */
 	gone.pid = child;
 	gone.pid_start = 0;
 	snprintf(other.host, sizeof(other.host), "elsewhere");
 	other.pid = child;
 	snprintf(booted.boot_id, sizeof(booted.boot_id), "another-boot");
-	CHECK(run_state_now(RUN_RUNNING, &self, old, now) == RUN_RUNNING);	/* silence is not death */
+	CHECK(run_state_now(RUN_RUNNING, &self, old, now) ==
+	      RUN_RUNNING); /* silence is not death */
 	CHECK(run_state_now(RUN_PAUSED, &self, 0, now) == RUN_PAUSED);
 	CHECK(run_state_now(RUN_RUNNING, &was, fresh, now) == RUN_LOST);
 	CHECK(run_state_now(RUN_RUNNING, &gone, fresh, now) == RUN_LOST);
@@ -95,7 +97,7 @@ static void life_of_a_run(void)
 	CHECK(run_recipe(h.st, id, &recipe) == TT_OK && !strcmp(recipe, "{\"name\": \"x\"}"));
 	free(recipe);
 	CHECK(run_start(h.st, row, NULL, &attempt) == TT_OK && attempt == 1);
-	CHECK(run_start(h.st, row, NULL, &attempt) == TT_INVALID);	/* we are alive */
+	CHECK(run_start(h.st, row, NULL, &attempt) == TT_INVALID); /* we are alive */
 	CHECK_NAMED(strstr(err_text(), "is being trained by process") != NULL, err_text());
 	CHECK(run_update_total(h.st, row, 100, 50) == TT_OK);
 	CHECK(run_update_params(h.st, row, 12, 3456) == TT_OK);
@@ -106,7 +108,8 @@ static void life_of_a_run(void)
 	CHECK(run_update_state(h.st, row, RUN_LOST) == TT_INVALID);
 	CHECK(run_get_row(h.st, row, &r) == TT_OK);
 	CHECK(r.state == RUN_PAUSED && r.step == 30 && r.total_steps == 100 && r.pid == getpid());
-	CHECK(r.has_best && r.best_step == 25 && r.trainable_params == 12 && r.total_params == 3456);
+	CHECK(r.has_best && r.best_step == 25 && r.trainable_params == 12 &&
+	      r.total_params == 3456);
 	CHECK_NEAR(r.best_value, 0.75, 0);
 	CHECK_NEAR(r.epoch, 0.6, 0);
 	run_done(&r);
@@ -143,11 +146,12 @@ static void bad_runs_are_refused(void)
 
 static void resume_takes_back(void)
 {
-	const struct run_process dead = { .pid = 1, .pid_start = 1, .boot_id = "before", .host = "x" };
-	const struct metric first[] = {
-		{ .key = "eval/accuracy", .step = 10, .value = 0.5 }, { .key = "eval/accuracy", .step = 20, .value = 0.9 },
-		{ .key = "train/loss", .step = 20, .value = 0.1 }
+	const struct run_process dead = {
+		.pid = 1, .pid_start = 1, .boot_id = "before", .host = "x"
 	};
+	const struct metric first[] = { { .key = "eval/accuracy", .step = 10, .value = 0.5 },
+					{ .key = "eval/accuracy", .step = 20, .value = 0.9 },
+					{ .key = "train/loss", .step = 20, .value = 0.1 } };
 	struct run_process gone = dead;
 	struct home h;
 	struct run r = { 0 };
@@ -165,22 +169,27 @@ static void resume_takes_back(void)
 	CHECK(metric_add(h.st, row, 1, first, COUNT(first)) == TT_OK);
 	CHECK(run_update_best(h.st, row, 0.9, 20) == TT_OK);
 	CHECK(command_add(h.st, row, "stop", "", &id) == TT_OK);
-	CHECK(run_get_row(h.st, row, &r) == TT_OK && r.state == RUN_LOST && r.stored == RUN_RUNNING);
+	CHECK(run_get_row(h.st, row, &r) == TT_OK && r.state == RUN_LOST &&
+	      r.stored == RUN_RUNNING);
 	run_done(&r);
 	CHECK(run_resume(h.st, row, -1, NULL, &attempt) == TT_INVALID);
 	CHECK(run_resume(h.st, row, 15, NULL, &attempt) == TT_OK && attempt == 2);
-	CHECK(run_get_row(h.st, row, &r) == TT_OK && r.state == RUN_RUNNING && r.step == 15 && r.attempt == 2);
+	CHECK(run_get_row(h.st, row, &r) == TT_OK && r.state == RUN_RUNNING && r.step == 15 &&
+	      r.attempt == 2);
 	CHECK(r.has_best && r.best_step == 10);
 	CHECK_NEAR(r.best_value, 0.5, 0);
 	run_done(&r);
 	CHECK(metric_last(h.st, row, &last, &n) == TT_OK && n == 1 && last[0].step == 10);
 	free(last);
-	CHECK(command_get(h.st, id, &c) == TT_OK && c.done && !c.ok);	/* the new attempt must not obey the old stop */
+	CHECK(command_get(h.st, id, &c) == TT_OK && c.done &&
+	      !c.ok); /* the new attempt must not obey the old stop */
 	command_row_done(&c);
 	CHECK(attempt_list(h.st, row, &a, &n) == TT_OK && n == 2);
-	CHECK(a[0].state == RUN_LOST && a[0].pid == 1 && a[1].from_step == 15 && a[1].state == RUN_RUNNING);
+	CHECK(a[0].state == RUN_LOST && a[0].pid == 1 && a[1].from_step == 15 &&
+	      a[1].state == RUN_RUNNING);
 	free(a);
-	CHECK(metric_add(h.st, row, 1, first, 1) == TT_NOTFOUND);	/* a late writer of the old attempt */
+	CHECK(metric_add(h.st, row, 1, first, 1) ==
+	      TT_NOTFOUND); /* a late writer of the old attempt */
 	home_close(&h);
 }
 
@@ -216,7 +225,7 @@ static void words_find_runs(void)
 	row[0] = home_run(&h, 1, "sst2-lora", id[0]);
 	row[1] = home_run(&h, 2, "sst2-lora", id[1]);
 	row[2] = home_run(&h, 3000, "boolq", id[2]);
-	row[3] = home_run(&h, 2000, "imported", id[3]);	/* added later, created before */
+	row[3] = home_run(&h, 2000, "imported", id[3]); /* added later, created before */
 	finds(h.st, id[0], "sst2-lora", row[0]);
 	finds(h.st, "sst2-lora", "sst2-lora", row[1]);
 	finds(h.st, "latest", "boolq", row[2]);
@@ -233,7 +242,7 @@ static void words_find_runs(void)
 	CHECK(run_trash(h.st, row[2]) == TT_OK);
 	finds(h.st, "latest", "imported", row[3]);
 	fails(h.st, "boolq", TT_NOTFOUND, "no run 'boolq'");
-	finds(h.st, id[2], "boolq", row[2]);		/* by the whole id even from the trash */
+	finds(h.st, id[2], "boolq", row[2]); /* by the whole id even from the trash */
 	home_close(&h);
 }
 
@@ -249,7 +258,7 @@ static void width_tells_runs_apart(void)
 	(void)home_run(&h, 1, "a", NULL);
 	(void)home_run(&h, 500, "b", NULL);
 	CHECK(run_id_width(h.st, &width) == TT_OK && width == 5);
-	run_id_make(id, home_time(500), 500 + 32);	/* the last digit but one differs */
+	run_id_make(id, home_time(500), 500 + 32); /* the last digit but one differs */
 	CHECK(run_add(h.st, &r, NULL, &row) == TT_OK);
 	CHECK(run_id_width(h.st, &width) == TT_OK && width == 13);
 	home_close(&h);
@@ -267,7 +276,8 @@ static const char *names(struct store *st, const struct run_filter *f)
 	if (run_list(st, f, &l))
 		return err_text();
 	for (size_t i = 0; i < l.n; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "", l.run[i].name);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "",
+			 l.run[i].name);
 	run_list_done(&l);
 	return text;
 }
@@ -276,12 +286,16 @@ static void fill(struct home *h, int64_t *row)
 {
 	static const char *const name[] = { "ant", "Bee", "cat", "dog" };
 	static const double accuracy[] = { 0.7, 0.9, 0, 0.8 };
-	const struct run_process dead = { .pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone" };
+	const struct run_process dead = {
+		.pid = 1, .pid_start = 1, .boot_id = "x", .host = "gone"
+	};
 	int attempt;
 
 	for (int i = 0; i < 4; i++) {
 		const struct metric m[] = {
-			{ .key = "eval/accuracy", .step = 5, .value = i == 2 ? (double)NAN : accuracy[i] },
+			{ .key = "eval/accuracy",
+			  .step = 5,
+			  .value = i == 2 ? (double)NAN : accuracy[i] },
 			{ .key = "eval/loss", .step = 5, .value = 1 - accuracy[i] }
 		};
 
@@ -316,7 +330,9 @@ static void lists_filter_and_sort(void)
 		  "runs cannot be sorted by 'naem'; did you mean 'name'?");
 	CHECK_STR(names(h.st, &(struct run_filter){ .states = 1u << RUN_LOST }), "Bee");
 	CHECK_STR(names(h.st, &(struct run_filter){ .states = 1u << RUN_RUNNING }), "cat");
-	CHECK_STR(names(h.st, &(struct run_filter){ .states = 1u << RUN_QUEUED | 1u << RUN_FINISHED }), "dog ant");
+	CHECK_STR(names(h.st,
+			&(struct run_filter){ .states = 1u << RUN_QUEUED | 1u << RUN_FINISHED }),
+		  "dog ant");
 	CHECK_STR(names(h.st, &(struct run_filter){ .tag = "keep" }), "ant");
 	CHECK_STR(names(h.st, &(struct run_filter){ .tag = "kee" }), "");
 	CHECK_STR(names(h.st, &(struct run_filter){ .method = "lora" }), "dog Bee");
@@ -336,9 +352,10 @@ static void lists_carry_values(void)
 	home_open(&h);
 	fill(&h, row);
 	CHECK(run_list(h.st, &f, &l) == TT_OK && l.n == 4 && l.keys_n == 3);
-	CHECK(l.value[0 * 3].step == -1);			/* dog has no loss */
+	CHECK(l.value[0 * 3].step == -1); /* dog has no loss */
 	CHECK_NEAR(l.value[0 * 3 + 2].value, 0.8, 0);
-	CHECK(l.value[1 * 3 + 2].step == 5 && isnan(l.value[1 * 3 + 2].value));	/* cat measured NaN */
+	CHECK(l.value[1 * 3 + 2].step == 5 &&
+	      isnan(l.value[1 * 3 + 2].value)); /* cat measured NaN */
 	CHECK_NEAR(l.value[3 * 3].value, 0.3, 1e-12);
 	CHECK(l.value[3 * 3 + 1].step == -1);
 	CHECK_STR(l.run[3].tags, "a keep");
@@ -364,7 +381,8 @@ static void long_lists_carry_the_same(void)
 			same = false;
 	}
 	CHECK(store_commit(h.st) == TT_OK);
-	CHECK(run_list(h.st, &(struct run_filter){ .keys = keys, .keys_n = 1 }, &all) == TT_OK && all.n == 600);
+	CHECK(run_list(h.st, &(struct run_filter){ .keys = keys, .keys_n = 1 }, &all) == TT_OK &&
+	      all.n == 600);
 	for (size_t i = 0; i < all.n; i++) {
 		const int64_t n = 599 - (int64_t)i;
 
@@ -400,7 +418,7 @@ static void trash_gives_back(void)
 	CHECK(note_set(h.st, row[0], "soon gone") == TT_OK);
 	CHECK(run_purge(h.st, row[0]) == TT_OK);
 	CHECK(run_purge(h.st, row[0]) == TT_NOTFOUND);
-	CHECK(run_purge(h.st, row[2]) == TT_INVALID);		/* it trains */
+	CHECK(run_purge(h.st, row[2]) == TT_INVALID); /* it trains */
 	CHECK_STR(names(h.st, &(struct run_filter){ .with_trashed = true }), "dog cat Bee");
 	CHECK(metric_keys(h.st, row[0], &tag, &n) == TT_OK && n == 0);
 	free(tag);
@@ -408,7 +426,7 @@ static void trash_gives_back(void)
 	free(tag);
 	CHECK(note_get(h.st, row[0], &note) == TT_OK && !note[0]);
 	free(note);
-	CHECK(home_run(&h, 9, "new", NULL) > row[3]);		/* rows are not given out twice */
+	CHECK(home_run(&h, 9, "new", NULL) > row[3]); /* rows are not given out twice */
 	home_close(&h);
 }
 

@@ -52,10 +52,7 @@ int fcntl64(int fd, int cmd, ...)
 
 static bool on_nfs;
 
-static int fake_statfs(const char *path, void *ret)
-{
-	return (int)syscall(SYS_statfs, path, ret);
-}
+static int fake_statfs(const char *path, void *ret) { return (int)syscall(SYS_statfs, path, ret); }
 
 int statfs(const char *path, struct statfs *ret)
 {
@@ -100,14 +97,15 @@ static void network_leaves_wal(void)
 	CHECK_STR(store_journal(other), "truncate");
 	CHECK(metric_add(other, run, 1, &m, 1) == TT_OK);
 	CHECK(store_changed(h.st));
-	CHECK(metric_read(h.st, run, "a", &p, &n) == TT_OK && n == 2 && p[0].value == 5 && p[1].value == 6);
+	CHECK(metric_read(h.st, run, "a", &p, &n) == TT_OK && n == 2 && p[0].value == 5 &&
+	      p[1].value == 6);
 	free(p);
 	CHECK(run_trash(h.st, run) == TT_OK);
 	store_close(other);
 	store_close(h.st);
 	h.st = NULL;
 	on_nfs = false;
-	CHECK(store_open(h.db, &h.st) == TT_OK);	/* at home again */
+	CHECK(store_open(h.db, &h.st) == TT_OK); /* at home again */
 	CHECK_STR(store_journal(h.st), "wal");
 	home_close(&h);
 }
@@ -121,7 +119,7 @@ static void no_locks_is_said(void)
 	struct store *st = NULL;
 
 	home_open(&h);
-	store_close(h.st);	/* a process that has locks already is not refused them again */
+	store_close(h.st); /* a process that has locks already is not refused them again */
 	h.st = NULL;
 	for (size_t i = 0; i < 3; i++) {
 		lock_errno = reasons[i];
@@ -176,7 +174,8 @@ static void schema_is_the_golden_one(void)
 	char *schema = NULL;
 
 	home_open(&h);
-	snprintf(path, sizeof(path), "%s/tests/db/schema.golden", getenv("top_srcdir") ? getenv("top_srcdir") : ".");
+	snprintf(path, sizeof(path), "%s/tests/db/schema.golden",
+		 getenv("top_srcdir") ? getenv("top_srcdir") : ".");
 	CHECK(fs_read(path, 1 << 20, &golden) == TT_OK);
 	CHECK(store_schema(h.st, &schema) == TT_OK);
 	CHECK(golden.data && schema && !strcmp(golden.data, schema));
@@ -202,12 +201,12 @@ static void other_connection_is_noticed(void)
 	struct store *other = NULL;
 
 	home_open(&h);
-	CHECK(store_open(h.db, &other) == TT_OK);	/* a second opener finds nothing to do */
+	CHECK(store_open(h.db, &other) == TT_OK); /* a second opener finds nothing to do */
 	CHECK(!store_changed(other));
 	CHECK(home_run(&h, 1, "a", NULL) > 0);
-	CHECK(store_changed(other));			/* the other process sees it... */
-	CHECK(!store_changed(other));			/* ...once */
-	CHECK(!store_changed(h.st));			/* one's own commits do not count */
+	CHECK(store_changed(other));  /* the other process sees it... */
+	CHECK(!store_changed(other)); /* ...once */
+	CHECK(!store_changed(h.st));  /* one's own commits do not count */
 	store_close(other);
 	home_close(&h);
 }
@@ -319,12 +318,13 @@ static void bad_files_are_refused(void)
 	home_open(&h);
 	store_close(h.st);
 	h.st = NULL;
-	patch(h.db, 60, newer, 4);			/* user_version */
+	patch(h.db, 60, newer, 4); /* user_version */
 	refused(h.db, TT_INVALID, "newer trimtab (format 999");
-	patch(h.db, 68, other, 4);			/* application_id */
+	patch(h.db, 68, other, 4); /* application_id */
 	refused(h.db, TT_INVALID, "of another program");
 	snprintf(path, sizeof(path), "%s/text.db", h.dir);
-	put_file(path, "This is a shopping list, and quite a long one: it has more than a hundred bytes, since a file "
+	put_file(path, "This is a shopping list, and quite a long one: it has more than a hundred "
+		       "bytes, since a file "
 		       "of fewer than that could be a database that was never written to.\n");
 	refused(path, TT_INVALID, "is not a run log");
 	refused(h.dir, TT_INVALID, "is not a file");
