@@ -264,8 +264,8 @@ static const char *const mergeable[] = {
 	"{\"r\": 2, \"lora_alpha\": 5}",
 	"{\"r\": 3, \"lora_alpha\": 7, \"target_modules\": \"all-linear\", \"bias\": \"all\"}",
 	"{\"r\": 2, \"lora_alpha\": 5, \"lora_bias\": true, \"bias\": \"lora_only\"}",
-	"{\"r\": 2, \"target_modules\": [\"word_embeddings\", \"position_embeddings\", "
-	"\"token_type_embeddings\"]}",
+	("{\"r\": 2, \"target_modules\": [\"word_embeddings\", \"position_embeddings\", "
+	 "\"token_type_embeddings\"]}"),
 	"{\"r\": 2, \"lora_alpha\": 5, \"init_lora_weights\": \"olora\"}",
 	"{\"r\": 2, \"target_modules\": [\"classifier\"], \"modules_to_save\": [\"pooler\"]}",
 };
