@@ -48,6 +48,7 @@ static int translate_refuse(const struct translation *t, const char *what)
 static int translate_escape(struct translation *t)
 {
 	const char c = t->at[1];
+	const char *close;
 
 	if (!c)
 		return err_set(TT_INVALID, "the regular expression '%s' ends in a backslash",
@@ -65,6 +66,11 @@ static int translate_escape(struct translation *t)
 	else
 		buf_add(&t->out, t->at, 2);
 	t->at += 2;
+	close = strchr("pPx", c) && *t->at == '{' ? strchr(t->at, '}') : NULL;
+	if (close) {			/* \p{L} is no interval */
+		buf_add(&t->out, t->at, (size_t)(close + 1 - t->at));
+		t->at = close + 1;
+	}
 	return TT_OK;
 }
 
@@ -102,28 +108,24 @@ static void translate_group(struct translation *t)
 /* {m,n}, and {m,n}+ as a repeat of the repeat. */
 static int translate_interval(struct translation *t)
 {
-	char *end;
-	const char *from = t->at;
+	const char *from = t->at, *end, *comma;
 	unsigned long low, high;
 
-	if (from[1] < '0' || from[1] > '9') {
-		buf_text(&t->out, from[1] == ',' ? "{" : "\\{");
-		t->at++;
-		return TT_OK;
-	}
-	low = high = strtoul(from + 1, &end, 10);
-	if (*end == ',')
-		high = end[1] == '}' ? low * 2 : strtoul(end + 1, &end, 10);
-	if (*end == ',')
-		end++;
-	if (*end != '}') {
+	end = from + 1 + strspn(from + 1, "0123456789");
+	comma = *end == ',' ? end : NULL;
+	if (comma)
+		end += 1 + strspn(end + 1, "0123456789");
+	if (*end != '}' || end == from + 1 || (comma && end == from + 2)) {
 		buf_text(&t->out, "\\{");
 		t->at++;
 		return TT_OK;
 	}
+	low = strtoul(from[1] == ',' ? "0" : from + 1, NULL, 10);
+	high = !comma ? low : comma[1] == '}' ? 2 * low + 1 : strtoul(comma + 1, NULL, 10);
 	t->at = end + 1;
 	if (*t->at != '+') {
-		buf_add(&t->out, from, (size_t)(t->at - from));
+		buf_text(&t->out, from[1] == ',' ? "{0" : "{");
+		buf_add(&t->out, from + 1, (size_t)(t->at - from - 1));
 		return TT_OK;
 	}
 	t->at++;
