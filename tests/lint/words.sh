@@ -16,7 +16,7 @@ none() {
 none "no unbounded text functions" '[^a-z_](strcpy|strcat|sprintf|vsprintf|gets|strtok|tmpnam|mktemp)\('
 none "no shell" '[^a-z_](system|popen)\('
 none "no sleeping" '[^a-z_](sleep|usleep)\('
-none "no open work in comments" '(TODO|FIXME|XXX)'
+none "no open work in comments" '(TODO|FIXME|\bXXX\b)'
 none "no exit outside main" '^[^/*]*[^a-z_]exit\('
 none "no machine paths" '"/(home|work|root|tmp/build)'
 none "OPENBLAS_CORETYPE is the person's" 'setenv.*OPENBLAS_CORETYPE'
