@@ -13,17 +13,43 @@
 #include "base/rng.h"
 #include "tensor/kernel_table.h"
 
+#if defined(__x86_64__)
+static int runs_v4(void)
+{
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+	       __builtin_cpu_supports("avx512cd");
+}
+
+static int runs_v3(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+#endif
+
 static const struct kernel_table *best(void)
 {
 #if defined(__x86_64__)
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-	    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-	    __builtin_cpu_supports("avx512cd"))
+	if (runs_v4())
 		return &kernel_table_v4;
-	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+	if (runs_v3())
 		return &kernel_table_v3;
 #endif
 	return &kernel_table_base;
+}
+
+int kernel_tables(const struct kernel_table **ret)
+{
+	int n = 0;
+
+#if defined(__x86_64__)
+	if (runs_v4())
+		ret[n++] = &kernel_table_v4;
+	if (runs_v3())
+		ret[n++] = &kernel_table_v3;
+#endif
+	ret[n++] = &kernel_table_base;
+	return n;
 }
 
 #define KERNEL(name, params, args) \

@@ -584,13 +584,20 @@ enum {
 
 static ALWAYS_INLINE void tile_store(float *c, const vf *sum, const struct kernel_tile *t)
 {
-	for (int p = 0; p < PARTS && p * LANES < t->cols; p++) {
+	float out[KERNEL_TILE_COLS], old[KERNEL_TILE_COLS];
+
+	if (t->beta != 0.0f) {
+		memset(old, 0, sizeof(old));
+		memcpy(old, c, (size_t)t->cols * sizeof(*c));
+	}
+	for (int p = 0; p < PARTS; p++) {
 		vf v = sum[p] * t->alpha;
 
 		if (t->beta != 0.0f)
-			v += vf_load_at(c, p * LANES, t->cols, 0) * t->beta;
-		vf_store_at(c, p * LANES, t->cols, v);
+			v += vf_load(old + p * LANES) * t->beta;
+		vf_store(out + p * LANES, v);
 	}
+	memcpy(c, out, (size_t)t->cols * sizeof(*c));
 }
 
 /*
@@ -604,8 +611,11 @@ static ALWAYS_INLINE void tile_rows(const struct kernel_tile *t, int rows, const
 	for (int64_t k = 0; k < t->deep; k++) {
 		const float *b = t->panel + k * KERNEL_TILE_COLS, *at = a + k * t->col;
 
-		for (int s = 0; s < rows * PARTS; s++)
-			sum[s] += vf_load(b + s % PARTS * LANES) * at[s / PARTS * t->row];
+		for (int s = 0; s < rows * PARTS; s++) {
+			const vf old = sum[s];	/* here: a sanitizer's check must not part product and sum */
+
+			sum[s] = old + vf_load(b + s % PARTS * LANES) * at[s / PARTS * t->row];
+		}
 	}
 	for (int i = 0; i < rows; i++)
 		tile_store(c + i * t->ldc, sum + i * PARTS, t);

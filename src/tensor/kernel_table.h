@@ -38,4 +38,8 @@ struct kernel_table {
 
 extern const struct kernel_table kernel_table_v4, kernel_table_v3, kernel_table_base;
 
+/* Which of them this processor runs, the best first: ret has room for KERNEL_TABLES. Returns how many. For tests. */
+enum { KERNEL_TABLES = 3 };
+int kernel_tables(const struct kernel_table **ret);
+
 #endif
