@@ -225,6 +225,30 @@ static void stop_between_reports(void)
 	CHECK(ear_value(&other, "train/loss", 4) == loss);
 }
 
+/* Told to stop while a long evaluation runs: it is not waited for, and done when the run goes on. */
+static void stop_while_evaluating(void)
+{
+	static const char *const set[] = {
+		"data.validation=long.jsonl", "train.eval_steps=1000", "train.save_steps=1000", NULL
+	};
+	struct outcome whole, o;
+	char dir[PATH_MAX];
+
+	CHECK(world_rows(top, "long.jsonl", 1200, 3) == TT_OK);
+	whole = fresh(set, 1, &other);
+	CHECK(whole.rc == TT_OK && whole.last.evaluated == STEPS && ear_count(&other, "eval/loss") == 1);
+	run_dir(dir);
+	ear_init(&other);
+	other.stop_after = STEPS;
+	o = go(dir, set, 1, &other, false);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_WAS_STOPPED && ear_count(&other, "eval/loss") == 0);
+	CHECK(o.last.step == STEPS && o.last.evaluated == -1);
+	ear_init(&other);
+	o = go(dir, set, 1, &other, true);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_FINISHED && ear_count(&other, "eval/loss") == 1);
+	CHECK(o.file == whole.file && o.last.best_step == STEPS);
+}
+
 static int64_t kill_step;
 
 static void kill_here(struct ear *e, int64_t step)
@@ -407,9 +431,11 @@ static void pausing_and_asking(void)
 	CHECK(!isnan(ear_value(&other, "eval/loss", 3)));
 	ear_init(&other);	/* a paused run can be stopped */
 	other.play[0] = (struct play){ .step = 1, .command = { .verb = TRAIN_PAUSE, .id = 1 } };
-	other.play[1] = (struct play){ .step = 1, .command = { .verb = TRAIN_STOP, .id = 2 } };
+	other.play[1] = (struct play){ .step = 1, .command = { .verb = TRAIN_PAUSE, .id = 2 } };
+	other.play[2] = (struct play){ .step = 1, .command = { .verb = TRAIN_STOP, .id = 3 } };
 	o = go(run_dir(dir), NULL, 1, &other, false);
-	CHECK(o.rc == TT_OK && o.end == TRAIN_WAS_STOPPED && o.last.step == 1 && !other.is_paused);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_WAS_STOPPED && o.last.step == 1);
+	CHECK(other.pauses == 1 && !other.is_paused);
 }
 
 static void early_stopping(void)
@@ -754,6 +780,7 @@ int main(void)
 		kill_and_resume(step);
 	kill_and_resume(4);
 	stop_between_reports();
+	stop_while_evaluating();
 	killed_too_early();
 	a_damaged_checkpoint_costs_its_steps();
 	resume_with_the_written_recipe();
