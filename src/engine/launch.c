@@ -236,6 +236,10 @@ int launch_train(struct session *s, int64_t row, int attempt, const char *dir, b
 		return code;
 	log_line("trimtab-engine %s, %s, %d threads: %s", PACKAGE_VERSION, gemm_name(s->gemm),
 		 pool_threads(s->pool), s->recipe->path);
+	if (s->model->unused)
+		log_line("%s", s->model->unused);
+	if (s->model->fresh)
+		log_line("%s", s->model->fresh);
 	code = run_to_end(s, runlog_sink(log), dir, resume, &end);
 	if (code == TT_STOPPED) {
 		code = TT_OK;

@@ -18,7 +18,6 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/rng.h"
 
 enum {
@@ -347,7 +346,7 @@ static int match_alias(const struct model *m, const char *stored)
 	return NO_PARAM;
 }
 
-/* Names for one log line. */
+/* Names for one sentence. */
 struct listing {
 	char text[600];
 	size_t at, n;
@@ -369,10 +368,14 @@ static void listing_add(struct listing *l, const char *name)
 	l->text[l->at] = 0;
 }
 
-static void listing_log(const struct listing *l, const char *folder, const char *what)
+/* The listing as a sentence in the arena; NULL when it is empty. */
+static int listing_text(const struct listing *l, struct arena *a, const char *what,
+			const char **ret)
 {
+	*ret = NULL;
 	if (l->n)
-		log_line("%s: %zu %s: %s%s", folder, l->n, what, l->text, l->cut ? ", ..." : "");
+		*ret = arena_printf(a, "%zu %s: %s%s", l->n, what, l->text, l->cut ? ", ..." : "");
+	return l->n && !*ret ? TT_NOMEM : TT_OK;
 }
 
 /*
@@ -543,11 +546,12 @@ static int load_params(struct model *m, uint64_t seed)
 		rc = found[i] ? take_param(m, m->param[i], found[i], &m->info[i].owned)
 			      : draw_param(m, m->param[i], seed);
 	}
-	if (rc)
-		return rc;
-	listing_log(&unused, m->folder, "stored tensors are not used");
-	listing_log(&fresh, m->folder, "parameters are new, drawn from the seed");
-	return TT_OK;
+	if (!rc)
+		rc = listing_text(&unused, m->arena, "stored tensors are not used", &m->unused);
+	if (!rc)
+		rc = listing_text(&fresh, m->arena, "parameters are new, drawn from the seed",
+				  &m->fresh);
+	return rc;
 }
 
 /* ---- open and close ---- */

@@ -86,7 +86,9 @@ struct model {
 	struct param_name *by_name; /* [nparam] */
 	size_t site_room, param_room;
 	struct st_file *file; /* stays mapped */
-	void *state;          /* the architecture's own */
+	/* What a person may want to know of the loading: tensors not used, parameters drawn anew. NULL: nothing. */
+	const char *unused, *fresh;
+	void *state; /* the architecture's own */
 };
 
 struct model_options {
