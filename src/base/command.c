@@ -27,7 +27,7 @@ static void help(const char *program, const struct command *c)
 
 		snprintf(left, sizeof(left), "%s%s%s", a->name, a->value ? " " : "",
 			 a->value ? a->value : "");
-		if (a->letter)
+		if (a->letter && a->name[1] == '-')
 			printf("  -%c, %-24s %s\n", a->letter, left, a->help);
 		else
 			printf("  %-28s %s\n", left, a->help);

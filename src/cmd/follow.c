@@ -162,9 +162,17 @@ static int follow(struct follow *f, const struct started *s)
 	return TT_OK;
 }
 
+/* A terminal that can go back to the start of a line. */
+static bool can_redraw(int fd)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(fd) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 int cmd_follow(const struct started *s, bool quiet)
 {
-	struct follow f = { .terminal = cmd_colour(STDERR_FILENO) || isatty(STDERR_FILENO),
+	struct follow f = { .terminal = can_redraw(STDERR_FILENO),
 			    .quiet = quiet,
 			    .eval_step = -1 };
 	struct sigaction ours = { .sa_handler = on_interrupt }, before;
