@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -279,6 +280,68 @@ static void writers_do_not_collide(void)
 	home_close(&h);
 }
 
+/* Commits one row after the other and says so on a pipe, until it is killed. */
+static int endless_writer(const char *db, int64_t run, int say)
+{
+	struct store *st;
+
+	if (store_open(db, &st))
+		return 1;
+	for (int step = 0; step < 1000000; step++) {
+		const struct metric m = { .key = "a", .step = step, .value = step };
+
+		if (metric_add(st, run, 1, &m, 1) || write(say, "x", 1) != 1)
+			return 2;
+	}
+	return 3;
+}
+
+/* What was committed before a kill -9 is there afterwards, in order and without holes. */
+static size_t rows_after_kill(struct home *h, int64_t run, int acknowledged)
+{
+	struct metric_point *p = NULL;
+	size_t n = 0;
+	int end[2], status = 0;
+	pid_t pid;
+	char x;
+
+	if (pipe(end))
+		return 0;
+	fflush(stdout);
+	pid = fork();
+	if (!pid) {
+		close(end[0]);
+		_exit(endless_writer(h->db, run, end[1]));
+	}
+	close(end[1]);
+	for (int i = 0; i < acknowledged && read(end[0], &x, 1) == 1; i++)
+		;
+	kill(pid, SIGKILL);
+	close(end[0]);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+	CHECK(metric_read(h->st, run, "a", &p, &n) == TT_OK);
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].step != (int64_t)i)
+			n = 0;
+	}
+	free(p);
+	return n;
+}
+
+static void kill_loses_nothing(void)
+{
+	static const int acknowledged[] = { 1, 7, 64, 130, 301 };
+	struct home h;
+
+	home_open(&h);
+	for (int i = 0; i < 5; i++) {
+		const int64_t run = home_run(&h, i, "doomed", NULL);
+
+		CHECK(rows_after_kill(&h, run, acknowledged[i]) >= (size_t)acknowledged[i]);
+	}
+	home_close(&h);
+}
+
 /* Several programs start on a machine where there is no run log yet. */
 static void first_openers_do_not_collide(void)
 {
@@ -386,6 +449,7 @@ int main(void)
 	other_connection_is_noticed();
 	transactions_nest();
 	writers_do_not_collide();
+	kill_loses_nothing();
 	first_openers_do_not_collide();
 	bad_files_are_refused();
 	damage_is_said();
