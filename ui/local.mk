@@ -1,7 +1,13 @@
 noinst_LIBRARIES += %D%/libui.a
-screen_plugins = %D%/screen/runs.c
-%C%_libui_a_SOURCES = %D%/app.c %D%/app.h %D%/screen.h $(screen_plugins)
+screen_plugins = %D%/screen/runs.c %D%/screen/help.c
+%C%_libui_a_SOURCES = %D%/app.c %D%/app.h %D%/keymap.c %D%/keymap.h %D%/prompt.c %D%/prompt.h %D%/screen.h \
+	%D%/terminal.c %D%/theme.c %D%/theme.h %D%/trainer.c %D%/trainer.h \
+	%D%/widget/bar.c %D%/widget/bar.h \
+	%D%/widget/table.c %D%/widget/table.h %D%/widget/text.c %D%/widget/text.h \
+	$(screen_plugins)
 %C%_libui_a_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+UI_LIBS = ui/libui.a db/libdb.a $(BASE_LIBS) $(CURSES_LIBS) $(SQLITE_LIBS)
+EXTRA_DIST += %D%/README.md
 BUILT_SOURCES += %D%/list.inc
 CLEANFILES    += %D%/list.inc
 %D%/list.inc: tools/list.sh Makefile
