@@ -2,39 +2,10 @@
 #include "base/log.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Lines that wait to be wanted; only before a second thread is started. */
-static struct {
-	bool holding;
-	size_t n;
-	char text[16384];
-} held;
-
-/* Nobody is left to tell when stderr fails. */
-static void say(const char *text, size_t n)
-{
-	if (n && write(STDERR_FILENO, text, n) < 0)
-		return;
-}
-
-void log_hold(void) { held.holding = true; }
-
-void log_release(void)
-{
-	say(held.text, held.n);
-	log_drop();
-}
-
-void log_drop(void)
-{
-	held.holding = false;
-	held.n = 0;
-}
 
 void log_line(const char *fmt, ...)
 {
@@ -56,10 +27,7 @@ void log_line(const char *fmt, ...)
 			*p = ' ';
 	n = strlen(line);
 	line[n++] = '\n';
-	if (!held.holding) {
-		say(line, n);
-	} else if (n <= sizeof(held.text) - held.n) {
-		memcpy(held.text + held.n, line, n);
-		held.n += n;
-	}
+	/* nobody is left to tell when stderr fails */
+	if (write(STDERR_FILENO, line, n) < 0)
+		return;
 }

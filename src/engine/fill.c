@@ -7,7 +7,6 @@
 
 #include "base/err.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/place.h"
 #include "data/batch.h"
 #include "data/tokenizer.h"
@@ -182,7 +181,6 @@ static int fill(const struct args *a)
 	if (code)
 		return err_set(TT_USAGE, "%s", err_text());
 	encoding_init(&f.text);
-	log_hold(); /* what the file holds besides is no matter here */
 	code = open_all(a->pos[0], &f);
 	if (!code)
 		code = pack(&f, a->pos[1], &batch);
@@ -191,7 +189,6 @@ static int fill(const struct args *a)
 		logits = model_forward(f.model, f.graph, &batch);
 		code = logits ? answer(&f, logits, k, args_has(a, "--json")) : err_in("fill");
 	}
-	log_drop();
 	close_all(&f);
 	return code;
 }

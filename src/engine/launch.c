@@ -183,7 +183,6 @@ int launch_report(const struct args *a, const char *id, const char *dir)
 			log_line("the starter went away");
 		close(REPORT_FD);
 	}
-	log_release();
 	return TT_OK;
 }
 

@@ -15,7 +15,7 @@ int launch_load(struct session *s);
 int launch_enter(struct session *s, const char *id, const char *parent, char *dir, int64_t *ret_row,
 		 int *ret_attempt);
 /*
- * From here on our words go to RUN/log.txt, those of loading first; with --report, "ID\n" goes to file
+ * From here on our words go to RUN/log.txt; with --report, "ID\n" goes to file
  * descriptor 3, so that the starter knows the run log has the run.
  */
 int launch_report(const struct args *a, const char *id, const char *dir);

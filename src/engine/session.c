@@ -7,7 +7,6 @@
 
 #include "base/err.h"
 #include "base/fs.h"
-#include "base/log.h"
 #include "base/place.h"
 #include "method/adapter.h"
 #include "train/checkpoint.h"
@@ -45,7 +44,6 @@ int session_open(const char *what, const char *const *set, size_t n_set, struct 
 	int code;
 
 	memset(ret, 0, sizeof(*ret));
-	log_hold();
 	if (place_recipe(what, path, sizeof(path))) {
 		code = strlen(what) > 5 && !strcmp(what + strlen(what) - 5, ".json")
 			       ? err_set(TT_NOTFOUND, "there is no recipe '%s'", what)
@@ -62,7 +60,6 @@ out:
 
 void session_close(struct session *s)
 {
-	log_drop();
 	dataset_free(s->train);
 	dataset_free(s->other);
 	model_close(s->model);
@@ -269,8 +266,5 @@ int session_evaluator(struct session *s, struct trainer *ret)
 		.gemm = s->gemm,
 		.pool = s->pool,
 	};
-	if (s->run.id || s->recipe->init_adapter)
-		log_drop();
-	log_release();
 	return train_open(ret);
 }

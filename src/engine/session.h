@@ -30,7 +30,6 @@ struct session {
 /*
  * what: a recipe's path or name, or a run (id, prefix, name, latest); a file
  * wins. set: PATH=VALUE overrides. For a run the recipe is the one it ran.
- * From here on log lines are held back: log_release says them, session_close drops them.
  */
 int session_open(const char *what, const char *const *set, size_t n_set, struct session *ret);
 void session_close(struct session *s); /* a zeroed one is fine */
