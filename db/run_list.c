@@ -865,12 +865,15 @@ int run_index(struct store *st, const struct run_filter *f, struct run_index **r
 {
 	struct index_rows l = { NULL, 0, 0 };
 	struct buf sql;
-	int code;
+	int code = TT_OK;
 
 	buf_init(&sql, 8192);
 	buf_text(&sql, "SELECT row, state, trashed");
 	from_sql(f, &sql);
-	code = sort_sql(f->sort, &sql);
+	if (by_age(f))
+		buf_printf(&sql, " ORDER BY run.id%s", f->sort && f->sort[0] ? "" : " DESC");
+	else
+		code = sort_sql(f->sort, &sql);
 	if (!code)
 		code = buf_check(&sql, "the list of runs");
 	if (!code)
