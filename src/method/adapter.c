@@ -42,6 +42,7 @@ enum entry_use {
 struct entry {
 	const char *name;
 	const struct tensor *tensor; /* shape, and where loading puts it */
+	struct tensor *packed_from;  /* the method's tensor that it stands for; NULL: itself */
 	const float *data;           /* what saving writes */
 	enum entry_use use;
 };
@@ -162,11 +163,18 @@ static int entries_new(const struct method *m, struct entries *ret)
 	if (!ret->arena)
 		return err_set(TT_NOMEM, "no memory to list an adapter's tensors");
 	for (size_t i = 0; !code && i < m->nparam; i++) {
-		const struct tensor *t = m->param[i];
+		struct tensor *t = m->param[i];
+		const struct tensor *stored = t;
 
-		code = entry_add(ret, ENTRY_WANTED, t, t->data,
+		if (!m->before[i] && m->ops->pack)
+			stored = m->ops->pack(m, t, ret->arena);
+		if (!stored)
+			return TT_NOMEM;
+		code = entry_add(ret, ENTRY_WANTED, stored, stored->data,
 				 m->before[i] ? base_name(ret->arena, m, t->name)
 					      : arena_printf(ret->arena, "%s%s", prefix, t->name));
+		if (!code && stored != t)
+			ret->item[ret->n - 1].packed_from = t;
 	}
 	if (!code && m->saves_biases)
 		code = add_biases(ret, m);
@@ -616,8 +624,13 @@ static int tensors_load(struct method *m, const char *path)
 		code = check_tensors(m, &e, f, path);
 	}
 	for (size_t i = 0; !code && i < e.n; i++) {
-		if (e.item[i].use == ENTRY_WANTED)
-			code = st_read_f32(st_find(f, e.item[i].name), e.item[i].tensor->data);
+		struct entry *x = &e.item[i];
+
+		if (x->use != ENTRY_WANTED)
+			continue;
+		code = st_read_f32(st_find(f, x->name), x->tensor->data);
+		if (!code && x->packed_from)
+			code = m->ops->unpack(m, x->packed_from, x->tensor);
 	}
 	st_close(f);
 	entries_free(&e);

@@ -158,11 +158,10 @@ static double sum_squares(const float *x, int64_t n)
 	return sum;
 }
 
-/* w += s B A (linear) or its transpose (lookup), as PEFT merges. */
-static void add_step(float *w, const struct lowrank *l, double s)
+/* w += s b a (linear) or its transpose (lookup), as PEFT merges. */
+static void add_step(float *w, const struct lowrank *l, double s, const float *a, const float *b)
 {
-	const struct tensor *a = l->step.a, *b = l->step.b;
-	const int64_t in = a->dim[1], out = b->dim[0], r = l->r;
+	const int64_t in = l->step.a->dim[1], out = l->step.b->dim[0], r = l->r;
 
 	for (int64_t o = 0; o < out; o++) {
 		for (int64_t i = 0; i < in; i++) {
@@ -170,7 +169,7 @@ static void add_step(float *w, const struct lowrank *l, double s)
 			float *at = l->kind == LOWRANK_EMBED ? &w[i * out + o] : &w[o * in + i];
 
 			for (int64_t k = 0; k < r; k++)
-				sum += (double)b->data[o * r + k] * (double)a->data[k * in + i];
+				sum += (double)b[o * r + k] * (double)a[k * in + i];
 			*at = (float)((double)*at + s * sum);
 		}
 	}
@@ -181,17 +180,29 @@ static int take_out(struct method *m, struct site *s, struct lowrank *l)
 {
 	const size_t na = (size_t)tensor_count(l->step.a) * sizeof(float);
 	const size_t nb = (size_t)tensor_count(l->step.b) * sizeof(float);
+	const float *w0 = s->weight->data;
 	int code = model_own_param(m->model, s->weight);
 
+	if (!code && w0 == s->weight->data) {
+		/* it was a copy already, so keep one of our own */
+		const size_t nw = (size_t)tensor_count(s->weight) * sizeof(float);
+		float *copy = arena_alloc(m->model->arena, nw);
+
+		if (!copy)
+			return TT_NOMEM;
+		memcpy(copy, w0, nw);
+		w0 = copy;
+	}
 	if (code)
 		return code;
+	l->w0 = w0;
 	l->a0 = arena_alloc(m->model->arena, na);
 	l->b0 = arena_alloc(m->model->arena, nb);
 	if (!l->a0 || !l->b0)
 		return TT_NOMEM;
 	memcpy(l->a0, l->step.a->data, na);
 	memcpy(l->b0, l->step.b->data, nb);
-	add_step(s->weight->data, l, -l->scale);
+	add_step(s->weight->data, l, -l->scale, l->a0, l->b0);
 	return TT_OK;
 }
 
@@ -410,9 +421,95 @@ int lowrank_merge(struct method *m, struct site *s)
 		code = model_own_param(m->model, s->bias);
 	if (code)
 		return code;
-	add_step(s->weight->data, l, l->scale);
+	add_step(s->weight->data, l, l->scale, l->step.a->data, l->step.b->data);
 	for (int64_t i = 0; l->step.c && i < l->step.c->dim[0]; i++)
 		s->bias->data[i] += l->step.scale * l->step.c->data[i];
+	return TT_OK;
+}
+
+/* ---- twice the rank, in files ---- */
+
+static bool doubles(const struct method *m)
+{
+	const struct lowrank_settings *set = m->settings;
+	enum init init;
+	int rounds;
+
+	return !init_parse(set->init_lora_weights, &init, &rounds) && init == INIT_PISSA_RANDOM;
+}
+
+/* The site whose A or B this is. */
+static struct site *site_of(const struct method *m, const struct tensor *t)
+{
+	for (size_t i = 0; i < m->nsite; i++) {
+		const struct lowrank *l = m->site[i]->state;
+
+		if (l->step.a == t || l->step.b == t)
+			return m->site[i];
+	}
+	return NULL;
+}
+
+const struct tensor *lowrank_pack(const struct method *m, struct tensor *t, struct arena *a)
+{
+	const struct site *s = doubles(m) ? site_of(m, t) : NULL;
+	const struct lowrank *l = s ? s->state : NULL;
+	const size_t n = (size_t)tensor_count(t);
+	struct tensor *both;
+
+	if (!l)
+		return t;
+	both = arena_zero(a, 1, sizeof(*both));
+	if (!both)
+		return NULL;
+	*both = *t;
+	both->dim[t == l->step.a ? 0 : 1] *= 2;
+	both->data = arena_zero(a, 2 * n, sizeof(float));
+	if (!both->data)
+		return NULL;
+	if (t == l->step.a) {
+		memcpy(both->data, t->data, n * sizeof(float));
+		if (l->a0)
+			memcpy(both->data + n, l->a0, n * sizeof(float));
+		return both;
+	}
+	for (int64_t o = 0; o < t->dim[0]; o++) {
+		for (int64_t k = 0; k < l->r; k++) {
+			both->data[o * 2 * l->r + k] = t->data[o * l->r + k];
+			both->data[o * 2 * l->r + l->r + k] = l->b0 ? -l->b0[o * l->r + k] : 0;
+		}
+	}
+	return both;
+}
+
+/* The file's first values take the place of ours, and so does what they leave of the base weight. */
+int lowrank_unpack(struct method *m, struct tensor *t, const struct tensor *packed)
+{
+	struct site *s = site_of(m, t);
+	struct lowrank *l = s->state;
+	const bool is_a = t == l->step.a;
+	const int64_t rows = is_a ? 1 : t->dim[0], half = tensor_count(t) / rows;
+	float *first = is_a ? l->a0 : l->b0;
+
+	for (int64_t o = 0; o < rows; o++) {
+		const float *now = packed->data + o * 2 * half, *was = now + half;
+
+		memcpy(t->data + o * half, now, (size_t)half * sizeof(float));
+		for (int64_t k = 0; k < half; k++) {
+			if (first)
+				first[o * half + k] = is_a ? was[k] : -was[k];
+			else if (was[k] < 0 || was[k] > 0)
+				return err_set(
+					TT_INVALID,
+					"'%s' has numbers where a pissa_niter run leaves none",
+					t->name);
+		}
+	}
+	if (!first)
+		return TT_OK;
+	memcpy(s->weight->data, l->w0, (size_t)tensor_count(s->weight) * sizeof(float));
+	add_step(s->weight->data, l, -l->scale, l->a0, l->b0);
+	s->weight->forward = s->weight->backward = NULL;
 	return TT_OK;
 }
 
@@ -503,14 +600,14 @@ static int write_set(const struct method *m, struct jsonw *w, const char *key,
 	return TT_OK;
 }
 
-static void write_json(struct jsonw *w, const char *key, const struct json *j)
+static void write_pattern(struct jsonw *w, const char *key, const struct json *map, double times)
 {
 	jsonw_key(w, key);
-	if (j) {
-		jsonw_json(w, j);
-		return;
-	}
 	jsonw_object(w);
+	for (const struct json *j = map ? json_first(map) : NULL; j; j = json_next(j)) {
+		jsonw_key(w, json_key(j));
+		jsonw_real(w, json_number(j) * times);
+	}
 	jsonw_end(w, '}');
 }
 
@@ -558,7 +655,7 @@ static void write_unused(struct jsonw *w)
 	}
 	write_bool(w, "ensure_weight_tying", false);
 	write_bool(w, "use_qalora", false);
-	write_json(w, "loftq_config", NULL);
+	write_pattern(w, "loftq_config", NULL, 1);
 	jsonw_key(w, "megatron_core");
 	jsonw_text(w, "megatron.core");
 	jsonw_key(w, "qalora_group_size");
@@ -569,12 +666,15 @@ static int write_settings(const struct method *m, struct jsonw *w,
 			  const struct lowrank_settings *set, const struct texts *target_modules,
 			  const char *bias)
 {
+	/* in files of twice the rank alpha grows along, so that the scale stays */
+	const int r_times = m->settings == set && doubles(m) ? 2 : 1;
+	const double alpha_times = set->use_rslora ? sqrt(r_times) : r_times;
 	int code;
 
 	jsonw_key(w, "r");
-	jsonw_int(w, set->r);
+	jsonw_int(w, set->r * r_times);
 	jsonw_key(w, "lora_alpha");
-	jsonw_real(w, set->lora_alpha);
+	jsonw_real(w, set->lora_alpha * alpha_times);
 	jsonw_key(w, "lora_dropout");
 	adapter_write_float(w, set->lora_dropout);
 	jsonw_key(w, "bias");
@@ -584,10 +684,10 @@ static int write_settings(const struct method *m, struct jsonw *w,
 	write_bool(w, "lora_bias", set->lora_bias);
 	/* every layer of ours stores [out,in] */
 	write_bool(w, "fan_in_fan_out", false);
-	write_json(w, "rank_pattern", set->rank_pattern);
-	write_json(w, "alpha_pattern", set->alpha_pattern);
+	write_pattern(w, "rank_pattern", set->rank_pattern, r_times);
+	write_pattern(w, "alpha_pattern", set->alpha_pattern, alpha_times);
 	jsonw_key(w, "init_lora_weights");
-	if (set->init_lora_weights)
+	if (set->init_lora_weights && r_times == 1)
 		jsonw_json(w, set->init_lora_weights);
 	else
 		jsonw_bool(w, true);
@@ -671,6 +771,7 @@ static const struct json *json_object_or_null(const struct json *config, const c
 static int sites_agree(const struct method *m, const struct json *config)
 {
 	const bool rslora = json_true(config, "use_rslora");
+	const int64_t times = doubles(m) ? 2 : 1;
 
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct lowrank *l = m->site[i]->state;
@@ -684,9 +785,11 @@ static int sites_agree(const struct method *m, const struct json *config)
 					  json_number_or(config, "lora_alpha", 8), &alpha);
 		if (code)
 			return code;
-		if (!(fabs(r - (double)l->r) < 0.5))
-			return err_set(TT_INVALID, "r is %g for '%s', and the recipe says %lld", r,
-				       m->site[i]->name, (long long)l->r);
+		if (!(fabs(r - (double)(l->r * times)) < 0.5))
+			return err_set(TT_INVALID, "r is %g for '%s', and the recipe %s %lld", r,
+				       m->site[i]->name,
+				       times > 1 ? "(pissa_niter: twice its r) makes it" : "says",
+				       (long long)(l->r * times));
 		if (!(fabs(scale_of(r, alpha, rslora) - l->scale) <= 1e-6 * l->scale))
 			return err_set(TT_INVALID,
 				       "lora_alpha %g%s scales the step of '%s' by %g, and the "
@@ -701,20 +804,26 @@ static int sites_agree(const struct method *m, const struct json *config)
 static int init_agrees(const struct json *file, const struct json *ours)
 {
 	enum init a, b;
-	int rounds_a = 0, rounds_b = 0;
+	int rounds = 0;
 
 	/* an init we do not know may change the base too, unless it is one of those that do not */
 	if (file && json_text(file) &&
 	    (!strcmp(json_text(file), "eva") || !strcmp(json_text(file), "mica")))
 		file = NULL;
-	if (init_parse(file, &a, &rounds_a))
+	if (init_parse(file, &a, &rounds))
 		return err_set(TT_INVALID, "init_lora_weights \"%s\" is not supported",
 			       json_text(file) ? json_text(file) : json_type_name(json_type(file)));
-	if (init_parse(ours, &b, &rounds_b))
+	if (init_parse(ours, &b, &rounds))
 		return TT_INVALID;
-	if (a < INIT_PISSA && b < INIT_PISSA)
-		return TT_OK;
-	if (a != b || rounds_a != rounds_b)
+	if (a == INIT_PISSA_RANDOM)
+		return err_set(TT_INVALID,
+			       "init_lora_weights \"%s\" took random values out of the base that "
+			       "the file does not tell; convert the adapter to plain LoRA",
+			       json_text(file));
+	/* a pissa_niter run of ours is written as plain LoRA */
+	if (b == INIT_PISSA_RANDOM)
+		b = INIT_TRUE;
+	if ((a >= INIT_PISSA || b >= INIT_PISSA) && a != b)
 		return err_set(TT_INVALID, "init_lora_weights is not what the recipe says, and it "
 					   "changes the base weights");
 	return TT_OK;

@@ -70,7 +70,8 @@ struct lowrank {
 	double alpha, scale;
 	float dropout;
 	struct low_rank step;			/* what the ops take */
-	float *a0, *b0;				/* first values, kept where they were taken out of W (PiSSA, OLoRA); else NULL */
+	const float *w0; /* the base weight as the model has it, where first values were taken out of it; else NULL */
+	float *a0, *b0; /* ... and these first values */
 	double weight_norm;			/* of the base weight as it was found */
 };
 
@@ -78,6 +79,14 @@ int lowrank_begin(struct method *m);		/* check the settings, train the biases th
 int lowrank_new(struct method *m, struct site *s, struct lowrank **ret);	/* factors with first values; trains the site's bias if asked */
 int lowrank_merge(struct method *m, struct site *s);	/* s->state is a struct lowrank */
 double lowrank_delta_norm(const struct lowrank *l);	/* Frobenius norm of what it adds to the base weight */
+
+/*
+ * What a randomized start took out of the base weight cannot be found again by
+ * whoever loads the adapter, as it can with PiSSA and OLoRA. So a file holds the
+ * change since then, as plain LoRA of twice the rank: A' = [A; A0], B' = [B, -B0].
+ */
+const struct tensor *lowrank_pack(const struct method *m, struct tensor *t, struct arena *a);
+int lowrank_unpack(struct method *m, struct tensor *t, const struct tensor *packed);
 
 /* adapter_config.json: the method's members, and whether a file's agree with the settings and the sites. */
 int lowrank_config(const struct method *m, struct jsonw *w);

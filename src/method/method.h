@@ -41,6 +41,12 @@ struct method_ops {
 	int (*config)(const struct method *m, struct jsonw *w);	/* its members of adapter_config.json, in any order */
 	/* Does an adapter's config mean the same function as the settings? Refuses by key name. */
 	int (*agrees)(const struct method *m, const struct json *config);
+	/*
+	 * What an adapter file holds instead of one of the method's own tensors (t itself: just that; NULL: err_set),
+	 * and taking it back. Both or neither.
+	 */
+	const struct tensor *(*pack)(const struct method *m, struct tensor *t, struct arena *a);
+	int (*unpack)(struct method *m, struct tensor *t, const struct tensor *packed);
 	/* What the optimizer uses for a parameter, from the recipe's rate and the decay it would take; NULL: just that. */
 	double (*learning_rate)(const struct method *m, const struct tensor *t, double base);
 	double (*weight_decay)(const struct method *m, const struct tensor *t, double base);

@@ -382,11 +382,47 @@ static void settings_of_init_must_match(void)
 {
 	static const char pissa[] = "{\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa\"}";
 	static const char plain[] = "{\"peft_type\": \"LORA\"}";
+	static const char niter[] =
+		"{\"peft_type\": \"LORA\", \"init_lora_weights\": \"pissa_niter_4\"}";
 	struct bench b;
 
 	CHECK(bench_open(&b, "lora", "{\"init_lora_weights\": \"pissa\"}", TASK_SEQ_CLS) == TT_OK);
 	CHECK(adapter_check_config(b.method, pissa, sizeof(pissa) - 1) == TT_OK);
 	CHECK(adapter_check_config(b.method, plain, sizeof(plain) - 1) == TT_INVALID);
+	bench_close(&b);
+	CHECK(bench_open(&b, "lora",
+			 "{\"init_lora_weights\": \"pissa_niter_4\", \"r\": 4, \"lora_alpha\": 4}",
+			 TASK_SEQ_CLS) == TT_OK);
+	CHECK(adapter_check_config(b.method, niter, sizeof(niter) - 1) == TT_INVALID);
+	CHECK(adapter_check_config(b.method, plain, sizeof(plain) - 1) == TT_OK);
+	bench_close(&b);
+}
+
+/* A randomized start cannot be found again, so the file is plain LoRA of twice the rank: a plain run reads it. */
+static void random_pissa_is_written_as_plain(void)
+{
+	struct bench a, b;
+	float *random, *plain;
+	int64_t n = 0;
+
+	CHECK(bench_open(&a, "lora",
+			 "{\"init_lora_weights\": \"pissa_niter_1\", \"r\": 2, \"lora_alpha\": 5, "
+			 "\"use_rslora\": true, \"alpha_pattern\": {\"value\": 3}}",
+			 TASK_SEQ_CLS) == TT_OK);
+	CHECK(bench_open(&b, "lora",
+			 "{\"r\": 4, \"lora_alpha\": 7.0710678118654755, \"use_rslora\": true, "
+			 "\"alpha_pattern\": {\"value\": 4.242640687119286}}",
+			 TASK_SEQ_CLS) == TT_OK);
+	bench_shake(&a, 0.2f);
+	CHECK(save(&a) == TT_OK);
+	if (!CHECK(load(&b, &a) == TT_OK))
+		printf("# %s\n", err_text());
+	random = bench_logits(&a, &n);
+	plain = bench_logits(&b, &n);
+	CHECK(random && plain && bench_same(random, plain, n, 1e-5));
+	free(random);
+	free(plain);
+	bench_close(&a);
 	bench_close(&b);
 }
 
@@ -571,6 +607,7 @@ int main(void)
 	spare_copies();
 	configs_are_judged();
 	settings_of_init_must_match();
+	random_pissa_is_written_as_plain();
 	tensors_are_judged();
 	a_bad_file_changes_nothing();
 	other_biases_are_refused();

@@ -25,6 +25,11 @@ static const struct {
 		  "\"key\"]}" },
 	{ "lora", "{\"r\": 3, \"lora_alpha\": 6, \"lora_dropout\": 0.3, \"modules_to_save\": "
 		  "[\"pooler\"]}" },
+	{ "lora", "{\"init_lora_weights\": \"pissa\", \"r\": 2, \"lora_alpha\": 3}" },
+	{ "lora", "{\"init_lora_weights\": \"olora\", \"r\": 2, \"use_rslora\": true}" },
+	{ "lora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
+		  "\"target_modules\": [\"query\", \"position_embeddings\"], "
+		  "\"rank_pattern\": {\"layer.1.*query\": 3}}" },
 };
 
 static const int tasks[] = { TASK_SEQ_CLS, TASK_REGRESSION, TASK_MLM };
@@ -40,6 +45,8 @@ static bool has_head(const struct trial *t) { return t->task != TASK_MLM; }
 
 static void starts_at_base(const struct trial *t)
 {
+	/* a step that was taken out of the base comes back to it but for rounding */
+	const bool moved = strstr(t->json, "pissa") || strstr(t->json, "olora");
 	struct bench b;
 	float *before, *after;
 	int64_t n = 0;
@@ -50,7 +57,7 @@ static void starts_at_base(const struct trial *t)
 	before = bench_logits(&b, &n);
 	CHECK_NAMED(bench_attach(&b, t->ops->name, t->json, t->task, 42) == TT_OK, t->what);
 	after = bench_logits(&b, &n);
-	CHECK_NAMED(before && after && bench_same(before, after, n, 0), t->what);
+	CHECK_NAMED(before && after && bench_same(before, after, n, moved ? 1e-5 : 0), t->what);
 	free(before);
 	free(after);
 	bench_close(&b);
