@@ -363,6 +363,45 @@ static void lists_carry_values(void)
 	home_close(&h);
 }
 
+/* Places come in the order of the list, imports of older runs included. */
+static void places_agree_with_lists(void)
+{
+	static const struct run_filter filters[] = {
+		{ 0 },
+		{ .sort = "-" },
+		{ .sort = "eval/loss" },
+		{ .sort = "name" },
+		{ .states = 1u << RUN_LOST },
+		{ .method = "lora" },
+		{ .with_trashed = true },
+	};
+	struct home h;
+	int64_t row[4];
+
+	home_open(&h);
+	fill(&h, row);
+	CHECK(home_run(&h, -100, "old", NULL) > row[3]);
+	CHECK(run_trash(h.st, row[3]) == TT_OK);
+	CHECK_STR(names(h.st, &filters[0]), "cat Bee ant old");
+	CHECK_STR(names(h.st, &filters[1]), "old ant Bee cat");
+	CHECK_STR(names(h.st, &(struct run_filter){ .limit = 9 }), "cat Bee ant old");
+	for (size_t i = 0; i < COUNT(filters); i++) {
+		struct run_index *place = NULL;
+		struct run_list l = { 0 };
+		size_t n = 0, same = 0;
+
+		CHECK(run_list(h.st, &filters[i], &l) == TT_OK && l.n > 0);
+		CHECK(run_index(h.st, &filters[i], &place, &n) == TT_OK && n == l.n);
+		for (size_t k = 0; k < n && k < l.n; k++)
+			same += place[k].row == l.run[k].row && place[k].state == l.run[k].state &&
+				place[k].trashed == (l.run[k].trashed > 0);
+		CHECK(same == l.n);
+		free(place);
+		run_list_done(&l);
+	}
+	home_close(&h);
+}
+
 /* Long lists take their values from one walk over the key, short ones from look-ups: same answer. */
 static void long_lists_carry_the_same(void)
 {
@@ -442,6 +481,7 @@ int main(void)
 	width_tells_runs_apart();
 	lists_filter_and_sort();
 	lists_carry_values();
+	places_agree_with_lists();
 	long_lists_carry_the_same();
 	trash_gives_back();
 	return check_done();
