@@ -46,7 +46,8 @@ uint64_t hash_bytes(uint64_t h, const void *data, size_t size)
 }
 
 /* Independent of the order of the tensors: their hashes are added. */
-static uint64_t hash_tensor(const char *name, int rank, const int64_t *dim, const void *data, size_t size)
+static uint64_t hash_tensor(const char *name, int rank, const int64_t *dim, const void *data,
+			    size_t size)
 {
 	uint64_t h = hash_bytes(HASH_START, name, strlen(name));
 
@@ -54,10 +55,7 @@ static uint64_t hash_tensor(const char *name, int rank, const int64_t *dim, cons
 	return hash_bytes(h, data, size);
 }
 
-static uint64_t hash_meta(const char *meta)
-{
-	return hash_bytes(HASH_START, meta, strlen(meta));
-}
+static uint64_t hash_meta(const char *meta) { return hash_bytes(HASH_START, meta, strlen(meta)); }
 
 /* ---- names ---- */
 
@@ -106,7 +104,8 @@ static int list_read(DIR *d, int64_t **ret_step, size_t *ret_n)
 
 			if (!more) {
 				free(step);
-				return err_set(TT_NOMEM, "not enough memory to list the checkpoints");
+				return err_set(TT_NOMEM,
+					       "not enough memory to list the checkpoints");
 			}
 			step = more;
 			room = room * 2 + 8;
@@ -177,16 +176,23 @@ static int meta_write(const struct checkpoint *c, struct buf *ret)
 
 static int meta_fields(const struct json *j, struct checkpoint *ret)
 {
-	const struct { const char *key; int64_t *at; } whole[] = {
-		{ "step", &ret->step }, { "cursor", &ret->cursor }, { "evaluated", &ret->evaluated },
-		{ "best_step", &ret->best_step }, { "since_best", &ret->since_best },
+	const struct {
+		const char *key;
+		int64_t *at;
+	} whole[] = {
+		{ "step", &ret->step },
+		{ "cursor", &ret->cursor },
+		{ "evaluated", &ret->evaluated },
+		{ "best_step", &ret->best_step },
+		{ "since_best", &ret->since_best },
 		{ "loss_steps", &ret->loss_steps },
 	};
 	const char *recipe = json_text(json_get(j, "recipe"));
 
 	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++)
 		if (!json_get(j, whole[i].key) || !json_int(json_get(j, whole[i].key), whole[i].at))
-			return err_set(TT_INVALID, "its metadata lacks the number %s", whole[i].key);
+			return err_set(TT_INVALID, "its metadata lacks the number %s",
+				       whole[i].key);
 	ret->epoch = json_number(json_get(j, "epoch"));
 	ret->learning_rate = json_number(json_get(j, "learning_rate"));
 	ret->best = json_number(json_get(j, "best"));
@@ -206,8 +212,8 @@ static int meta_read(const char *text, struct checkpoint *ret)
 	if (rc)
 		return rc;
 	if (!json_get(j, "format") || !json_int(json_get(j, "format"), &format) || format != FORMAT)
-		rc = err_set(TT_INVALID, "it has checkpoint format %lld, this program reads %d", (long long)format,
-			     FORMAT);
+		rc = err_set(TT_INVALID, "it has checkpoint format %lld, this program reads %d",
+			     (long long)format, FORMAT);
 	else
 		rc = meta_fields(j, ret);
 	json_free(j);
@@ -220,7 +226,7 @@ struct part {
 	char name[600];
 	int rank;
 	const int64_t *dim;
-	int64_t flat;			/* dim of an optimizer's array */
+	int64_t flat; /* dim of an optimizer's array */
 	float *data;
 	int64_t n;
 };
@@ -257,7 +263,8 @@ static int part_at(const struct checkpoint_parts *p, size_t i, struct part *ret)
 
 /* ---- writing ---- */
 
-static int write_parts(struct st_writer *w, const struct checkpoint_parts *parts, uint64_t *ret_hash)
+static int write_parts(struct st_writer *w, const struct checkpoint_parts *parts,
+		       uint64_t *ret_hash)
 {
 	uint64_t hash = 0;
 
@@ -295,7 +302,8 @@ static int write_file(const char *path, const struct checkpoint_parts *parts, co
 	return rc;
 }
 
-int checkpoint_write(const char *dir, const struct checkpoint *c, const struct checkpoint_parts *parts)
+int checkpoint_write(const char *dir, const struct checkpoint *c,
+		     const struct checkpoint_parts *parts)
 {
 	char path[PATH_MAX];
 	struct buf meta;
@@ -310,7 +318,8 @@ int checkpoint_write(const char *dir, const struct checkpoint *c, const struct c
 	if (!rc)
 		rc = write_file(path, parts, meta.data);
 	buf_done(&meta);
-	return rc ? err_in("the checkpoint of step %lld was not written", (long long)c->step) : TT_OK;
+	return rc ? err_in("the checkpoint of step %lld was not written", (long long)c->step)
+		  : TT_OK;
 }
 
 /* ---- reading ---- */
@@ -336,7 +345,8 @@ static int check_part(const struct st_file *f, const struct part *p)
 
 	if (!t)
 		return err_set(TT_INVALID, "it holds no %s", p->name);
-	if (strcmp(t->dtype, "F32") || t->rank != p->rank || memcmp(t->dim, p->dim, (size_t)p->rank * sizeof(*p->dim)))
+	if (strcmp(t->dtype, "F32") || t->rank != p->rank ||
+	    memcmp(t->dim, p->dim, (size_t)p->rank * sizeof(*p->dim)))
 		return err_set(TT_INVALID, "its %s has another shape than this run's", p->name);
 	return TT_OK;
 }
@@ -348,7 +358,8 @@ static int restore(const struct st_file *f, const struct checkpoint_parts *parts
 	struct part p;
 
 	if (parts->optim && st_count(f) != n)
-		return err_set(TT_INVALID, "it holds %zu tensors, this run has %zu", st_count(f), n);
+		return err_set(TT_INVALID, "it holds %zu tensors, this run has %zu", st_count(f),
+			       n);
 	for (size_t i = 0; i < n; i++) {
 		int rc = part_at(parts, i, &p);
 
@@ -387,7 +398,8 @@ static int open_whole(const char *path, struct st_file **ret_file, struct checkp
 	return TT_OK;
 }
 
-static int read_step(const char *dir, int64_t step, const struct checkpoint_parts *parts, struct checkpoint *ret)
+static int read_step(const char *dir, int64_t step, const struct checkpoint_parts *parts,
+		     struct checkpoint *ret)
 {
 	char path[PATH_MAX];
 	struct checkpoint c = { 0 };
@@ -395,7 +407,8 @@ static int read_step(const char *dir, int64_t step, const struct checkpoint_part
 	int rc = step_path(dir, step, ".safetensors", path);
 
 	if (!rc && !fs_exists(path))
-		rc = err_set(TT_NOTFOUND, "there is no checkpoint of step %lld in %s", (long long)step, dir);
+		rc = err_set(TT_NOTFOUND, "there is no checkpoint of step %lld in %s",
+			     (long long)step, dir);
 	if (!rc)
 		rc = open_whole(path, &f, &c);
 	if (rc)
@@ -440,7 +453,8 @@ int checkpoint_newest(const char *dir, int64_t *ret_step)
 	return rc;
 }
 
-int checkpoint_read(const char *dir, int64_t which, const struct checkpoint_parts *parts, struct checkpoint *ret)
+int checkpoint_read(const char *dir, int64_t which, const struct checkpoint_parts *parts,
+		    struct checkpoint *ret)
 {
 	struct checkpoint c;
 	int rc;
@@ -469,7 +483,8 @@ int checkpoint_load_params(const char *dir, const char *which, struct method *m)
 	errno = 0;
 	step = strtoll(which, &end, 10);
 	if (*end || end == which || errno || step < 0)
-		return err_set(TT_INVALID, "'%s' names no checkpoint: it is best, last or a step", which);
+		return err_set(TT_INVALID, "'%s' names no checkpoint: it is best, last or a step",
+			       which);
 	return checkpoint_read(dir, step, &parts, &c);
 }
 
@@ -510,13 +525,16 @@ static int fits(const char *dir, int64_t step, uint64_t recipe, const struct che
 {
 	if (c->recipe == recipe && c->step == step)
 		return TT_OK;
-	return err_set(TT_INVALID, "the checkpoint of step %lld in %s was written with other settings or other data; "
-		       "start a new run", (long long)step, dir);
+	return err_set(
+		TT_INVALID,
+		"the checkpoint of step %lld in %s was written with other settings or other data; "
+		"start a new run",
+		(long long)step, dir);
 }
 
 /* 1: this one cannot be used, try an older one. */
-static int resume_step(const char *dir, int64_t step, uint64_t recipe, const struct checkpoint_parts *parts,
-		       struct checkpoint *ret)
+static int resume_step(const char *dir, int64_t step, uint64_t recipe,
+		       const struct checkpoint_parts *parts, struct checkpoint *ret)
 {
 	char path[PATH_MAX];
 	struct checkpoint c = { 0 };
@@ -529,7 +547,8 @@ static int resume_step(const char *dir, int64_t step, uint64_t recipe, const str
 	if (rc == TT_NOMEM)
 		return rc;
 	if (rc) {
-		log_line("the checkpoint of step %lld is passed over: %s", (long long)step, err_text());
+		log_line("the checkpoint of step %lld is passed over: %s", (long long)step,
+			 err_text());
 		if (rc == TT_INVALID)
 			set_aside(dir, step);
 		return 1;
@@ -543,7 +562,8 @@ static int resume_step(const char *dir, int64_t step, uint64_t recipe, const str
 	return rc;
 }
 
-int checkpoint_resume(const char *dir, uint64_t recipe, const struct checkpoint_parts *parts, struct checkpoint *ret)
+int checkpoint_resume(const char *dir, uint64_t recipe, const struct checkpoint_parts *parts,
+		      struct checkpoint *ret)
 {
 	int64_t *step = NULL;
 	size_t n = 0;
@@ -558,8 +578,10 @@ int checkpoint_resume(const char *dir, uint64_t recipe, const struct checkpoint_
 		rc = resume_step(dir, step[i], recipe, parts, ret);
 	free(step);
 	if (rc == 1)
-		return err_set(TT_NOTFOUND, "there is no whole checkpoint in %s to resume from; "
-			       "start a new run", dir);
+		return err_set(TT_NOTFOUND,
+			       "there is no whole checkpoint in %s to resume from; "
+			       "start a new run",
+			       dir);
 	return rc;
 }
 
@@ -571,8 +593,11 @@ int checkpoint_start(const char *dir)
 	int rc = checkpoint_newest(dir, &whole);
 
 	if (!rc)
-		return err_set(TT_INVALID, "%s holds the checkpoint of step %lld already; resume that run, or use "
-			       "another folder", dir, (long long)whole);
+		return err_set(
+			TT_INVALID,
+			"%s holds the checkpoint of step %lld already; resume that run, or use "
+			"another folder",
+			dir, (long long)whole);
 	if (rc != TT_NOTFOUND)
 		return rc;
 	remove_remains(dir);

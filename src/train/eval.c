@@ -25,8 +25,8 @@ struct work {
 	struct pass pass;
 	int64_t cols;
 	bool wants_loss;
-	struct shard *shard;			/* of this round */
-	float *logits;				/* of the whole dataset; NULL for mlm */
+	struct shard *shard; /* of this round */
+	float *logits;       /* of the whole dataset; NULL for mlm */
 	struct fault *fault;
 	/* so far */
 	double loss;
@@ -60,7 +60,8 @@ static void run_group(void *arg, int i, int thread)
 		return;
 	graph_begin(g, &w->pass, NULL, i);
 	out = model_forward(t->model, g, &s->batch);
-	if (!out || (w->wants_loss && !shard_loss(t, g, out, &s->batch, 0, (double)s->batch.rows, &s->loss))) {
+	if (!out || (w->wants_loss &&
+		     !shard_loss(t, g, out, &s->batch, 0, (double)s->batch.rows, &s->loss))) {
 		fault_note(&w->fault[thread], i, TT_INVALID);
 		return;
 	}
@@ -69,8 +70,8 @@ static void run_group(void *arg, int i, int thread)
 		return;
 	}
 	for (int64_t k = 0; k < s->batch.rows; k++)
-		memcpy(w->logits + (s->first + s->batch.row_seq[k]) * w->cols, out->data + k * w->cols,
-		       (size_t)w->cols * sizeof(float));
+		memcpy(w->logits + (s->first + s->batch.row_seq[k]) * w->cols,
+		       out->data + k * w->cols, (size_t)w->cols * sizeof(float));
 }
 
 /* Pack one group from row `from` on; returns one past its last row. */
@@ -142,7 +143,10 @@ static struct work work_new(struct trainer *t, const struct dataset *d, bool wan
 {
 	arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
 	return (struct work){
-		.t = t, .data = d, .cols = train_columns(t), .wants_loss = wants_loss,
+		.t = t,
+		.data = d,
+		.cols = train_columns(t),
+		.wants_loss = wants_loss,
 		.pass = { .train = false, .seed = (uint64_t)t->recipe->train.seed },
 	};
 }
@@ -175,7 +179,8 @@ int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret)
 
 	if (t->recipe->task.type == TASK_MLM) {
 		rc = run_all(&w);
-		return rc ? rc : metrics_mlm(w.right, w.rows, w.rows ? w.loss / (double)w.rows : 0, ret);
+		return rc ? rc
+			  : metrics_mlm(w.right, w.rows, w.rows ? w.loss / (double)w.rows : 0, ret);
 	}
 	w.logits = arena_alloc(t->arena, dataset_count(d) * (size_t)w.cols * sizeof(float));
 	if (!w.logits)
@@ -189,7 +194,8 @@ int train_predict(struct trainer *t, const struct dataset *d, float *ret_logits)
 	struct work w = work_new(t, d, false);
 
 	if (t->recipe->task.type == TASK_MLM)
-		return err_set(TT_INVALID, "task mlm has no answer a row; fill predicts masked words");
+		return err_set(TT_INVALID,
+			       "task mlm has no answer a row; fill predicts masked words");
 	w.logits = ret_logits;
 	return run_all(&w);
 }
@@ -197,11 +203,8 @@ int train_predict(struct trainer *t, const struct dataset *d, float *ret_logits)
 int64_t train_columns(const struct trainer *t)
 {
 	switch (t->recipe->task.type) {
-	case TASK_REGRESSION:
-		return 1;
-	case TASK_MLM:
-		return t->model->hp.vocab_size;
-	default:
-		return t->model->n_labels;
+	case TASK_REGRESSION: return 1;
+	case TASK_MLM: return t->model->hp.vocab_size;
+	default: return t->model->n_labels;
 	}
 }

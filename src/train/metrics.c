@@ -88,8 +88,8 @@ static double matthews(const struct scores *s)
 	return below > 0 ? (right * all - both) / below : 0;
 }
 
-int metrics_classification(struct arena *a, const float *logits, const int32_t *label, int64_t n, int64_t classes,
-			   double loss, struct scores *ret)
+int metrics_classification(struct arena *a, const float *logits, const int32_t *label, int64_t n,
+			   int64_t classes, double loss, struct scores *ret)
 {
 	struct scores s = { .examples = n, .n_labels = classes };
 	int64_t right = 0;
@@ -103,7 +103,8 @@ int metrics_classification(struct arena *a, const float *logits, const int32_t *
 		const int64_t guess = argmax(logits + i * classes, classes);
 
 		if (label[i] < 0 || label[i] >= classes)
-			return err_set(TT_INVALID, "row %lld has no label, so there is nothing to measure",
+			return err_set(TT_INVALID,
+				       "row %lld has no label, so there is nothing to measure",
 				       (long long)i + 1);
 		s.confusion[label[i] * classes + guess]++;
 		right += guess == label[i];
@@ -187,7 +188,8 @@ static bool finite_all(const float *x, int64_t n)
 	return true;
 }
 
-int metrics_regression(struct arena *a, const float *pred, const float *value, int64_t n, double loss, struct scores *ret)
+int metrics_regression(struct arena *a, const float *pred, const float *value, int64_t n,
+		       double loss, struct scores *ret)
 {
 	struct scores s = { .examples = n };
 	const struct arena_mark mark = arena_mark(a);
@@ -198,14 +200,16 @@ int metrics_regression(struct arena *a, const float *pred, const float *value, i
 		return err_set(TT_INVALID, "there is no row to measure on");
 	for (int64_t i = 0; i < n; i++)
 		if (isnan(value[i]))
-			return err_set(TT_INVALID, "row %lld has no label, so there is nothing to measure",
+			return err_set(TT_INVALID,
+				       "row %lld has no label, so there is nothing to measure",
 				       (long long)i + 1);
 	work = arena_zero(a, (size_t)n, sizeof(*work));
 	x = arena_zero(a, (size_t)n, sizeof(*x));
 	y = arena_zero(a, (size_t)n, sizeof(*y));
 	if (!work || !x || !y)
 		return err_in("the correlations of %lld rows", (long long)n);
-	if (finite_all(pred, n) && finite_all(value, n) && !constant(pred, n) && !constant(value, n)) {
+	if (finite_all(pred, n) && finite_all(value, n) && !constant(pred, n) &&
+	    !constant(value, n)) {
 		for (int64_t i = 0; i < n; i++) {
 			x[i] = (double)pred[i];
 			y[i] = (double)value[i];
@@ -228,7 +232,8 @@ int metrics_mlm(int64_t correct, int64_t tokens, double loss, struct scores *ret
 	struct scores s = { .examples = tokens };
 
 	if (tokens < 1)
-		return err_set(TT_INVALID, "no token of the data was masked, so there is nothing to measure: "
+		return err_set(TT_INVALID,
+			       "no token of the data was masked, so there is nothing to measure: "
 			       "it is too short");
 	add(&s, "loss", loss);
 	add(&s, "perplexity", exp(loss));
@@ -248,14 +253,11 @@ double scores_get(const struct scores *s, const char *name)
 const char *metric_default(int task)
 {
 	switch (task) {
-	case TASK_REGRESSION:
-		return "pearson";
+	case TASK_REGRESSION: return "pearson";
 	case TASK_SEQ_CLS:
 	case TASK_TOKEN_CLS:
-	case TASK_CLOZE:
-		return "accuracy";
-	default:
-		return "loss";
+	case TASK_CLOZE: return "accuracy";
+	default: return "loss";
 	}
 }
 

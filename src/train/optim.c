@@ -40,7 +40,7 @@ struct optim {
 	struct slot *slot;
 	size_t n;
 	struct piece *piece;
-	double *sum;			/* [pieces] of squares */
+	double *sum; /* [pieces] of squares */
 	size_t pieces;
 	/* What the pool is at work on. */
 	double lr, by;
@@ -85,14 +85,17 @@ static int slot_make(struct optim *o, struct slot *s, const struct tensor *t)
 		rc = slot_add(o, s, 0, "m", tensor_count(t));
 		return rc ? rc : slot_add(o, s, 1, "v", tensor_count(t));
 	case OPTIM_SGD:
-		return o->how->sgd_momentum != 0 ? slot_add(o, s, 0, "velocity", tensor_count(t)) : TT_OK;
+		return o->how->sgd_momentum != 0 ? slot_add(o, s, 0, "velocity", tensor_count(t))
+						 : TT_OK;
 	case OPTIM_ADAFACTOR:
 		if (t->rank < 2)
 			return slot_add(o, s, 0, "v", tensor_count(t));
 		rc = slot_add(o, s, 0, "row", shape.lead * shape.rows);
 		return rc ? rc : slot_add(o, s, 1, "column", shape.lead * shape.cols);
 	default:
-		return err_set(TT_INVALID, "train.optim adamw_8bit is not in this version; adamw and adafactor are");
+		return err_set(
+			TT_INVALID,
+			"train.optim adamw_8bit is not in this version; adamw and adafactor are");
 	}
 }
 
@@ -105,7 +108,9 @@ static size_t cut(const struct optim *o, struct piece *ret)
 
 		for (int64_t from = 0; from < all; from += PIECE) {
 			if (ret)
-				ret[pieces] = (struct piece){ i, from, all - from < PIECE ? all - from : PIECE };
+				ret[pieces] = (struct piece){ i, from,
+							      all - from < PIECE ? all - from
+										 : PIECE };
 			pieces++;
 		}
 	}
@@ -132,8 +137,8 @@ static int make(struct optim *o, const struct optim_rule *rule)
 	return TT_OK;
 }
 
-int optim_new(const struct train_settings *how, struct tensor *const *param, const struct optim_rule *rule, size_t n,
-	      struct optim **ret)
+int optim_new(const struct train_settings *how, struct tensor *const *param,
+	      const struct optim_rule *rule, size_t n, struct optim **ret)
 {
 	struct optim *o = calloc(1, sizeof(*o));
 	int rc;
@@ -210,12 +215,18 @@ static void adamw_piece(void *arg, int i, int thread)
 	const struct slot *s = &o->slot[p->param];
 	const struct optim_rule *rule = &o->rule[p->param];
 	const struct kernel_adamw how = {
-		.lr = o->lr * rule->scale, .beta1 = o->how->adam_beta1, .beta2 = o->how->adam_beta2,
-		.eps = o->how->adam_epsilon, .decay = rule->decay, .grad_scale = 1, .step = o->step,
+		.lr = o->lr * rule->scale,
+		.beta1 = o->how->adam_beta1,
+		.beta2 = o->how->adam_beta2,
+		.eps = o->how->adam_epsilon,
+		.decay = rule->decay,
+		.grad_scale = 1,
+		.step = o->step,
 	};
 
 	(void)thread;
-	kernel_adamw(t->data + p->from, s->state[0] + p->from, s->state[1] + p->from, t->grad + p->from, &how, p->n);
+	kernel_adamw(t->data + p->from, s->state[0] + p->from, s->state[1] + p->from,
+		     t->grad + p->from, &how, p->n);
 }
 
 static void sgd_piece(void *arg, int i, int thread)
@@ -226,38 +237,49 @@ static void sgd_piece(void *arg, int i, int thread)
 	const struct slot *s = &o->slot[p->param];
 	const struct optim_rule *rule = &o->rule[p->param];
 	const struct kernel_sgd how = {
-		.lr = o->lr * rule->scale, .momentum = o->how->sgd_momentum, .decay = rule->decay,
-		.grad_scale = 1, .step = o->step,
+		.lr = o->lr * rule->scale,
+		.momentum = o->how->sgd_momentum,
+		.decay = rule->decay,
+		.grad_scale = 1,
+		.step = o->step,
 	};
 
 	(void)thread;
-	kernel_sgd(t->data + p->from, s->state[0] ? s->state[0] + p->from : NULL, t->grad + p->from, &how, p->n);
+	kernel_sgd(t->data + p->from, s->state[0] ? s->state[0] + p->from : NULL, t->grad + p->from,
+		   &how, p->n);
 }
 
 /* Adafactor's constants: transformers' defaults. */
 static const double factor_eps = 1e-30, factor_clip = 1.0, factor_decay = -0.8;
 
 /* Move the running means of rows and columns towards those of grad^2, for one matrix. */
-static void factor_means(float *row, float *column, const float *grad, const struct shape *s, double keep)
+static void factor_means(float *row, float *column, const float *grad, const struct shape *s,
+			 double keep)
 {
 	for (int64_t i = 0; i < s->rows; i++) {
 		double sum = 0;
 
 		for (int64_t j = 0; j < s->cols; j++)
-			sum += (double)grad[i * s->cols + j] * (double)grad[i * s->cols + j] + factor_eps;
+			sum += (double)grad[i * s->cols + j] * (double)grad[i * s->cols + j] +
+			       factor_eps;
 		row[i] = (float)(keep * (double)row[i] + (1 - keep) * sum / (double)s->cols);
 	}
 	for (int64_t j = 0; j < s->cols; j++) {
 		double sum = 0;
 
 		for (int64_t i = 0; i < s->rows; i++)
-			sum += (double)grad[i * s->cols + j] * (double)grad[i * s->cols + j] + factor_eps;
+			sum += (double)grad[i * s->cols + j] * (double)grad[i * s->cols + j] +
+			       factor_eps;
 		column[j] = (float)(keep * (double)column[j] + (1 - keep) * sum / (double)s->rows);
 	}
 }
 
-/* grad becomes the update of one matrix, before its own clipping; returns the sum of its squares. */
-static double factor_update(float *grad, const float *row, const float *column, const struct shape *s)
+/*
+ * grad becomes the update of one matrix, before its own clipping; returns the sum of
+ * its squares.
+ */
+static double factor_update(float *grad, const float *row, const float *column,
+			    const struct shape *s)
 {
 	double mean = 0, squares = 0;
 
@@ -267,7 +289,8 @@ static double factor_update(float *grad, const float *row, const float *column, 
 		const double by_row = 1 / sqrt((double)row[i] / mean);
 
 		for (int64_t j = 0; j < s->cols; j++) {
-			const double u = (double)grad[i * s->cols + j] * by_row / sqrt((double)column[j]);
+			const double u = (double)grad[i * s->cols + j] * by_row /
+					 sqrt((double)column[j]);
 
 			grad[i * s->cols + j] = (float)u;
 			squares += u * u;
@@ -327,14 +350,9 @@ void optim_step(struct optim *o, struct pool *pool, double lr, int64_t step)
 	o->lr = lr;
 	o->step = step;
 	switch (o->how->optim) {
-	case OPTIM_SGD:
-		pool_run(pool, (int)o->pieces, sgd_piece, o);
-		break;
-	case OPTIM_ADAFACTOR:
-		pool_run(pool, (int)o->n, adafactor_param, o);
-		break;
-	default:
-		pool_run(pool, (int)o->pieces, adamw_piece, o);
+	case OPTIM_SGD: pool_run(pool, (int)o->pieces, sgd_piece, o); break;
+	case OPTIM_ADAFACTOR: pool_run(pool, (int)o->n, adafactor_param, o); break;
+	default: pool_run(pool, (int)o->pieces, adamw_piece, o);
 	}
 }
 
@@ -356,7 +374,8 @@ struct optim_state optim_state(const struct optim *o, size_t i)
 		for (int k = 0; k < STATES; k++)
 			if (o->slot[at].state[k] && !i--)
 				return (struct optim_state){ o->param[at], o->slot[at].kind[k],
-							     o->slot[at].state[k], o->slot[at].count[k] };
+							     o->slot[at].state[k],
+							     o->slot[at].count[k] };
 	return (struct optim_state){ 0 };
 }
 

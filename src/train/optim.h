@@ -12,7 +12,7 @@
 
 /* What is particular to one parameter. */
 struct optim_rule {
-	double scale;			/* its learning rate is this times the step's */
+	double scale; /* its learning rate is this times the step's */
 	double decay;
 };
 
@@ -23,9 +23,9 @@ struct optim_rule {
 struct optim;
 
 /* rule[n] is copied, param[n] kept by reference. adamw_8bit is refused with a sentence. */
-int optim_new(const struct train_settings *how, struct tensor *const *param, const struct optim_rule *rule, size_t n,
-	      struct optim **ret);
-void optim_free(struct optim *o);				/* NULL is fine */
+int optim_new(const struct train_settings *how, struct tensor *const *param,
+	      const struct optim_rule *rule, size_t n, struct optim **ret);
+void optim_free(struct optim *o); /* NULL is fine */
 
 /* The norm of all gradients together, squares summed in double. */
 double optim_norm(struct optim *o, struct pool *pool);
@@ -34,7 +34,10 @@ void optim_scale(struct optim *o, struct pool *pool, double by);
 /* One update with learning rate lr; step counts from 1. */
 void optim_step(struct optim *o, struct pool *pool, double lr, int64_t step);
 
-/* The state, for checkpoints: array i of optim_state_count, "NAME.kind" (".m", ".v", ...), n numbers. */
+/*
+ * The state, for checkpoints: array i of optim_state_count, "NAME.kind" (".m", ".v",
+ * ...), n numbers.
+ */
 struct optim_state {
 	const struct tensor *param;
 	const char *kind;

@@ -32,16 +32,16 @@ struct run {
 	const struct train_settings *how;
 	struct train_plan plan;
 	struct schedule schedule;
-	struct checkpoint at;		/* where the run is */
+	struct checkpoint at; /* where the run is */
 	struct checkpoint_parts parts;
-	int64_t saved;			/* step of the last checkpoint written, -1: none */
-	char dir[PATH_MAX];		/* of the checkpoints */
+	int64_t saved;      /* step of the last checkpoint written, -1: none */
+	char dir[PATH_MAX]; /* of the checkpoints */
 	const char *metric;
 	struct arena *order_arena;
-	int64_t *order, order_epoch;	/* the rows of that epoch, in order; -1: none yet */
+	int64_t *order, order_epoch; /* the rows of that epoch, in order; -1: none yet */
 	bool told_to_stop, paused;
 	struct usage usage;
-	int64_t tokens, busy_us;	/* since the last logged step, for the speed alone */
+	int64_t tokens, busy_us; /* since the last logged step, for the speed alone */
 };
 
 /* ---- speaking to the sink ---- */
@@ -137,10 +137,7 @@ static bool due(const struct run *r, int64_t every)
 				  r->at.step % (every ? every : r->plan.steps_per_epoch) == 0);
 }
 
-static void watch_metric(void *arg, const char *key, double value)
-{
-	say_metric(arg, key, value);
-}
+static void watch_metric(void *arg, const char *key, double value) { say_metric(arg, key, value); }
 
 static int evaluate(struct run *r, struct scores *ret)
 {
@@ -156,7 +153,8 @@ static int evaluate(struct run *r, struct scores *ret)
 		if (isfinite(ret->score[i].value))
 			say_metric(r, key, ret->score[i].value);
 		else
-			log_line("step %lld: %s is not defined for these answers", (long long)r->at.step, key);
+			log_line("step %lld: %s is not defined for these answers",
+				 (long long)r->at.step, key);
 	}
 	if (m->ops->watch)
 		m->ops->watch(m, &watch);
@@ -170,8 +168,9 @@ static void judge(struct run *r, const struct scores *s)
 	const struct sink *sink = r->t->sink;
 	char key[64];
 
-	if (isnan(value) || (r->at.best_step >= 0 && (metric_greater_is_better(r->metric) ? value <= r->at.best
-											  : value >= r->at.best))) {
+	if (isnan(value) ||
+	    (r->at.best_step >= 0 &&
+	     (metric_greater_is_better(r->metric) ? value <= r->at.best : value >= r->at.best))) {
 		r->at.since_best++;
 		return;
 	}
@@ -207,7 +206,7 @@ static int boundary(struct run *r)
 		if (rc)
 			return rc;
 		r->at.evaluated = r->at.step;
-		r->saved = -1;		/* a checkpoint from before does not know of it */
+		r->saved = -1; /* a checkpoint from before does not know of it */
 		judge(r, &s);
 		if (r->at.step < r->plan.total_steps && ended(r))
 			say_event(r, "early_stopping", r->metric);
@@ -253,7 +252,8 @@ static void set_learning_rate(struct run *r, double rate, char *ret_text, size_t
 	snprintf(text, sizeof(text), "%.9g to %.9g", r->at.learning_rate, rate);
 	r->at.learning_rate = rate;
 	say_event(r, "learning_rate", text);
-	snprintf(ret_text, size, "the base learning rate is %.9g from step %lld on", rate, (long long)r->at.step + 1);
+	snprintf(ret_text, size, "the base learning rate is %.9g from step %lld on", rate,
+		 (long long)r->at.step + 1);
 }
 
 /* A checkpoint that a person asked for: when it fails the run goes on, as nothing is lost. */
@@ -265,7 +265,10 @@ static void save_now(struct run *r, char *ret_text, size_t size)
 		snprintf(ret_text, size, "checkpoint of step %lld", (long long)r->at.step);
 }
 
-/* Reported, but it neither names the best nor counts for early stopping: asking must not change the run. */
+/*
+ * Reported, but it neither names the best nor counts for early stopping: asking must
+ * not change the run.
+ */
 static void evaluate_now(struct run *r, char *ret_text, size_t size)
 {
 	struct scores s;
@@ -275,8 +278,8 @@ static void evaluate_now(struct run *r, char *ret_text, size_t size)
 	else if (evaluate(r, &s))
 		snprintf(ret_text, size, "failed: %.400s", err_text());
 	else
-		snprintf(ret_text, size, "eval/%s %.6g at step %lld", r->metric, scores_get(&s, r->metric),
-			 (long long)r->at.step);
+		snprintf(ret_text, size, "eval/%s %.6g at step %lld", r->metric,
+			 scores_get(&s, r->metric), (long long)r->at.step);
 }
 
 static void obey(struct run *r, const struct train_command *c)
@@ -288,22 +291,14 @@ static void obey(struct run *r, const struct train_command *c)
 		set_paused(r, true);
 		snprintf(text, sizeof(text), "paused after step %lld", (long long)r->at.step);
 		break;
-	case TRAIN_RESUME:
-		set_paused(r, false);
-		break;
+	case TRAIN_RESUME: set_paused(r, false); break;
 	case TRAIN_STOP:
 		r->told_to_stop = true;
 		snprintf(text, sizeof(text), "stopping after step %lld", (long long)r->at.step);
 		break;
-	case TRAIN_SET_LEARNING_RATE:
-		set_learning_rate(r, c->value, text, sizeof(text));
-		break;
-	case TRAIN_CHECKPOINT:
-		save_now(r, text, sizeof(text));
-		break;
-	case TRAIN_EVAL_NOW:
-		evaluate_now(r, text, sizeof(text));
-		break;
+	case TRAIN_SET_LEARNING_RATE: set_learning_rate(r, c->value, text, sizeof(text)); break;
+	case TRAIN_CHECKPOINT: save_now(r, text, sizeof(text)); break;
+	case TRAIN_EVAL_NOW: evaluate_now(r, text, sizeof(text)); break;
 	}
 	answer(r, c, text);
 }
@@ -333,13 +328,17 @@ static void listen(struct run *r)
 /* The rows of the next step. */
 static int next_window(struct run *r, struct window *ret)
 {
-	const int64_t rows = (int64_t)dataset_count(r->t->train), epoch = r->at.step / r->plan.steps_per_epoch;
+	const int64_t rows = (int64_t)dataset_count(r->t->train),
+		      epoch = r->at.step / r->plan.steps_per_epoch;
 	const int64_t from = r->at.step % r->plan.steps_per_epoch * r->plan.window;
 	const struct order_options how = {
-		.n = (size_t)rows, .seed = (uint64_t)r->how->seed, .epoch = epoch,
-		.shuffle = r->t->recipe->data.shuffle, .group_by_length = r->t->recipe->data.group_by_length,
+		.n = (size_t)rows,
+		.seed = (uint64_t)r->how->seed,
+		.epoch = epoch,
+		.shuffle = r->t->recipe->data.shuffle,
+		.group_by_length = r->t->recipe->data.group_by_length,
 		.length = dataset_lengths(r->t->train),
-		.batch = r->plan.window,	/* not the micro-batch: that must not change a bit */
+		.batch = r->plan.window, /* not the micro-batch: that must not change a bit */
 	};
 
 	if (r->order_epoch != epoch) {
@@ -354,7 +353,8 @@ static int next_window(struct run *r, struct window *ret)
 	*ret = (struct window){
 		.row = r->order + from,
 		.n = (size_t)(rows - from < r->plan.window ? rows - from : r->plan.window),
-		.step = r->at.step + 1, .epoch = epoch,
+		.step = r->at.step + 1,
+		.epoch = epoch,
 	};
 	return TT_OK;
 }
@@ -363,8 +363,8 @@ static int check_finite(const char *what, double value, int64_t step)
 {
 	if (isfinite(value))
 		return TT_OK;
-	return err_set(TT_INVALID, "%s is %s at step %lld; a lower train.learning_rate often helps", what,
-		       isnan(value) ? "NaN" : "infinite", (long long)step);
+	return err_set(TT_INVALID, "%s is %s at step %lld; a lower train.learning_rate often helps",
+		       what, isnan(value) ? "NaN" : "infinite", (long long)step);
 }
 
 /* From gradients to new parameters. */
@@ -372,7 +372,8 @@ static int update(struct run *r, int64_t step, double rate, double *ret_norm)
 {
 	struct method *m = r->t->method;
 	const double norm = optim_norm(r->t->optim, r->t->pool);
-	const double by = r->how->max_grad_norm > 0 ? fmin(1, r->how->max_grad_norm / (norm + 1e-6)) : 1;
+	const double by = r->how->max_grad_norm > 0 ? fmin(1, r->how->max_grad_norm / (norm + 1e-6))
+						    : 1;
 	const int rc = check_finite("the gradient's norm", norm, step);
 
 	if (rc)
@@ -395,7 +396,8 @@ static void report(struct run *r, double norm, double rate)
 	say_metric(r, "train/learning_rate", rate);
 	say_metric(r, "train/epoch", r->at.epoch);
 	if (r->busy_us > 0)
-		say_metric(r, "train/tokens_per_second", (double)r->tokens * 1e6 / (double)r->busy_us);
+		say_metric(r, "train/tokens_per_second",
+			   (double)r->tokens * 1e6 / (double)r->busy_us);
 	if (usage_look(&r->usage, &rss, &cpu)) {
 		say_metric(r, "system/rss_bytes", rss);
 		say_metric(r, "system/cpu_percent", cpu);
@@ -410,7 +412,8 @@ static void report(struct run *r, double norm, double rate)
 static void advance(struct run *r, const struct window *w, const struct gradients *g)
 {
 	const int64_t rows = (int64_t)dataset_count(r->t->train);
-	const int64_t used = (w->step - 1) % r->plan.steps_per_epoch * r->plan.window + (int64_t)w->n;
+	const int64_t used = (w->step - 1) % r->plan.steps_per_epoch * r->plan.window +
+			     (int64_t)w->n;
 
 	r->at.step = w->step;
 	r->at.epoch = (double)w->step / (double)r->plan.steps_per_epoch;
@@ -469,7 +472,10 @@ static int begin(struct run *r, bool resume)
 	return TT_OK;
 }
 
-/* With load_best_model_at_end the run ends with the best weights, and the last evaluation speaks of them. */
+/*
+ * With load_best_model_at_end the run ends with the best weights, and the last
+ * evaluation speaks of them.
+ */
 static int finish(struct run *r)
 {
 	const struct checkpoint_parts best = { .param = r->parts.param, .n = r->parts.n };
@@ -522,7 +528,10 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 		.t = t,
 		.how = &t->recipe->train,
 		.plan = train_plan(&t->recipe->train, (int64_t)dataset_count(t->train)),
-		.at = { .learning_rate = t->recipe->train.learning_rate, .evaluated = -1, .best_step = -1, .best = NAN },
+		.at = { .learning_rate = t->recipe->train.learning_rate,
+			.evaluated = -1,
+			.best_step = -1,
+			.best = NAN },
 		.parts = { t->method->param, t->method->nparam, t->optim },
 		.saved = -1,
 		.metric = train_metric(t->recipe),
@@ -533,7 +542,9 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 			       : err_set(TT_NOMEM, "not enough memory for a run");
 
 	r.schedule = (struct schedule){
-		.type = r.how->lr_scheduler_type, .warmup = r.plan.warmup_steps, .total = r.plan.total_steps,
+		.type = r.how->lr_scheduler_type,
+		.warmup = r.plan.warmup_steps,
+		.total = r.plan.total_steps,
 		.start = r.how->learning_rate,
 	};
 	usage_start(&r.usage);

@@ -1,4 +1,7 @@
-/* How the learning rate goes over a run: a factor as a function of the steps done, and of nothing else. */
+/*
+ * How the learning rate goes over a run: a factor as a function of the steps done, and
+ * of nothing else.
+ */
 #include "train/schedule.h"
 
 #include <math.h>
@@ -41,19 +44,15 @@ double schedule_factor(const struct schedule *s, int64_t done)
 	if (done < s->warmup)
 		return (double)done / (double)s->warmup;
 	switch (s->type) {
-	case SCHEDULE_LINEAR:
-		return linear(s, done);
-	case SCHEDULE_COSINE:
-		return fmax(0, 0.5 * (1 + cos(pi * progress(s, done))));
-	case SCHEDULE_COSINE_WITH_RESTARTS:	/* transformers' default is one cycle */
+	case SCHEDULE_LINEAR: return linear(s, done);
+	case SCHEDULE_COSINE: return fmax(0, 0.5 * (1 + cos(pi * progress(s, done))));
+	case SCHEDULE_COSINE_WITH_RESTARTS: /* transformers' default is one cycle */
 		at = progress(s, done);
 		return at >= 1 ? 0 : fmax(0, 0.5 * (1 + cos(pi * fmod(at, 1))));
-	case SCHEDULE_POLYNOMIAL:
-		return polynomial(s, done);
+	case SCHEDULE_POLYNOMIAL: return polynomial(s, done);
 	case SCHEDULE_INVERSE_SQRT:
 		at = s->warmup ? (double)s->warmup : 10000;
 		return 1 / sqrt(((double)done + at - (double)s->warmup) / at);
-	default:
-		return 1;
+	default: return 1;
 	}
 }

@@ -5,9 +5,9 @@
 #include <stdint.h>
 
 struct schedule {
-	int type;			/* enum schedule_name */
-	int64_t warmup, total;		/* steps */
-	double start;			/* the recipe's learning rate; only polynomial needs it */
+	int type;              /* enum schedule_name */
+	int64_t warmup, total; /* steps */
+	double start;          /* the recipe's learning rate; only polynomial needs it */
 };
 
 /* The polynomial schedule ends here, and so must start higher. */

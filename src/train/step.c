@@ -44,8 +44,8 @@ int fault_first(const struct fault *f, int threads)
 
 /* ---- packing and loss ---- */
 
-int shard_pack(const struct trainer *t, struct arena *a, const struct example *ex, size_t n, int64_t epoch,
-	       struct batch *ret)
+int shard_pack(const struct trainer *t, struct arena *a, const struct example *ex, size_t n,
+	       int64_t epoch, struct batch *ret)
 {
 	const struct mlm_options how = {
 		.probability = mlm_probability,
@@ -74,8 +74,8 @@ static int check_labels(const struct batch *b, int64_t classes, bool numbers)
 	return TT_OK;
 }
 
-struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tensor *out, const struct batch *b,
-			  double smoothing, double total, struct loss *ret)
+struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tensor *out,
+			  const struct batch *b, double smoothing, double total, struct loss *ret)
 {
 	const bool numbers = t->recipe->task.type == TASK_REGRESSION;
 
@@ -106,7 +106,7 @@ static void run_shard(void *arg, int i, int thread)
 	struct tensor *loss;
 
 	graph_begin(g, &w->pass, t->leaves, i);
-	if (!s->batch.rows) {	/* nothing was masked in it */
+	if (!s->batch.rows) { /* nothing was masked in it */
 		graph_end(g);
 		return;
 	}
@@ -142,7 +142,8 @@ static int prepare(struct work *w, const struct window *win, struct gradients *r
 	if (!w->shard || !w->fault)
 		return err_in("a step of %zu rows", win->n);
 	for (int i = 0; i < w->shards; i++) {
-		const int rc = shard_pack(t, a, ex + from, end[i] - from, win->epoch, &w->shard[i].batch);
+		const int rc = shard_pack(t, a, ex + from, end[i] - from, win->epoch,
+					  &w->shard[i].batch);
 
 		if (rc)
 			return rc;
@@ -165,7 +166,10 @@ static int step_tape_begin(struct work *w)
 	return m->ops->before_step ? m->ops->before_step(m, g) : TT_OK;
 }
 
-/* ... and after them: the penalty joins the loss, and gradients go back through what before_step made. */
+/*
+ * ... and after them: the penalty joins the loss, and gradients go back through what
+ * before_step made.
+ */
 static int step_tape_end(struct work *w, double *ret_penalty)
 {
 	struct method *m = w->t->method;
@@ -190,7 +194,9 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 {
 	struct work w = {
 		.t = t,
-		.pass = { .train = true, .seed = (uint64_t)t->recipe->train.seed, .step = win->step },
+		.pass = { .train = true,
+			  .seed = (uint64_t)t->recipe->train.seed,
+			  .step = win->step },
 	};
 	struct gradients result = { 0 };
 	double penalty = 0;

@@ -5,14 +5,14 @@
 #include "train/train.h"
 
 struct window {
-	const int64_t *row;		/* which examples of t->train */
+	const int64_t *row; /* which examples of t->train */
 	size_t n;
-	int64_t step, epoch;		/* step from 1, epoch from 0 */
+	int64_t step, epoch; /* step from 1, epoch from 0 */
 };
 
 struct gradients {
-	double loss;			/* mean over the rows, with the method's penalty */
-	int64_t rows;			/* that had a loss: examples, or masked tokens; 0: loss means nothing */
+	double loss;  /* mean over the rows, with the method's penalty */
+	int64_t rows; /* that had a loss: examples, or masked tokens; 0: loss means nothing */
 	int64_t tokens;
 };
 
@@ -25,23 +25,24 @@ int step_gradients(struct trainer *t, const struct window *w, struct gradients *
 struct shard {
 	struct batch batch;
 	struct loss loss;
-	int64_t first;			/* evaluation: the row of the dataset it begins with */
-	int64_t right;			/* evaluation of mlm: rows whose largest logit is the label */
+	int64_t first; /* evaluation: the row of the dataset it begins with */
+	int64_t right; /* evaluation of mlm: rows whose largest logit is the label */
 };
 
 /* Pack ex[n] as the task wants it. epoch: for the masks. */
-int shard_pack(const struct trainer *t, struct arena *a, const struct example *ex, size_t n, int64_t epoch,
-	       struct batch *ret);
+int shard_pack(const struct trainer *t, struct arena *a, const struct example *ex, size_t n,
+	       int64_t epoch, struct batch *ret);
 /* The task's loss of the head's output; err_set when a label is not one. */
-struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tensor *out, const struct batch *b,
-			  double smoothing, double total, struct loss *ret);
+struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tensor *out,
+			  const struct batch *b, double smoothing, double total, struct loss *ret);
 
 /* The first failure among tasks of a pool: one record a thread, so that nobody waits. */
 struct fault {
 	int shard, code;
 	char text[512];
 };
-void fault_note(struct fault *f, int shard, int code);	/* keeps the thread's first; the sentence is err_text's */
-int fault_first(const struct fault *f, int threads);	/* TT_OK, or err_set again in this thread */
+void fault_note(struct fault *f, int shard,
+		int code); /* keeps the thread's first; the sentence is err_text's */
+int fault_first(const struct fault *f, int threads); /* TT_OK, or err_set again in this thread */
 
 #endif

@@ -11,17 +11,14 @@
 #include "train/optim.h"
 #include "train/schedule.h"
 
-static int64_t divide_up(int64_t a, int64_t b)
-{
-	return a / b + (a % b != 0);
-}
+static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
 struct train_plan train_plan(const struct train_settings *s, int64_t rows)
 {
 	struct train_plan p = { .window = rows > 1 ? rows : 1 };
 	const int64_t batch = s->per_device_train_batch_size, many = s->gradient_accumulation_steps;
 
-	if (batch < p.window && many <= p.window / batch)	/* so that the product cannot overflow */
+	if (batch < p.window && many <= p.window / batch) /* so that the product cannot overflow */
 		p.window = batch * many;
 	p.steps_per_epoch = divide_up(rows, p.window);
 	if (s->max_steps != KNOB_NONE)
@@ -37,7 +34,8 @@ struct train_plan train_plan(const struct train_settings *s, int64_t rows)
 
 const char *train_metric(const struct recipe *r)
 {
-	return r->task.metric == METRIC_DEFAULT ? metric_default(r->task.type) : recipe_metric_name(r->task.metric);
+	return r->task.metric == METRIC_DEFAULT ? metric_default(r->task.type)
+						: recipe_metric_name(r->task.metric);
 }
 
 /* ---- what is refused ---- */
@@ -47,12 +45,16 @@ static int check_task(const struct trainer *t)
 	const struct recipe *r = t->recipe;
 	const struct tokenizer_roles *roles;
 
-	if (r->task.type != TASK_SEQ_CLS && r->task.type != TASK_REGRESSION && r->task.type != TASK_MLM)
-		return err_set(TT_INVALID, "task.type %s is not in this version; seq_cls, regression and mlm are",
-			       recipe_task_name(r->task.type));
+	if (r->task.type != TASK_SEQ_CLS && r->task.type != TASK_REGRESSION &&
+	    r->task.type != TASK_MLM)
+		return err_set(
+			TT_INVALID,
+			"task.type %s is not in this version; seq_cls, regression and mlm are",
+			recipe_task_name(r->task.type));
 	if (!metric_fits(train_metric(r), r->task.type, train_columns(t)))
-		return err_set(TT_INVALID, "task.metric %s does not fit task %s with %lld labels", train_metric(r),
-			       recipe_task_name(r->task.type), (long long)train_columns(t));
+		return err_set(TT_INVALID, "task.metric %s does not fit task %s with %lld labels",
+			       train_metric(r), recipe_task_name(r->task.type),
+			       (long long)train_columns(t));
 	if (r->task.type != TASK_MLM)
 		return TT_OK;
 	roles = t->tokenizer ? tokenizer_roles(t->tokenizer) : NULL;
@@ -60,7 +62,8 @@ static int check_task(const struct trainer *t)
 		return err_set(TT_INVALID, "task mlm needs a tokenizer with a mask token");
 	if (tokenizer_size(t->tokenizer) > t->model->hp.vocab_size)
 		return err_set(TT_INVALID, "the tokenizer has %lld tokens, the model only %lld",
-			       (long long)tokenizer_size(t->tokenizer), (long long)t->model->hp.vocab_size);
+			       (long long)tokenizer_size(t->tokenizer),
+			       (long long)t->model->hp.vocab_size);
 	return TT_OK;
 }
 
@@ -73,14 +76,21 @@ static int check_settings(const struct trainer *t)
 	if (!dataset_count(t->train))
 		return err_set(TT_INVALID, "the training data has no rows");
 	if (s->early_stopping_patience != KNOB_NONE && !t->validation)
-		return err_set(TT_INVALID, "train.early_stopping_patience needs data.validation to look at");
+		return err_set(TT_INVALID,
+			       "train.early_stopping_patience needs data.validation to look at");
 	if (s->load_best_model_at_end && !t->validation)
-		return err_set(TT_INVALID, "train.load_best_model_at_end needs data.validation to tell the best");
+		return err_set(
+			TT_INVALID,
+			"train.load_best_model_at_end needs data.validation to tell the best");
 	if (s->label_smoothing_factor > 0 && t->recipe->task.type == TASK_REGRESSION)
-		return err_set(TT_INVALID, "train.label_smoothing_factor does not go with task regression");
-	if (s->lr_scheduler_type == SCHEDULE_POLYNOMIAL && !(s->learning_rate > SCHEDULE_POLYNOMIAL_END))
-		return err_set(TT_INVALID, "train.lr_scheduler_type polynomial ends at 1e-7, so train.learning_rate "
-			       "must be larger");
+		return err_set(TT_INVALID,
+			       "train.label_smoothing_factor does not go with task regression");
+	if (s->lr_scheduler_type == SCHEDULE_POLYNOMIAL &&
+	    !(s->learning_rate > SCHEDULE_POLYNOMIAL_END))
+		return err_set(
+			TT_INVALID,
+			"train.lr_scheduler_type polynomial ends at 1e-7, so train.learning_rate "
+			"must be larger");
 	return TT_OK;
 }
 
@@ -107,7 +117,8 @@ static struct optim_rule rule_of(const struct trainer *t, const struct tensor *p
 {
 	const struct train_settings *s = &t->recipe->train;
 	const struct method_ops *ops = t->method->ops;
-	struct optim_rule rule = { .scale = 1, .decay = optim_decays(p->name) ? s->weight_decay : 0 };
+	struct optim_rule rule = { .scale = 1,
+				   .decay = optim_decays(p->name) ? s->weight_decay : 0 };
 
 	if (ops->learning_rate && s->learning_rate > 0)
 		rule.scale = ops->learning_rate(t->method, p, s->learning_rate) / s->learning_rate;
@@ -140,7 +151,8 @@ int train_open(struct trainer *t)
 	if (!rc && t->train) {
 		rc = check_settings(t);
 		if (!rc)
-			rc = leaves_new(t->model->arena, t->method->param, t->method->nparam, &t->leaves);
+			rc = leaves_new(t->model->arena, t->method->param, t->method->nparam,
+					&t->leaves);
 		if (!rc)
 			rc = open_optim(t);
 	}

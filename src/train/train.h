@@ -19,16 +19,17 @@ struct trainer {
 	const struct recipe *recipe;
 	const struct tokenizer *tokenizer;
 	struct model *model;
-	struct method *method;				/* NULL: the base model as it is; not for training */
+	struct method *method; /* NULL: the base model as it is; not for training */
 	const struct gemm *gemm;
 	struct pool *pool;
-	const struct dataset *train, *validation;	/* train NULL: evaluation and prediction only; validation may be NULL */
-	const struct sink *sink;			/* NULL: nobody listens */
-	const char *dir;				/* the run's folder: checkpoints/ lie in it; not needed without train */
+	const struct dataset *train;      /* NULL: evaluation and prediction only */
+	const struct dataset *validation; /* may be NULL */
+	const struct sink *sink;          /* NULL: nobody listens */
+	const char *dir; /* the run's folder: checkpoints/ lie in it; not needed without train */
 	/* What follows is made by train_open. */
-	struct arena *arena;				/* of one step or one evaluation */
+	struct arena *arena; /* of one step or one evaluation */
 	struct leaves *leaves;
-	struct graph **graph;				/* one a thread, and one for the step's own tape */
+	struct graph **graph; /* one a thread, and one for the step's own tape */
 	int threads;
 	struct optim *optim;
 };
@@ -41,12 +42,21 @@ struct train_plan train_plan(const struct train_settings *s, int64_t rows);
 
 enum train_end { TRAIN_FINISHED, TRAIN_WAS_STOPPED };
 
-/* trainer: the caller fills everything down to dir, zeroes the rest. Refuses what cannot be trained, with a sentence. */
+/*
+ * trainer: the caller fills everything down to dir, zeroes the rest. Refuses what
+ * cannot be trained, with a sentence.
+ */
 int train_open(struct trainer *t);
-void train_close(struct trainer *t);		/* a zeroed one, and one that did not open, are fine */
-/* Train to the end or until told to stop (then a checkpoint is written). resume: continue from the newest whole checkpoint in dir. */
+void train_close(struct trainer *t); /* a zeroed one, and one that did not open, are fine */
+/*
+ * Train to the end or until told to stop (then a checkpoint is written). resume:
+ * continue from the newest whole checkpoint in dir.
+ */
 int train_run(struct trainer *t, bool resume, enum train_end *ret);
-/* The metric that says which evaluation is best: the recipe's, or the task's default. Without "eval/". */
+/*
+ * The metric that says which evaluation is best: the recipe's, or the task's default.
+ * Without "eval/".
+ */
 const char *train_metric(const struct recipe *r);
 
 /*
@@ -58,6 +68,6 @@ const char *train_metric(const struct recipe *r);
 int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret);
 /* The head's outputs: logits[rows of d, train_columns], for classification and regression. */
 int train_predict(struct trainer *t, const struct dataset *d, float *ret_logits);
-int64_t train_columns(const struct trainer *t);	/* classes, or 1 for regression */
+int64_t train_columns(const struct trainer *t); /* classes, or 1 for regression */
 
 #endif

@@ -1,4 +1,7 @@
-/* Checkpoints come back bit by bit, or not at all: damage, full disks and strangers are told by a sentence. */
+/*
+ * Checkpoints come back bit by bit, or not at all: damage, full disks and strangers
+ * are told by a sentence.
+ */
 #include "tests/check.h"
 
 #include <limits.h>
@@ -26,9 +29,17 @@ static void small_new(struct small *s, unsigned seed)
 	struct pool *pool = NULL;
 
 	memset(s, 0, sizeof(*s));
-	s->how = (struct train_settings){ .optim = OPTIM_ADAMW, .adam_beta1 = 0.9, .adam_beta2 = 0.999, .adam_epsilon = 1e-8 };
-	s->tensor[0] = (struct tensor){ .name = "a.weight", .rank = 2, .dim = { 2, 3 }, .data = s->data[0], .grad = s->grad[0] };
-	s->tensor[1] = (struct tensor){ .name = "a.bias", .rank = 1, .dim = { 6 }, .data = s->data[1], .grad = s->grad[1] };
+	s->how = (struct train_settings){
+		.optim = OPTIM_ADAMW, .adam_beta1 = 0.9, .adam_beta2 = 0.999, .adam_epsilon = 1e-8
+	};
+	s->tensor[0] = (struct tensor){ .name = "a.weight",
+					.rank = 2,
+					.dim = { 2, 3 },
+					.data = s->data[0],
+					.grad = s->grad[0] };
+	s->tensor[1] = (struct tensor){
+		.name = "a.bias", .rank = 1, .dim = { 6 }, .data = s->data[1], .grad = s->grad[1]
+	};
 	for (int i = 0; i < 2; i++) {
 		s->param[i] = &s->tensor[i];
 		for (int k = 0; k < 6; k++) {
@@ -37,7 +48,8 @@ static void small_new(struct small *s, unsigned seed)
 			s->grad[i][k] = (float)(seed >> 8 & 0xffff) / 65536.0f - 0.5f;
 		}
 	}
-	CHECK(optim_new(&s->how, s->param, rule, 2, &s->optim) == TT_OK && pool_new(1, &pool) == TT_OK);
+	CHECK(optim_new(&s->how, s->param, rule, 2, &s->optim) == TT_OK &&
+	      pool_new(1, &pool) == TT_OK);
 	optim_step(s->optim, pool, 0.01, 1);
 	pool_free(pool);
 	s->parts = (struct checkpoint_parts){ s->param, 2, s->optim };
@@ -58,8 +70,16 @@ static bool small_same(const struct small *a, const struct small *b)
 static struct checkpoint state(int64_t step)
 {
 	return (struct checkpoint){
-		.step = step, .epoch = (double)step / 3, .cursor = 5, .learning_rate = 0.1 + 0.2, .evaluated = 4,
-		.best_step = 2, .best = 2.0 / 3, .since_best = 1, .loss_sum = 1e-300, .loss_steps = 2,
+		.step = step,
+		.epoch = (double)step / 3,
+		.cursor = 5,
+		.learning_rate = 0.1 + 0.2,
+		.evaluated = 4,
+		.best_step = 2,
+		.best = 2.0 / 3,
+		.since_best = 1,
+		.loss_sum = 1e-300,
+		.loss_steps = 2,
 		.recipe = UINT64_C(0xfedcba9876543210),
 	};
 }
@@ -99,8 +119,8 @@ static void comes_back(void)
 	CHECK(small_same(&a, &b));
 	CHECK(back.step == 123 && back.cursor == 5 && back.evaluated == 4 && back.best_step == 2 &&
 	      back.since_best == 1 && back.loss_steps == 2 && back.recipe == c.recipe);
-	CHECK(back.epoch == c.epoch && back.learning_rate == c.learning_rate && back.best == c.best &&
-	      back.loss_sum == c.loss_sum);
+	CHECK(back.epoch == c.epoch && back.learning_rate == c.learning_rate &&
+	      back.best == c.best && back.loss_sum == c.loss_sum);
 	optim_free(a.optim);
 	optim_free(b.optim);
 }
@@ -131,13 +151,14 @@ static void every_byte_counts(void)
 	for (size_t i = 0; i < file.size; i++) {
 		file.data[i] = (char)(file.data[i] ^ 1 << i % 8);
 		missed += !put(path, file.data, file.size);
-		missed += checkpoint_read(dir, 123, &b.parts, &back) == TT_OK && !small_same(&a, &b);
+		missed += checkpoint_read(dir, 123, &b.parts, &back) == TT_OK &&
+			  !small_same(&a, &b);
 		touched += memcmp(before.data, b.data, sizeof(b.data)) != 0 && !small_same(&a, &b);
 		file.data[i] = (char)(file.data[i] ^ 1 << i % 8);
 	}
 	CHECK(missed == 0);
 	CHECK(touched == 0);
-	for (size_t n = 0; n < file.size; n += 7) {	/* and no end may be missing */
+	for (size_t n = 0; n < file.size; n += 7) { /* and no end may be missing */
 		missed += !put(path, file.data, n);
 		missed += checkpoint_newest(dir, &step) == TT_OK;
 	}
@@ -192,7 +213,10 @@ static void strangers_are_refused(void)
 	optim_free(a.optim);
 }
 
-/* The disk fills up while the next one is written: what was there stays, and nothing else lies about. */
+/*
+ * The disk fills up while the next one is written: what was there stays, and nothing
+ * else lies about.
+ */
 static void a_full_disk(void)
 {
 	const struct checkpoint c = state(300);
@@ -202,7 +226,7 @@ static void a_full_disk(void)
 	bool refused = false;
 
 	small_new(&a, 6);
-	setenv("TT_FAIL_WRITE", "20", 1);	/* the 20th of this process; there were fewer so far */
+	setenv("TT_FAIL_WRITE", "20", 1); /* the 20th of this process; there were fewer so far */
 	for (int i = 0; i < 20 && !refused; i++) {
 		refused = checkpoint_write(dir, &c, &a.parts) != TT_OK;
 		if (!refused)
@@ -230,14 +254,18 @@ static void pruning_and_picking(void)
 		CHECK(checkpoint_write(dir, &c, step == 2 ? &a.parts : &b.parts) == TT_OK);
 	}
 	CHECK(count() == 6);
-	CHECK(checkpoint_prune(dir, 2, 2) == TT_OK && count() == 3);	/* 123, 5, and the best */
-	CHECK(checkpoint_read(dir, 5, &b.parts, &back) == TT_OK && checkpoint_read(dir, 4, &b.parts, &back) == TT_NOTFOUND);
+	CHECK(checkpoint_prune(dir, 2, 2) == TT_OK && count() == 3); /* 123, 5, and the best */
+	CHECK(checkpoint_read(dir, 5, &b.parts, &back) == TT_OK &&
+	      checkpoint_read(dir, 4, &b.parts, &back) == TT_NOTFOUND);
 	m.param = b.param;
 	m.nparam = 2;
-	CHECK(checkpoint_load_params(dir, "best", &m) == TT_OK && !memcmp(a.data, b.data, sizeof(a.data)));
-	CHECK(checkpoint_load_params(dir, "5", &m) == TT_OK && memcmp(a.data, b.data, sizeof(a.data)));
+	CHECK(checkpoint_load_params(dir, "best", &m) == TT_OK &&
+	      !memcmp(a.data, b.data, sizeof(a.data)));
+	CHECK(checkpoint_load_params(dir, "5", &m) == TT_OK &&
+	      memcmp(a.data, b.data, sizeof(a.data)));
 	CHECK(checkpoint_load_params(dir, "last", &m) == TT_OK);
-	CHECK(checkpoint_load_params(dir, "latest", &m) == TT_INVALID && checkpoint_load_params(dir, "-3", &m) == TT_INVALID);
+	CHECK(checkpoint_load_params(dir, "latest", &m) == TT_INVALID &&
+	      checkpoint_load_params(dir, "-3", &m) == TT_INVALID);
 	optim_free(a.optim);
 	optim_free(b.optim);
 }
@@ -246,7 +274,10 @@ static void pruning_and_picking(void)
 static void other_files(void)
 {
 	static const char *const other[] = {
-		"step-1.safetensors", "step-00000x01.safetensors", "notes.txt", "step-00000009.damaged",
+		"step-1.safetensors",
+		"step-00000x01.safetensors",
+		"notes.txt",
+		"step-00000009.damaged",
 		"step-99999999999999999999999.safetensors",
 	};
 	const struct checkpoint c = state(123);
@@ -259,7 +290,8 @@ static void other_files(void)
 		CHECK(fs_join(path, sizeof(path), dir, other[i]) == TT_OK);
 		CHECK(fs_write_atomic(path, "x", 1) == TT_OK);
 	}
-	CHECK(fs_join(path, sizeof(path), dir, ".tt-77-3-0.tmp") == TT_OK && fs_write_atomic(path, "x", 1) == TT_OK);
+	CHECK(fs_join(path, sizeof(path), dir, ".tt-77-3-0.tmp") == TT_OK &&
+	      fs_write_atomic(path, "x", 1) == TT_OK);
 	CHECK(count() == 3);
 	CHECK(checkpoint_resume(dir, c.recipe, &a.parts, &back) == TT_OK && back.step == 123);
 	CHECK(!fs_exists(path));

@@ -63,7 +63,8 @@ static void one_answer(struct arena *a)
 	CHECK_NEAR(scores_get(&s, "macro_f1"), (6.0 / 7 + 0) / 2, 1e-15);
 	CHECK(scores_get(&s, "mcc") == 0);
 	fill(logits, guess, 4, 2);
-	CHECK(metrics_classification(a, logits, (const int32_t[]){ 0, 0, 0, 0 }, 4, 2, 1, &s) == TT_OK);
+	CHECK(metrics_classification(a, logits, (const int32_t[]){ 0, 0, 0, 0 }, 4, 2, 1, &s) ==
+	      TT_OK);
 	CHECK(scores_get(&s, "f1") == 0 && scores_get(&s, "macro_f1") == 1);
 }
 
@@ -73,12 +74,14 @@ static void ties_and_holes(struct arena *a)
 	struct scores s = { 0 };
 
 	CHECK(metrics_classification(a, even, (const int32_t[]){ 0, 1 }, 2, 2, 1, &s) == TT_OK);
-	CHECK_NEAR(scores_get(&s, "accuracy"), 0.5, 0);	/* the first of the largest */
+	CHECK_NEAR(scores_get(&s, "accuracy"), 0.5, 0); /* the first of the largest */
 	CHECK(metrics_classification(a, hole, (const int32_t[]){ 1, 0 }, 2, 2, 1, &s) == TT_OK);
 	CHECK_NEAR(scores_get(&s, "accuracy"), 1, 0);
-	CHECK(metrics_classification(a, even, (const int32_t[]){ 0, -1 }, 2, 2, 1, &s) == TT_INVALID);
+	CHECK(metrics_classification(a, even, (const int32_t[]){ 0, -1 }, 2, 2, 1, &s) ==
+	      TT_INVALID);
 	CHECK_STR(err_text(), "row 2 has no label, so there is nothing to measure");
-	CHECK(metrics_classification(a, even, (const int32_t[]){ 0, 2 }, 2, 2, 1, &s) == TT_INVALID);
+	CHECK(metrics_classification(a, even, (const int32_t[]){ 0, 2 }, 2, 2, 1, &s) ==
+	      TT_INVALID);
 }
 
 static void correlations(struct arena *a)
@@ -92,7 +95,7 @@ static void correlations(struct arena *a)
 	CHECK_NEAR(scores_get(&s, "loss"), 0.25, 0);
 	CHECK_NEAR(scores_get(&s, "pearson"), 0.9029721780392872, 1e-14);
 	CHECK_NEAR(scores_get(&s, "spearman"), 0.8970588235294118, 1e-14);
-	for (int i = 0; i < 6; i++)	/* a large mean costs nothing: these sums are exact in fp32 */
+	for (int i = 0; i < 6; i++) /* a large mean costs nothing: these sums are exact in fp32 */
 		far[i] = x[i] + 4096;
 	CHECK(metrics_regression(a, far, y, 6, 0.25, &s) == TT_OK);
 	CHECK_NEAR(scores_get(&s, "pearson"), 0.9029721780392872, 1e-12);

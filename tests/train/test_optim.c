@@ -1,4 +1,7 @@
-/* Optimizers against the formulas of torch and transformers, computed apart in double; and on any number of threads. */
+/*
+ * Optimizers against the formulas of torch and transformers, computed apart in double;
+ * and on any number of threads.
+ */
 #include "tests/check.h"
 
 #include <stdlib.h>
@@ -31,34 +34,85 @@ static const struct {
 	double momentum, decay, scale;
 	double end[MOST];
 } cases[] = {
-	{ "adamw with decay", OPTIM_ADAMW, 2, { 2, 3 }, 0, 0.1, 1,
+	{ "adamw with decay",
+	  OPTIM_ADAMW,
+	  2,
+	  { 2, 3 },
+	  0,
+	  0.1,
+	  1,
 	  { -0.78313108, 0.137235816, 0.635915456, -0.176535619, 0.62263517, -0.569861085 } },
 	{ "adamw", OPTIM_ADAMW, 1, { 3 }, 0, 0, 1, { -0.795895401, 0.137981855, 0.647911796 } },
-	{ "adamw at twice the rate", OPTIM_ADAMW, 1, { 3 }, 0, 0, 2, { -0.841790802, 0.275963711, 0.545823592 } },
-	{ "sgd with momentum and decay", OPTIM_SGD, 2, { 2, 3 }, 0.9, 0.1, 1,
+	{ "adamw at twice the rate",
+	  OPTIM_ADAMW,
+	  1,
+	  { 3 },
+	  0,
+	  0,
+	  2,
+	  { -0.841790802, 0.275963711, 0.545823592 } },
+	{ "sgd with momentum and decay",
+	  OPTIM_SGD,
+	  2,
+	  { 2, 3 },
+	  0.9,
+	  0.1,
+	  1,
 	  { -0.763340175, 0.0673024, 0.699690875, -0.250933625, 0.55770895, -0.49447965 } },
 	{ "sgd with momentum", OPTIM_SGD, 1, { 3 }, 0.9, 0, 1, { -0.782, 0.06768, 0.71804 } },
 	{ "sgd", OPTIM_SGD, 1, { 3 }, 0, 0, 1, { -0.773, 0.045, 0.731 } },
-	{ "sgd with decay", OPTIM_SGD, 2, { 3, 2 }, 0, 0.1, 1,
+	{ "sgd with decay",
+	  OPTIM_SGD,
+	  2,
+	  { 3, 2 },
+	  0,
+	  0.1,
+	  1,
 	  { -0.760259925, 0.0447304, 0.718489625, -0.251799875, 0.53119045, -0.49344015 } },
-	{ "adafactor, a matrix", OPTIM_ADAFACTOR, 2, { 2, 3 }, 0, 0.1, 1,
+	{ "adafactor, a matrix",
+	  OPTIM_ADAFACTOR,
+	  2,
+	  { 2, 3 },
+	  0,
+	  0.1,
+	  1,
 	  { -0.802270102, 0.100723309, 0.646892661, -0.154485985, 0.57130311, -0.510903855 } },
-	{ "adafactor, a vector", OPTIM_ADAFACTOR, 1, { 3 }, 0, 0, 1, { -0.809237837, 0.10768326, 0.684798435 } },
-	{ "adafactor, a stack", OPTIM_ADAFACTOR, 3, { 2, 2, 3 }, 0, 0, 1,
-	  { -0.81538165, 0.101273771, 0.658997698, -0.158104537, 0.580502214, -0.519521158, 0.287511188, -0.864111839,
-	    -0.0715618862, 0.860151854, -0.328651518, 0.439579048 } },
+	{ "adafactor, a vector",
+	  OPTIM_ADAFACTOR,
+	  1,
+	  { 3 },
+	  0,
+	  0,
+	  1,
+	  { -0.809237837, 0.10768326, 0.684798435 } },
+	{ "adafactor, a stack",
+	  OPTIM_ADAFACTOR,
+	  3,
+	  { 2, 2, 3 },
+	  0,
+	  0,
+	  1,
+	  { -0.81538165, 0.101273771, 0.658997698, -0.158104537, 0.580502214, -0.519521158,
+	    0.287511188, -0.864111839, -0.0715618862, 0.860151854, -0.328651518, 0.439579048 } },
 };
 
 static void formulas(struct pool *pool)
 {
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct train_settings how = {
-			.optim = cases[i].optim, .adam_beta1 = 0.9, .adam_beta2 = 0.99, .adam_epsilon = 1e-6,
+			.optim = cases[i].optim,
+			.adam_beta1 = 0.9,
+			.adam_beta2 = 0.99,
+			.adam_epsilon = 1e-6,
 			.sgd_momentum = cases[i].momentum,
 		};
 		const struct optim_rule rule = { cases[i].scale, cases[i].decay };
 		float data[MOST], grad[MOST];
-		struct tensor t = { .name = "w", .rank = cases[i].rank, .data = data, .grad = grad }, *list = &t;
+		struct tensor t = { .name = "w",
+				    .rank = cases[i].rank,
+				    .data = data,
+				    .grad = grad },
+			      *list = &t;
 		struct optim *o = NULL;
 		int n;
 
@@ -70,7 +124,7 @@ static void formulas(struct pool *pool)
 			fill_grad(grad, n, step);
 			optim_step(o, pool, rate[step - 1], step);
 		}
-		for (int k = 0; k < n; k++)	/* a few fp32 roundings of numbers below one */
+		for (int k = 0; k < n; k++) /* a few fp32 roundings of numbers below one */
 			CHECK_NAMED(fabs((double)data[k] - cases[i].end[k]) < 5e-7, cases[i].what);
 		optim_free(o);
 	}
@@ -82,7 +136,9 @@ static void clipping(struct pool *pool)
 	const struct optim_rule rule[2] = { { 1, 0 }, { 1, 0 } };
 	float data[9] = { 0 }, grad[9];
 	struct tensor a = { .name = "a", .rank = 1, .dim = { 6 }, .data = data, .grad = grad };
-	struct tensor b = { .name = "b", .rank = 1, .dim = { 3 }, .data = data + 6, .grad = grad + 6 };
+	struct tensor b = {
+		.name = "b", .rank = 1, .dim = { 3 }, .data = data + 6, .grad = grad + 6
+	};
 	struct tensor *list[2] = { &a, &b };
 	struct optim *o = NULL;
 
@@ -103,10 +159,13 @@ enum { LARGE = 200001 };
 
 static double run_large(int threads, float *data)
 {
-	const struct train_settings how = { .optim = OPTIM_ADAMW, .adam_beta1 = 0.9, .adam_beta2 = 0.99, .adam_epsilon = 1e-8 };
+	const struct train_settings how = {
+		.optim = OPTIM_ADAMW, .adam_beta1 = 0.9, .adam_beta2 = 0.99, .adam_epsilon = 1e-8
+	};
 	const struct optim_rule rule = { 1, 0.01 };
 	float *grad = malloc(LARGE * sizeof(*grad));
-	struct tensor t = { .name = "w", .rank = 1, .dim = { LARGE }, .data = data, .grad = grad }, *list = &t;
+	struct tensor t = { .name = "w", .rank = 1, .dim = { LARGE }, .data = data, .grad = grad },
+		      *list = &t;
 	struct optim *o = NULL;
 	struct pool *pool = NULL;
 	double norm = 0;
@@ -168,7 +227,8 @@ static void eight_bits_are_refused(void)
 	const struct train_settings how = { .optim = OPTIM_ADAMW_8BIT };
 	const struct optim_rule rule = { 1, 0 };
 	float x[2] = { 0 };
-	struct tensor t = { .name = "w", .rank = 1, .dim = { 1 }, .data = x, .grad = x + 1 }, *list = &t;
+	struct tensor t = { .name = "w", .rank = 1, .dim = { 1 }, .data = x, .grad = x + 1 },
+		      *list = &t;
 	struct optim *o = NULL;
 
 	CHECK(optim_new(&how, &list, &rule, 1, &o) == TT_INVALID && !o);

@@ -1,4 +1,7 @@
-/* Learning rates against the formulas of transformers' get_scheduler, computed apart with another program. */
+/*
+ * Learning rates against the formulas of transformers' get_scheduler, computed apart
+ * with another program.
+ */
 #include "tests/check.h"
 
 #include "base/array.h"
@@ -20,23 +23,35 @@ static const struct {
 	{ SCHEDULE_CONSTANT, 4, { 1, 1, 1, 1, 1, 1, 1, 1, 1 } },
 	{ SCHEDULE_CONSTANT_WITH_WARMUP, 0, { 1, 1, 1, 1, 1, 1, 1, 1, 1 } },
 	{ SCHEDULE_CONSTANT_WITH_WARMUP, 4, { 0, 0.25, 0.75, 1, 1, 1, 1, 1, 1 } },
-	{ SCHEDULE_COSINE, 0,
-	  { 1, 0.993844170297569, 0.945503262094184, 0.904508497187474, 0.853553390593274, 0.345491502812526,
-	    0.00615582970243117, 0, 0.00615582970243111 } },
-	{ SCHEDULE_COSINE, 4,
-	  { 0, 0.25, 0.75, 1, 0.990392640201615, 0.5, 0.00960735979838478, 0, 0.00960735979838478 } },
-	{ SCHEDULE_COSINE_WITH_RESTARTS, 0,
-	  { 1, 0.993844170297569, 0.945503262094184, 0.904508497187474, 0.853553390593274, 0.345491502812526,
-	    0.00615582970243117, 0, 0 } },
-	{ SCHEDULE_COSINE_WITH_RESTARTS, 4, { 0, 0.25, 0.75, 1, 0.990392640201615, 0.5, 0.00960735979838478, 0, 0 } },
-	{ SCHEDULE_POLYNOMIAL, 0, { 1, 0.95001, 0.85003, 0.80004, 0.75005, 0.40012, 0.05019, 0.0002, 0.0002 } },
-	{ SCHEDULE_POLYNOMIAL, 4, { 0, 0.25, 0.75, 1, 0.9375125, 0.5001, 0.0626875, 0.0002, 0.0002 } },
-	{ SCHEDULE_INVERSE_SQRT, 0,
-	  { 1, 0.999950003749688, 0.999850033741565, 0.999800059980007, 0.999750093710954, 0.999400539460566,
-	    0.99905135161012, 0.999001497504367, 0.998951650861245 } },
-	{ SCHEDULE_INVERSE_SQRT, 4,
-	  { 0, 0.25, 0.75, 1, 0.894427190999916, 0.577350269189626, 0.458831467741123, 0.447213595499958,
-	    0.436435780471985 } },
+	{ SCHEDULE_COSINE,
+	  0,
+	  { 1, 0.993844170297569, 0.945503262094184, 0.904508497187474, 0.853553390593274,
+	    0.345491502812526, 0.00615582970243117, 0, 0.00615582970243111 } },
+	{ SCHEDULE_COSINE,
+	  4,
+	  { 0, 0.25, 0.75, 1, 0.990392640201615, 0.5, 0.00960735979838478, 0,
+	    0.00960735979838478 } },
+	{ SCHEDULE_COSINE_WITH_RESTARTS,
+	  0,
+	  { 1, 0.993844170297569, 0.945503262094184, 0.904508497187474, 0.853553390593274,
+	    0.345491502812526, 0.00615582970243117, 0, 0 } },
+	{ SCHEDULE_COSINE_WITH_RESTARTS,
+	  4,
+	  { 0, 0.25, 0.75, 1, 0.990392640201615, 0.5, 0.00960735979838478, 0, 0 } },
+	{ SCHEDULE_POLYNOMIAL,
+	  0,
+	  { 1, 0.95001, 0.85003, 0.80004, 0.75005, 0.40012, 0.05019, 0.0002, 0.0002 } },
+	{ SCHEDULE_POLYNOMIAL,
+	  4,
+	  { 0, 0.25, 0.75, 1, 0.9375125, 0.5001, 0.0626875, 0.0002, 0.0002 } },
+	{ SCHEDULE_INVERSE_SQRT,
+	  0,
+	  { 1, 0.999950003749688, 0.999850033741565, 0.999800059980007, 0.999750093710954,
+	    0.999400539460566, 0.99905135161012, 0.999001497504367, 0.998951650861245 } },
+	{ SCHEDULE_INVERSE_SQRT,
+	  4,
+	  { 0, 0.25, 0.75, 1, 0.894427190999916, 0.577350269189626, 0.458831467741123,
+	    0.447213595499958, 0.436435780471985 } },
 };
 
 static void factors(void)
@@ -46,8 +61,10 @@ static void factors(void)
 		char who[64];
 
 		for (size_t k = 0; k < COUNT(done); k++) {
-			snprintf(who, sizeof(who), "schedule %d, warm-up %d, after %d", s.type, (int)s.warmup, (int)done[k]);
-			CHECK_NAMED(fabs(schedule_factor(&s, done[k]) - cases[i].factor[k]) < 1e-12, who);
+			snprintf(who, sizeof(who), "schedule %d, warm-up %d, after %d", s.type,
+				 (int)s.warmup, (int)done[k]);
+			CHECK_NAMED(fabs(schedule_factor(&s, done[k]) - cases[i].factor[k]) < 1e-12,
+				    who);
 		}
 	}
 }
@@ -66,7 +83,10 @@ static void long_warmup(void)
 	}
 }
 
-/* Steps per epoch = ceil(ceil(rows / batch) / accumulation); all = ceil(epochs x that), or max_steps. */
+/*
+ * Steps per epoch = ceil(ceil(rows / batch) / accumulation); all = ceil(epochs x
+ * that), or max_steps.
+ */
 static const struct {
 	int64_t rows, batch, many, max_steps, warmup_steps;
 	double epochs, warmup_ratio;
@@ -85,9 +105,12 @@ static void lengths(void)
 {
 	for (size_t i = 0; i < COUNT(plans); i++) {
 		const struct train_settings s = {
-			.num_train_epochs = plans[i].epochs, .max_steps = plans[i].max_steps,
-			.per_device_train_batch_size = plans[i].batch, .gradient_accumulation_steps = plans[i].many,
-			.warmup_ratio = plans[i].warmup_ratio, .warmup_steps = plans[i].warmup_steps,
+			.num_train_epochs = plans[i].epochs,
+			.max_steps = plans[i].max_steps,
+			.per_device_train_batch_size = plans[i].batch,
+			.gradient_accumulation_steps = plans[i].many,
+			.warmup_ratio = plans[i].warmup_ratio,
+			.warmup_steps = plans[i].warmup_steps,
 		};
 		const struct train_plan p = train_plan(&s, plans[i].rows);
 

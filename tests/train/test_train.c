@@ -15,7 +15,7 @@
 #include "tensor/op.h"
 #include "tests/train/world.h"
 
-enum { STEPS = 9 };	/* 3 epochs of 3 steps: 45 rows, 16 a step */
+enum { STEPS = 9 }; /* 3 epochs of 3 steps: 45 rows, 16 a step */
 
 static char top[PATH_MAX];
 
@@ -36,8 +36,8 @@ struct outcome {
 	int rc;
 	enum train_end end;
 	uint64_t hash;
-	struct checkpoint last;		/* what the newest checkpoint says */
-	uint64_t file;			/* ... and a hash of the whole file */
+	struct checkpoint last; /* what the newest checkpoint says */
+	uint64_t file;          /* ... and a hash of the whole file */
 };
 
 static uint64_t file_hash(const char *dir, int64_t step)
@@ -55,7 +55,8 @@ static uint64_t file_hash(const char *dir, int64_t step)
 }
 
 /* One run, or the rest of one. */
-static struct outcome go(const char *dir, const char *const *set, int threads, struct ear *e, bool resume)
+static struct outcome go(const char *dir, const char *const *set, int threads, struct ear *e,
+			 bool resume)
 {
 	struct outcome o = { .end = TRAIN_FINISHED };
 	struct checkpoint_parts parts = { 0 };
@@ -86,7 +87,8 @@ static struct outcome fresh(const char *const *set, int threads, struct ear *e)
 	return go(run_dir(dir), set, threads, e, false);
 }
 
-static bool same_curve(const struct ear *a, const struct ear *b, const char *key, int64_t from, int64_t to)
+static bool same_curve(const struct ear *a, const struct ear *b, const char *key, int64_t from,
+		       int64_t to)
 {
 	for (int64_t i = from; i <= to; i++) {
 		const double x = ear_value(a, key, i), y = ear_value(b, key, i);
@@ -107,19 +109,24 @@ static void a_run_says_everything(void)
 		printf("# %s\n", err_text());
 	CHECK(base.end == TRAIN_FINISHED && base.last.step == STEPS && base.file);
 	for (int64_t i = 1; i <= STEPS; i++) {
-		CHECK(ear_value(&ear, "train/loss", i) > 0 && ear_value(&ear, "train/grad_norm", i) > 0);
-		CHECK_NEAR(ear_value(&ear, "train/learning_rate", i), 0.01 * (double)(STEPS - i + 1) / STEPS, 1e-15);
+		CHECK(ear_value(&ear, "train/loss", i) > 0 &&
+		      ear_value(&ear, "train/grad_norm", i) > 0);
+		CHECK_NEAR(ear_value(&ear, "train/learning_rate", i),
+			   0.01 * (double)(STEPS - i + 1) / STEPS, 1e-15);
 		CHECK_NEAR(ear_value(&ear, "train/epoch", i), (double)i / 3, 1e-15);
 	}
-	CHECK(ear_count(&ear, "train/loss") == STEPS && ear_count(&ear, "train/tokens_per_second") == STEPS);
+	CHECK(ear_count(&ear, "train/loss") == STEPS &&
+	      ear_count(&ear, "train/tokens_per_second") == STEPS);
 	for (int64_t i = 1; i <= STEPS; i++) {
 		const bool wanted = i % 2 == 0 || i == STEPS;
 
 		CHECK(!isnan(ear_value(&ear, "eval/loss", i)) == wanted);
 		CHECK(!isnan(ear_value(&ear, "eval/accuracy", i)) == wanted);
 	}
-	CHECK(ear_count(&ear, "eval/f1") == 5 && ear_count(&ear, "eval/mcc") == 5 && ear_count(&ear, "eval/macro_f1") == 5);
-	CHECK(strstr(ear.events, "checkpoint@2(step 2) ") && strstr(ear.events, "checkpoint@9(step 9) "));
+	CHECK(ear_count(&ear, "eval/f1") == 5 && ear_count(&ear, "eval/mcc") == 5 &&
+	      ear_count(&ear, "eval/macro_f1") == 5);
+	CHECK(strstr(ear.events, "checkpoint@2(step 2) ") &&
+	      strstr(ear.events, "checkpoint@9(step 9) "));
 	CHECK(ear.best_step > 0 && ear.best_step == base.last.best_step);
 }
 
@@ -139,9 +146,12 @@ static void threads_do_not_matter(void)
 static void the_split_does_not_matter(void)
 {
 	static const char *const split[][3] = {
-		{ "train.per_device_train_batch_size=4", "train.gradient_accumulation_steps=4", NULL },
-		{ "train.per_device_train_batch_size=1", "train.gradient_accumulation_steps=16", NULL },
-		{ "train.per_device_train_batch_size=8", "train.gradient_accumulation_steps=2", NULL },
+		{ "train.per_device_train_batch_size=4", "train.gradient_accumulation_steps=4",
+		  NULL },
+		{ "train.per_device_train_batch_size=1", "train.gradient_accumulation_steps=16",
+		  NULL },
+		{ "train.per_device_train_batch_size=8", "train.gradient_accumulation_steps=2",
+		  NULL },
 	};
 
 	for (size_t i = 0; i < COUNT(split); i++) {
@@ -155,10 +165,9 @@ static void the_split_does_not_matter(void)
 static void nor_does_it_in_batches_of_like_lengths(void)
 {
 	static const char *const one[] = { "data.group_by_length=true", NULL };
-	static const char *const many[] = {
-		"data.group_by_length=true", "train.per_device_train_batch_size=2",
-		"train.gradient_accumulation_steps=8", NULL
-	};
+	static const char *const many[] = { "data.group_by_length=true",
+					    "train.per_device_train_batch_size=2",
+					    "train.gradient_accumulation_steps=8", NULL };
 	const struct outcome a = fresh(one, 1, &other), b = fresh(many, 2, &other);
 
 	CHECK(a.rc == TT_OK && b.rc == TT_OK && a.hash == b.hash && a.hash != base.hash);
@@ -167,9 +176,12 @@ static void nor_does_it_in_batches_of_like_lengths(void)
 /* A seed, or dropout, does change something: so the comparisons above can fail. */
 static void what_matters(void)
 {
-	static const char *const seed[] = { "train.seed=4", NULL }, *const drop[] = { "train.dropout=0.2", NULL };
+	static const char *const seed[] = { "train.seed=4", NULL }, *const drop[] = {
+		"train.dropout=0.2", NULL
+	};
 	static const char *const order[] = { "data.shuffle=false", NULL };
-	const struct outcome a = fresh(seed, 1, &other), b = fresh(drop, 1, &other), c = fresh(order, 1, &other);
+	const struct outcome a = fresh(seed, 1, &other), b = fresh(drop, 1, &other),
+			     c = fresh(order, 1, &other);
 
 	CHECK(a.rc == TT_OK && b.rc == TT_OK && c.rc == TT_OK);
 	CHECK(a.hash != base.hash && b.hash != base.hash && c.hash != base.hash);
@@ -186,7 +198,8 @@ static void stop_and_resume(int64_t step, bool by_signal)
 	if (by_signal)
 		other.stop_after = step;
 	else
-		other.play[0] = (struct play){ .step = step, .command = { .verb = TRAIN_STOP, .id = 1 } };
+		other.play[0] = (struct play){ .step = step,
+					       .command = { .verb = TRAIN_STOP, .id = 1 } };
 	o = go(dir, NULL, 2, &other, false);
 	CHECK(o.rc == TT_OK && o.end == TRAIN_WAS_STOPPED && o.last.step == step);
 	CHECK(by_signal || !strncmp(other.answers, "1:stopping after step", 21));
@@ -201,9 +214,9 @@ static void stop_and_resume(int64_t step, bool by_signal)
 /* What is between two reports, and how long the best is ago, must not be forgotten over a stop. */
 static void stop_between_reports(void)
 {
-	static const char *const set[] = {
-		"train.logging_steps=4", "train.early_stopping_patience=3", "train.eval_steps=1", "task.metric=loss", NULL
-	};
+	static const char *const set[] = { "train.logging_steps=4",
+					   "train.early_stopping_patience=3", "train.eval_steps=1",
+					   "task.metric=loss", NULL };
 	const struct play wreck = { .step = 2, .command = { TRAIN_SET_LEARNING_RATE, 50, 1 } };
 	struct outcome whole, o;
 	char dir[PATH_MAX];
@@ -213,7 +226,8 @@ static void stop_between_reports(void)
 	other.play[0] = wreck;
 	whole = go(run_dir(dir), set, 1, &other, false);
 	loss = ear_value(&other, "train/loss", 4);
-	CHECK(whole.rc == TT_OK && whole.last.step < STEPS && strstr(other.events, "early_stopping@"));
+	CHECK(whole.rc == TT_OK && whole.last.step < STEPS &&
+	      strstr(other.events, "early_stopping@"));
 	run_dir(dir);
 	ear_init(&other);
 	other.play[0] = wreck;
@@ -225,18 +239,21 @@ static void stop_between_reports(void)
 	CHECK(ear_value(&other, "train/loss", 4) == loss);
 }
 
-/* Told to stop while a long evaluation runs: it is not waited for, and done when the run goes on. */
+/*
+ * Told to stop while a long evaluation runs: it is not waited for, and done when the
+ * run goes on.
+ */
 static void stop_while_evaluating(void)
 {
-	static const char *const set[] = {
-		"data.validation=long.jsonl", "train.eval_steps=1000", "train.save_steps=1000", NULL
-	};
+	static const char *const set[] = { "data.validation=long.jsonl", "train.eval_steps=1000",
+					   "train.save_steps=1000", NULL };
 	struct outcome whole, o;
 	char dir[PATH_MAX];
 
 	CHECK(world_rows(top, "long.jsonl", 1200, 3) == TT_OK);
 	whole = fresh(set, 1, &other);
-	CHECK(whole.rc == TT_OK && whole.last.evaluated == STEPS && ear_count(&other, "eval/loss") == 1);
+	CHECK(whole.rc == TT_OK && whole.last.evaluated == STEPS &&
+	      ear_count(&other, "eval/loss") == 1);
 	run_dir(dir);
 	ear_init(&other);
 	other.stop_after = STEPS;
@@ -258,7 +275,10 @@ static void kill_here(struct ear *e, int64_t step)
 		kill(getpid(), SIGKILL);
 }
 
-/* kill -9 in a child when that step is done: what it did since its last checkpoint is done again. */
+/*
+ * kill -9 in a child when that step is done: what it did since its last checkpoint is
+ * done again.
+ */
 static void kill_and_resume(int64_t step)
 {
 	struct outcome o;
@@ -283,7 +303,10 @@ static void kill_and_resume(int64_t step)
 	CHECK(same_curve(&ear, &other, "train/loss", step, STEPS));
 }
 
-/* Killed before its first checkpoint there is nothing to go on from, and a new run may start there. */
+/*
+ * Killed before its first checkpoint there is nothing to go on from, and a new run may
+ * start there.
+ */
 static void killed_too_early(void)
 {
 	char dir[PATH_MAX];
@@ -299,9 +322,10 @@ static void killed_too_early(void)
 	ear_init(&other);
 	CHECK(go(dir, NULL, 1, &other, false).rc == TT_INVALID);
 	CHECK(strstr(err_text(), "resume that run") != NULL);
-	ear_init(&other);	/* resuming a finished run changes nothing */
+	ear_init(&other); /* resuming a finished run changes nothing */
 	o = go(dir, NULL, 1, &other, true);
-	CHECK(o.rc == TT_OK && o.end == TRAIN_FINISHED && o.hash == base.hash && o.file == base.file);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_FINISHED && o.hash == base.hash &&
+	      o.file == base.file);
 	CHECK(ear_count(&other, "train/loss") == 0);
 }
 
@@ -337,7 +361,8 @@ static void resume_with_the_written_recipe(void)
 	other.stop_after = 5;
 	CHECK(go(dir, NULL, 1, &other, false).end == TRAIN_WAS_STOPPED);
 	buf_init(&text, 1 << 20);
-	CHECK(world_open(&w, top, dir, NULL, 1, NULL) == TT_OK && recipe_write(w.recipe, &text) == TT_OK);
+	CHECK(world_open(&w, top, dir, NULL, 1, NULL) == TT_OK &&
+	      recipe_write(w.recipe, &text) == TT_OK);
 	world_close(&w);
 	CHECK(fs_join(path, sizeof(path), top, "written.json") == TT_OK &&
 	      fs_write_atomic(path, text.data, text.size) == TT_OK);
@@ -348,7 +373,8 @@ static void resume_with_the_written_recipe(void)
 	world_recipe = "recipe.json";
 	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
 	ear_init(&other);
-	CHECK(go(dir, (const char *const[]){ "train.learning_rate=0.02", NULL }, 1, &other, true).rc == TT_INVALID);
+	CHECK(go(dir, (const char *const[]){ "train.learning_rate=0.02", NULL }, 1, &other, true)
+		      .rc == TT_INVALID);
 	CHECK(strstr(err_text(), "other settings") != NULL);
 }
 
@@ -402,7 +428,7 @@ static void a_new_learning_rate(void)
 	CHECK(strstr(other.events, "learning_rate@3(0.01 to 0.002) ") != NULL);
 	CHECK(strstr(other.answers, "7:the base learning rate is 0.002 from step 4 on; ") != NULL);
 	CHECK(strstr(other.answers, "8:refused") != NULL);
-	run_dir(dir);		/* it survives a stop */
+	run_dir(dir); /* it survives a stop */
 	ear_init(&other);
 	other.play[0] = set;
 	other.stop_after = 5;
@@ -420,16 +446,18 @@ static void pausing_and_asking(void)
 
 	ear_init(&other);
 	other.play[0] = (struct play){ .step = 3, .command = { .verb = TRAIN_PAUSE, .id = 1 } };
-	other.play[1] = (struct play){ .step = 3, .command = { .verb = TRAIN_CHECKPOINT, .id = 2 } };
+	other.play[1] = (struct play){ .step = 3,
+				       .command = { .verb = TRAIN_CHECKPOINT, .id = 2 } };
 	other.play[2] = (struct play){ .step = 3, .command = { .verb = TRAIN_EVAL_NOW, .id = 3 } };
 	other.play[3] = (struct play){ .step = 3, .command = { .verb = TRAIN_RESUME, .id = 4 } };
 	o = go(run_dir(dir), NULL, 1, &other, false);
 	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);
 	CHECK(other.pauses == 1 && !other.is_paused && other.waits == 3);
 	CHECK(strstr(other.events, "paused@3() checkpoint@3(step 3) resumed@3() ") != NULL);
-	CHECK(!strncmp(other.answers, "1:paused after step 3; 2:checkpoint of step 3; 3:eval/accuracy ", 62));
+	CHECK(!strncmp(other.answers,
+		       "1:paused after step 3; 2:checkpoint of step 3; 3:eval/accuracy ", 62));
 	CHECK(!isnan(ear_value(&other, "eval/loss", 3)));
-	ear_init(&other);	/* a paused run can be stopped */
+	ear_init(&other); /* a paused run can be stopped */
 	other.play[0] = (struct play){ .step = 1, .command = { .verb = TRAIN_PAUSE, .id = 1 } };
 	other.play[1] = (struct play){ .step = 1, .command = { .verb = TRAIN_PAUSE, .id = 2 } };
 	other.play[2] = (struct play){ .step = 1, .command = { .verb = TRAIN_STOP, .id = 3 } };
@@ -440,9 +468,9 @@ static void pausing_and_asking(void)
 
 static void early_stopping(void)
 {
-	static const char *const set[] = {
-		"train.learning_rate=0", "train.early_stopping_patience=2", "train.eval_steps=1", NULL
-	};
+	static const char *const set[] = { "train.learning_rate=0",
+					   "train.early_stopping_patience=2", "train.eval_steps=1",
+					   NULL };
 	const struct outcome o = fresh(set, 1, &other);
 
 	/* nothing moves: the first is the best, the second and the third are no better */
@@ -457,7 +485,8 @@ static int64_t file_count(const char *dir)
 	int64_t *step = NULL;
 	size_t n = 0;
 
-	CHECK(fs_join(path, sizeof(path), dir, "checkpoints") == TT_OK && checkpoint_list(path, &step, &n) == TT_OK);
+	CHECK(fs_join(path, sizeof(path), dir, "checkpoints") == TT_OK &&
+	      checkpoint_list(path, &step, &n) == TT_OK);
 	free(step);
 	return (int64_t)n;
 }
@@ -465,10 +494,12 @@ static int64_t file_count(const char *dir)
 /* A rate that wrecks the model after step 4; what is kept at the end is the best, not the last. */
 static void the_best_is_kept(void)
 {
-	static const char *const set[] = {
-		"train.load_best_model_at_end=true", "train.save_steps=100", "train.eval_steps=1",
-		"task.metric=loss", "train.save_total_limit=1", NULL
-	};
+	static const char *const set[] = { "train.load_best_model_at_end=true",
+					   "train.save_steps=100",
+					   "train.eval_steps=1",
+					   "task.metric=loss",
+					   "train.save_total_limit=1",
+					   NULL };
 	struct outcome o;
 	double best;
 	char dir[PATH_MAX];
@@ -476,10 +507,12 @@ static void the_best_is_kept(void)
 	ear_init(&other);
 	other.play[0] = (struct play){ .step = 4, .command = { TRAIN_SET_LEARNING_RATE, 50, 1 } };
 	o = go(run_dir(dir), set, 1, &other, false);
-	CHECK(o.rc == TT_OK && o.last.step == STEPS && o.last.best_step <= 4 && o.last.best_step >= 1);
+	CHECK(o.rc == TT_OK && o.last.step == STEPS && o.last.best_step <= 4 &&
+	      o.last.best_step >= 1);
 	best = ear_value(&other, "eval/loss", o.last.best_step);
 	CHECK(best == o.last.best);
-	CHECK(ear_value(&other, "eval/loss", STEPS) == best);	/* the last word is about the best weights */
+	CHECK(ear_value(&other, "eval/loss", STEPS) ==
+	      best); /* the last word is about the best weights */
 	CHECK(ear_count(&other, "eval/loss") == STEPS + 1);
 	CHECK(strstr(other.events, "best@9(restored from step ") != NULL);
 	CHECK(file_count(dir) == 2);
@@ -509,26 +542,31 @@ static void logging_less(void)
 		mean += ear_value(&ear, "train/loss", i) / 4;
 	CHECK_NEAR(ear_value(&other, "train/loss", 8), mean, 1e-12);
 	CHECK(ear_value(&other, "train/loss", 9) == ear_value(&ear, "train/loss", 9));
-	CHECK(ear_value(&other, "train/learning_rate", 8) == ear_value(&ear, "train/learning_rate", 8));
+	CHECK(ear_value(&other, "train/learning_rate", 8) ==
+	      ear_value(&ear, "train/learning_rate", 8));
 }
 
 static void how_long(void)
 {
 	static const char *const part[] = { "train.num_train_epochs=1.5", NULL };
-	static const char *const most[] = { "train.max_steps=4", "train.eval_steps=0", "train.save_steps=0", NULL };
+	static const char *const most[] = { "train.max_steps=4", "train.eval_steps=0",
+					    "train.save_steps=0", NULL };
 
 	CHECK(fresh(part, 1, &other).last.step == 5 && ear_count(&other, "train/loss") == 5);
 	CHECK(fresh(most, 1, &other).last.step == 4);
-	CHECK(ear_count(&other, "eval/loss") == 2);		/* after the epoch, and after the end */
+	CHECK(ear_count(&other, "eval/loss") == 2); /* after the epoch, and after the end */
 	CHECK(strstr(other.events, "checkpoint@3(") && strstr(other.events, "checkpoint@4("));
 }
 
-/* Every loss a window reports is the mean over its rows; without dropout and with rate 0 windows add up to the whole. */
+/*
+ * Every loss a window reports is the mean over its rows; without dropout and with rate
+ * 0 windows add up to the whole.
+ */
 static void the_loss_is_a_mean(void)
 {
 	static const char *const set[] = {
-		"train.dropout=0", "peft.lora_dropout=0", "train.learning_rate=0", "train.num_train_epochs=1",
-		"data.validation=train.jsonl", NULL
+		"train.dropout=0",          "peft.lora_dropout=0",         "train.learning_rate=0",
+		"train.num_train_epochs=1", "data.validation=train.jsonl", NULL
 	};
 	double sum = 0;
 
@@ -538,18 +576,25 @@ static void the_loss_is_a_mean(void)
 	CHECK_NEAR(sum / TOY_ROWS, ear_value(&other, "eval/loss", 3), 1e-6);
 }
 
-/* With a rate of 0 two steps on the same rows differ by what is drawn for a step or an epoch, and by nothing else. */
+/*
+ * With a rate of 0 two steps on the same rows differ by what is drawn for a step or an
+ * epoch, and by nothing else.
+ */
 static void what_is_drawn_anew(void)
 {
 	static const struct {
 		const char *what, *set[8];
 		bool differs;
 	} cases[] = {
-		{ "nothing is drawn", { "train.dropout=0", "peft.lora_dropout=0", "data.shuffle=false" }, false },
+		{ "nothing is drawn",
+		  { "train.dropout=0", "peft.lora_dropout=0", "data.shuffle=false" },
+		  false },
 		{ "dropout, by step", { "data.shuffle=false" }, true },
 		{ "the order, by epoch", { "train.dropout=0", "peft.lora_dropout=0" }, true },
 		{ "masks, by epoch",
-		  { "train.dropout=0", "peft.lora_dropout=0", "data.shuffle=false", "task={\"type\": \"mlm\"}" }, true },
+		  { "train.dropout=0", "peft.lora_dropout=0", "data.shuffle=false",
+		    "task={\"type\": \"mlm\"}" },
+		  true },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -558,9 +603,11 @@ static void what_is_drawn_anew(void)
 		for (size_t k = 0; cases[i].set[k]; k++)
 			set[k + 1] = cases[i].set[k];
 		CHECK_NAMED(fresh(set, 1, &other).rc == TT_OK, cases[i].what);
-		CHECK_NAMED((ear_value(&other, "train/loss", 1) != ear_value(&other, "train/loss", 4)) == cases[i].differs,
+		CHECK_NAMED((ear_value(&other, "train/loss", 1) !=
+			     ear_value(&other, "train/loss", 4)) == cases[i].differs,
 			    cases[i].what);
-		CHECK_NAMED(ear_value(&other, "eval/loss", 2) == ear_value(&other, "eval/loss", 8), cases[i].what);
+		CHECK_NAMED(ear_value(&other, "eval/loss", 2) == ear_value(&other, "eval/loss", 8),
+			    cases[i].what);
 	}
 }
 
@@ -570,10 +617,13 @@ static void clipping(void)
 	static const struct {
 		const char *max;
 		double longest;
-	} cases[] = { { "train.max_grad_norm=0.001", 0.001 }, { "train.max_grad_norm=0", 1e9 }, { "train.max_grad_norm=1e9", 1e9 } };
+	} cases[] = { { "train.max_grad_norm=0.001", 0.001 },
+		      { "train.max_grad_norm=0", 1e9 },
+		      { "train.max_grad_norm=1e9", 1e9 } };
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		const char *const set[] = { "train.optim=sgd", "train.max_steps=1", cases[i].max, NULL };
+		const char *const set[] = { "train.optim=sgd", "train.max_steps=1", cases[i].max,
+					    NULL };
 		double norm, moved = 0;
 		float *before[64];
 		enum train_end end;
@@ -581,9 +631,11 @@ static void clipping(void)
 		struct world w;
 
 		ear_init(&other);
-		CHECK(world_open(&w, top, run_dir(dir), set, 1, &other.sink) == TT_OK && train_open(&w.trainer) == TT_OK);
+		CHECK(world_open(&w, top, run_dir(dir), set, 1, &other.sink) == TT_OK &&
+		      train_open(&w.trainer) == TT_OK);
 		for (size_t k = 0; k < w.method->nparam && k < 64; k++) {
-			const size_t size = (size_t)tensor_count(w.method->param[k]) * sizeof(float);
+			const size_t size = (size_t)tensor_count(w.method->param[k]) *
+					    sizeof(float);
 
 			before[k] = malloc(size);
 			memcpy(before[k], w.method->param[k]->data, size);
@@ -591,13 +643,16 @@ static void clipping(void)
 		CHECK(w.method->nparam <= 64 && train_run(&w.trainer, false, &end) == TT_OK);
 		for (size_t k = 0; k < w.method->nparam && k < 64; k++) {
 			for (int64_t j = 0; j < tensor_count(w.method->param[k]); j++)
-				moved += pow((double)w.method->param[k]->data[j] - (double)before[k][j], 2);
+				moved += pow((double)w.method->param[k]->data[j] -
+						     (double)before[k][j],
+					     2);
 			free(before[k]);
 		}
 		norm = ear_value(&other, "train/grad_norm", 1);
 		CHECK(norm > 0.01);
 		/* weights of about 1 hold such steps to some 1e-8 each */
-		CHECK_NEAR(sqrt(moved) / 0.01, fmin(norm, cases[i].longest), 1e-4 * fmin(norm, cases[i].longest) + 2e-5);
+		CHECK_NEAR(sqrt(moved) / 0.01, fmin(norm, cases[i].longest),
+			   1e-4 * fmin(norm, cases[i].longest) + 2e-5);
 		world_close(&w);
 	}
 }
@@ -605,22 +660,23 @@ static void clipping(void)
 /* It learns: the rows by heart. */
 static void it_learns(void)
 {
-	static const char *const set[] = {
-		"train.dropout=0", "peft={\"method\": \"full\"}", "train.num_train_epochs=40",
-		"train.eval_steps=1000", "train.save_steps=1000", "data.validation=train.jsonl", NULL
-	};
+	static const char *const set[] = { "train.dropout=0",
+					   "peft={\"method\": \"full\"}",
+					   "train.num_train_epochs=40",
+					   "train.eval_steps=1000",
+					   "train.save_steps=1000",
+					   "data.validation=train.jsonl",
+					   NULL };
 	CHECK(fresh(set, 2, &other).rc == TT_OK);
 	CHECK(ear_value(&other, "train/loss", 120) < 0.1 * ear_value(&other, "train/loss", 1));
 	CHECK(ear_value(&other, "eval/accuracy", 120) == 1);
 }
 
-static const char *const regression[] = {
-	"task={\"type\": \"regression\"}", "data.label=score", "train.num_train_epochs=20", "train.eval_steps=0",
-	"train.save_steps=1000", NULL
-};
-static const char *const words[] = {
-	"task={\"type\": \"mlm\"}", "train.num_train_epochs=2", "train.label_smoothing_factor=0.1", NULL
-};
+static const char *const regression[] = { "task={\"type\": \"regression\"}", "data.label=score",
+					  "train.num_train_epochs=20",       "train.eval_steps=0",
+					  "train.save_steps=1000",           NULL };
+static const char *const words[] = { "task={\"type\": \"mlm\"}", "train.num_train_epochs=2",
+				     "train.label_smoothing_factor=0.1", NULL };
 
 static void other_tasks(void)
 {
@@ -630,13 +686,16 @@ static void other_tasks(void)
 		printf("# %s\n", err_text());
 	CHECK(b.rc == TT_OK && a.file == b.file);
 	CHECK(ear_value(&ear, "eval/loss", 60) < ear_value(&ear, "eval/loss", 3));
-	CHECK(!isnan(ear_value(&ear, "eval/pearson", 60)) && !isnan(ear_value(&ear, "eval/spearman", 60)));
+	CHECK(!isnan(ear_value(&ear, "eval/pearson", 60)) &&
+	      !isnan(ear_value(&ear, "eval/spearman", 60)));
 	a = fresh(words, 1, &ear);
 	if (!CHECK(a.rc == TT_OK))
 		printf("# %s\n", err_text());
 	b = fresh(words, 3, &other);
-	CHECK(b.rc == TT_OK && a.file == b.file && same_curve(&ear, &other, "eval/perplexity", 1, 6));
-	CHECK_NEAR(ear_value(&ear, "eval/perplexity", 6), exp(ear_value(&ear, "eval/loss", 6)), 1e-9);
+	CHECK(b.rc == TT_OK && a.file == b.file &&
+	      same_curve(&ear, &other, "eval/perplexity", 1, 6));
+	CHECK_NEAR(ear_value(&ear, "eval/perplexity", 6), exp(ear_value(&ear, "eval/loss", 6)),
+		   1e-9);
 }
 
 /* A number that is none ends the run with a cause. */
@@ -647,7 +706,8 @@ static void not_a_number(void)
 	struct world w;
 
 	ear_init(&other);
-	CHECK(world_open(&w, top, run_dir(dir), NULL, 2, &other.sink) == TT_OK && train_open(&w.trainer) == TT_OK);
+	CHECK(world_open(&w, top, run_dir(dir), NULL, 2, &other.sink) == TT_OK &&
+	      train_open(&w.trainer) == TT_OK);
 	w.method->param[0]->data[0] = NAN;
 	CHECK(train_run(&w.trainer, false, &end) == TT_INVALID);
 	CHECK(!strncmp(err_text(), "loss is NaN at step 1", 21));
@@ -679,10 +739,14 @@ static int hook_after(struct method *m, int64_t step)
 	return TT_OK;
 }
 
-/* Uniform logits cost log(16); the toy's start near zero, so the penalty is near a quarter of that. */
+/*
+ * Uniform logits cost log(16); the toy's start near zero, so the penalty is near a
+ * quarter of that.
+ */
 static void hooks_of_a_method(void)
 {
-	static const char *const set[] = { "train.max_steps=3", "train.dropout=0", "peft.lora_dropout=0", NULL };
+	static const char *const set[] = { "train.max_steps=3", "train.dropout=0",
+					   "peft.lora_dropout=0", NULL };
 	struct method_ops ops;
 	uint64_t hash[3] = { 0 };
 	enum train_end end;
@@ -700,13 +764,16 @@ static void hooks_of_a_method(void)
 		ops.after_step = hook_after;
 		w.method->ops = &ops;
 		CHECK(w.method->param[0]->dim[0] == 2 && w.method->param[0]->dim[1] == 16);
-		CHECK(train_open(&w.trainer) == TT_OK && train_run(&w.trainer, false, &end) == TT_OK);
+		CHECK(train_open(&w.trainer) == TT_OK &&
+		      train_run(&w.trainer, false, &end) == TT_OK);
 		hash[threads - 1] = world_hash(&w);
 		CHECK(after[0] == 3 && after[1] == 123);
 		world_close(&w);
 	}
-	CHECK_NEAR(ear_value(&other, "train/loss", 1) - ear_value(&ear, "train/loss", 1), 0.25 * log(16), 0.05);
-	CHECK(fabs(ear_value(&other, "train/grad_norm", 1) - ear_value(&ear, "train/grad_norm", 1)) > 1e-6);
+	CHECK_NEAR(ear_value(&other, "train/loss", 1) - ear_value(&ear, "train/loss", 1),
+		   0.25 * log(16), 0.05);
+	CHECK(fabs(ear_value(&other, "train/grad_norm", 1) -
+		   ear_value(&ear, "train/grad_norm", 1)) > 1e-6);
 	CHECK_NEAR(ear_value(&other, "eval/loss", 3), ear_value(&ear, "eval/loss", 3), 0.05);
 	CHECK(hash[0] == hash[1] && hash[1] == hash[2]);
 }
@@ -714,12 +781,16 @@ static void hooks_of_a_method(void)
 static const struct {
 	const char *set[4], *why;
 } refusals[] = {
-	{ { "train.early_stopping_patience=2", "data.validation=null" }, "early_stopping_patience needs data.validation" },
-	{ { "train.load_best_model_at_end=true", "data.validation=null" }, "load_best_model_at_end needs data.validation" },
+	{ { "train.early_stopping_patience=2", "data.validation=null" },
+	  "early_stopping_patience needs data.validation" },
+	{ { "train.load_best_model_at_end=true", "data.validation=null" },
+	  "load_best_model_at_end needs data.validation" },
 	{ { "task.metric=pearson" }, "task.metric pearson does not fit task seq_cls" },
 	{ { "train.optim=adamw_8bit" }, "adamw_8bit is not in this version" },
-	{ { "train.lr_scheduler_type=polynomial", "train.learning_rate=1e-8" }, "polynomial ends at 1e-7" },
-	{ { "task={\"type\": \"regression\"}", "data.label=score", "train.label_smoothing_factor=0.1" },
+	{ { "train.lr_scheduler_type=polynomial", "train.learning_rate=1e-8" },
+	  "polynomial ends at 1e-7" },
+	{ { "task={\"type\": \"regression\"}", "data.label=score",
+	    "train.label_smoothing_factor=0.1" },
 	  "label_smoothing_factor does not go with task regression" },
 };
 
@@ -749,7 +820,8 @@ static void evaluation_alone(void)
 		CHECK(train_predict(&w.trainer, w.dev, threads == 1 ? logits : again) == TT_OK);
 		CHECK(threads == 1 || !memcmp(logits, again, sizeof(logits)));
 		CHECK(train_eval(&w.trainer, w.dev, threads == 1 ? &s : &t) == TT_OK);
-		CHECK(threads == 1 || !memcmp(&s.score[0].value, &t.score[0].value, sizeof(double)));
+		CHECK(threads == 1 ||
+		      !memcmp(&s.score[0].value, &t.score[0].value, sizeof(double)));
 		if (threads < 3)
 			world_close(&w);
 	}

@@ -36,7 +36,8 @@ static inline void world_row(struct rng *rng, struct buf *out)
 		hits += word == 60;
 		buf_printf(out, "%sw%u", i ? " " : "", word);
 	}
-	buf_printf(out, "\", \"label\": %u, \"score\": %.1f}\n", hits * 5 > words, (double)hits * 5 / (double)words);
+	buf_printf(out, "\", \"label\": %u, \"score\": %.1f}\n", hits * 5 > words,
+		   (double)hits * 5 / (double)words);
 }
 
 static inline int world_rows(const char *top, const char *name, int rows, uint32_t stream)
@@ -71,12 +72,16 @@ static inline int world_make(const char *top)
 		rc = fs_join(path, sizeof(path), top, "recipe.json");
 	if (!rc) {
 		static const char text[] =
-			"{\"base_model\": \"model\", \"task\": {\"type\": \"seq_cls\", \"labels\": [\"no\", \"yes\"]},\n"
-			" \"data\": {\"train\": \"train.jsonl\", \"validation\": \"dev.jsonl\", \"max_length\": 32},\n"
-			" \"peft\": {\"method\": \"lora\", \"r\": 2, \"lora_alpha\": 4, \"lora_dropout\": 0.1,"
+			"{\"base_model\": \"model\", \"task\": {\"type\": \"seq_cls\", \"labels\": "
+			"[\"no\", \"yes\"]},\n"
+			" \"data\": {\"train\": \"train.jsonl\", \"validation\": \"dev.jsonl\", "
+			"\"max_length\": 32},\n"
+			" \"peft\": {\"method\": \"lora\", \"r\": 2, \"lora_alpha\": 4, "
+			"\"lora_dropout\": 0.1,"
 			" \"target_modules\": [\"query\", \"value\"]},\n"
 			" \"train\": {\"num_train_epochs\": 3, \"per_device_train_batch_size\": 16,"
-			" \"learning_rate\": 0.01, \"dropout\": 0.1, \"eval_steps\": 2, \"save_steps\": 2, \"seed\": 3},\n"
+			" \"learning_rate\": 0.01, \"dropout\": 0.1, \"eval_steps\": 2, "
+			"\"save_steps\": 2, \"seed\": 3},\n"
 			" \"compute\": {\"threads\": 1}}\n";
 
 		rc = fs_write_atomic(path, text, sizeof(text) - 1);
@@ -104,8 +109,8 @@ struct ear {
 	struct heard heard[HEARD_MAX];
 	int n;
 	int64_t step;
-	int64_t stop_after;		/* the stop flag is up from this step on; -1: never */
-	void (*at_step)(struct ear *e, int64_t step);	/* NULL, or called when a step is done */
+	int64_t stop_after; /* the stop flag is up from this step on; -1: never */
+	void (*at_step)(struct ear *e, int64_t step); /* NULL, or called when a step is done */
 	struct play play[PLAYS_MAX];
 	char events[2000], answers[2000];
 	int64_t best_step;
@@ -195,8 +200,15 @@ static inline void ear_init(struct ear *e)
 	memset(e, 0, sizeof(*e));
 	e->stop_after = e->best_step = -1;
 	e->sink = (struct sink){
-		.arg = e, .metric = ear_metric, .progress = ear_progress, .event = ear_event, .best = ear_best,
-		.paused = ear_paused, .command = ear_command, .answer = ear_answer, .stop = ear_stop,
+		.arg = e,
+		.metric = ear_metric,
+		.progress = ear_progress,
+		.event = ear_event,
+		.best = ear_best,
+		.paused = ear_paused,
+		.command = ear_command,
+		.answer = ear_answer,
+		.stop = ear_stop,
 	};
 }
 
@@ -236,8 +248,12 @@ static inline int world_data(struct world *w, const char *path, struct dataset *
 {
 	const struct recipe *r = w->recipe;
 	const struct dataset_options how = {
-		.tokenizer = w->tokenizer, .path = path, .labels = w->labels, .task = r->task.type,
-		.columns = { r->data.text_a, r->data.text_b, r->data.label }, .max_length = r->data.max_length,
+		.tokenizer = w->tokenizer,
+		.path = path,
+		.labels = w->labels,
+		.task = r->task.type,
+		.columns = { r->data.text_a, r->data.text_b, r->data.label },
+		.max_length = r->data.max_length,
 		.limit = r->data.limit,
 	};
 
@@ -249,14 +265,19 @@ static inline int world_model(struct world *w)
 	const struct recipe *r = w->recipe;
 	const struct model_options how = {
 		.folder = r->base_model,
-		.head = r->task.type == TASK_MLM ? HEAD_MLM : r->task.type == TASK_REGRESSION ? HEAD_REGRESSION : HEAD_SEQ_CLS,
-		.n_labels = r->task.type == TASK_SEQ_CLS ? 2 : 1, .dropout = r->train.dropout,
-		.seed = (uint64_t)r->train.seed, .gemm = w->gemm,
+		.head = r->task.type == TASK_MLM          ? HEAD_MLM
+			: r->task.type == TASK_REGRESSION ? HEAD_REGRESSION
+							  : HEAD_SEQ_CLS,
+		.n_labels = r->task.type == TASK_SEQ_CLS ? 2 : 1,
+		.dropout = r->train.dropout,
+		.seed = (uint64_t)r->train.seed,
+		.gemm = w->gemm,
 	};
 	int rc = model_open(&how, &w->model);
 
 	if (!rc)
-		rc = method_open(&(struct method_options){ r->peft, w->model, r->task.type, (uint64_t)r->train.seed },
+		rc = method_open(&(struct method_options){ r->peft, w->model, r->task.type,
+							   (uint64_t)r->train.seed },
 				 &w->method);
 	return rc ? rc : model_prepare(w->model, true);
 }
@@ -265,8 +286,8 @@ static inline int world_model(struct world *w)
 static const char *world_recipe = "recipe.json";
 
 /* set: PATH=VALUE, ends with NULL, or NULL. train_open is left to the caller. */
-static inline int world_open(struct world *w, const char *top, const char *dir, const char *const *set, int threads,
-			     const struct sink *sink)
+static inline int world_open(struct world *w, const char *top, const char *dir,
+			     const char *const *set, int threads, const struct sink *sink)
 {
 	char path[PATH_MAX];
 	size_t n = 0;
@@ -284,7 +305,8 @@ static inline int world_open(struct world *w, const char *top, const char *dir, 
 	if (!rc)
 		rc = tokenizer_open(w->recipe->base_model, &w->tokenizer);
 	if (!rc && w->recipe->task.type == TASK_SEQ_CLS)
-		rc = labels_load(&(struct labels_options){ .given = &w->recipe->task.labels }, &w->labels);
+		rc = labels_load(&(struct labels_options){ .given = &w->recipe->task.labels },
+				 &w->labels);
 	if (!rc)
 		rc = world_data(w, w->recipe->data.train, &w->train);
 	if (!rc && w->recipe->data.validation)
@@ -292,8 +314,16 @@ static inline int world_open(struct world *w, const char *top, const char *dir, 
 	if (!rc)
 		rc = world_model(w);
 	w->trainer = (struct trainer){
-		.recipe = w->recipe, .tokenizer = w->tokenizer, .model = w->model, .method = w->method,
-		.gemm = w->gemm, .pool = w->pool, .train = w->train, .validation = w->dev, .sink = sink, .dir = dir,
+		.recipe = w->recipe,
+		.tokenizer = w->tokenizer,
+		.model = w->model,
+		.method = w->method,
+		.gemm = w->gemm,
+		.pool = w->pool,
+		.train = w->train,
+		.validation = w->dev,
+		.sink = sink,
+		.dir = dir,
 	};
 	return rc;
 }
