@@ -46,15 +46,20 @@ int added_add(struct added *t, const struct added_token *token, struct arena *a,
 	if (r < 0)
 		return r;
 	if (known < 0 && token->id < v->size)
-		return err_set(TT_INVALID, "the added token '%.80s' has the id %d, but is not in the "
-			       "vocabulary, which ends at %d", token->text, (int)token->id,
-			       (int)v->size - 1);
+		return err_set(TT_INVALID,
+			       "the added token '%.80s' has the id %d, but is not in the "
+			       "vocabulary, which ends at %d",
+			       token->text, (int)token->id, (int)v->size - 1);
 	if (known >= 0 && known != token->id)
-		return err_set(TT_INVALID, "the added token '%.80s' has the id %d, but the vocabulary "
-			       "says %d", token->text, (int)token->id, (int)known);
+		return err_set(TT_INVALID,
+			       "the added token '%.80s' has the id %d, but the vocabulary "
+			       "says %d",
+			       token->text, (int)token->id, (int)known);
 	if (known < 0 && token->id != v->size)
-		return err_set(TT_INVALID, "the added token '%.80s' has the id %d; the next free one "
-			       "is %d", token->text, (int)token->id, (int)v->size);
+		return err_set(TT_INVALID,
+			       "the added token '%.80s' has the id %d; the next free one "
+			       "is %d",
+			       token->text, (int)token->id, (int)v->size);
 	if (known < 0)
 		r = vocab_add(v, token->text, token->size, token->id);
 	if (r < 0)

@@ -30,7 +30,9 @@ static int pack_alloc(struct arena *a, size_t rows, struct packing *p)
 	p->label = arena_alloc(a, rows * sizeof(*p->label));
 	p->value = arena_alloc(a, rows * sizeof(*p->value));
 	return p->start && p->example && p->id && p->type && p->pos && p->row && p->row_seq &&
-	       p->label && p->value ? TT_OK : TT_NOMEM;
+			       p->label && p->value
+		       ? TT_OK
+		       : TT_NOMEM;
 }
 
 static int pack_size(const struct example *ex, size_t n, struct packing *p)
@@ -38,7 +40,8 @@ static int pack_size(const struct example *ex, size_t n, struct packing *p)
 	memset(p, 0, sizeof(*p));
 	for (size_t i = 0; i < n; i++) {
 		if (ex[i].n < 1)
-			return err_set(TT_INVALID, "row %lld has no token, so a model cannot read it",
+			return err_set(TT_INVALID,
+				       "row %lld has no token, so a model cannot read it",
 				       (long long)ex[i].index + 1);
 		p->tokens += ex[i].n;
 	}
@@ -69,10 +72,18 @@ static void pack_tokens(const struct example *ex, struct packing *p)
 static struct batch pack_finish(const struct packing *p, int64_t rows, bool label, bool value)
 {
 	return (struct batch){
-		.seqs = p->seqs, .tokens = p->tokens, .start = p->start,
-		.id = p->id, .type = p->type, .pos = p->pos, .example = p->example,
-		.rows = rows, .row = p->row, .row_seq = p->row_seq,
-		.label = label ? p->label : NULL, .value = value ? p->value : NULL,
+		.seqs = p->seqs,
+		.tokens = p->tokens,
+		.start = p->start,
+		.id = p->id,
+		.type = p->type,
+		.pos = p->pos,
+		.example = p->example,
+		.rows = rows,
+		.row = p->row,
+		.row_seq = p->row_seq,
+		.label = label ? p->label : NULL,
+		.value = value ? p->value : NULL,
 	};
 }
 
@@ -100,10 +111,7 @@ int batch_pack(struct arena *a, const struct example *ex, size_t n, struct batch
 }
 
 /* Is a token with this word of randomness below the fraction p? */
-static bool below(uint32_t word, double p)
-{
-	return (double)word < p * 0x1p32;
-}
+static bool below(uint32_t word, double p) { return (double)word < p * 0x1p32; }
 
 /*
  * One block of four words decides a token: the first whether it is chosen, the
@@ -134,7 +142,8 @@ static int mlm_check(const struct mlm_options *how, const struct example *ex, si
 	for (size_t i = 0; i < n; i++)
 		for (int32_t k = 0; k < ex[i].n; k++)
 			if (ex[i].id[k] < 0 || ex[i].id[k] >= how->vocab)
-				return err_set(TT_INVALID, "a token id %d is outside the vocabulary of %d",
+				return err_set(TT_INVALID,
+					       "a token id %d is outside the vocabulary of %d",
 					       (int)ex[i].id[k], (int)how->vocab);
 	return TT_OK;
 }

@@ -12,33 +12,33 @@ struct example {
 	const int32_t *id;
 	const uint8_t *type;
 	int32_t n;
-	int32_t label;		/* class; -1: none */
-	float value;		/* regression; NAN: none */
-	int64_t index;		/* which row of its file, from 0; the counter for dropout and masking */
+	int32_t label; /* class; -1: none */
+	float value;   /* regression; NAN: none */
+	int64_t index; /* which row of its file, from 0; the counter for dropout and masking */
 };
 
 /* Lives in the arena it was packed in; the examples' own arrays are not referred to. */
 struct batch {
 	int64_t seqs, tokens;
-	const int64_t *start;		/* [seqs+1] where each sequence begins in the packed arrays */
-	const int32_t *id, *type, *pos;	/* [tokens]; pos: place in its own sequence, from 0 */
-	const int64_t *example;		/* [seqs] example.index */
+	const int64_t *start; /* [seqs+1] where each sequence begins in the packed arrays */
+	const int32_t *id, *type, *pos; /* [tokens]; pos: place in its own sequence, from 0 */
+	const int64_t *example;         /* [seqs] example.index */
 	int64_t rows;
-	const int32_t *row;		/* [rows] packed places of the tokens the head reads, ascending */
-	const int32_t *row_seq;		/* [rows] which sequence */
-	const int32_t *label;		/* [rows] class or token id, -1: none; NULL when no row has one */
-	const float *value;		/* [rows] regression, NAN: none; NULL when no row has one */
+	const int32_t *row;     /* [rows] packed places of the tokens the head reads, ascending */
+	const int32_t *row_seq; /* [rows] which sequence */
+	const int32_t *label;   /* [rows] class or token id, -1: none; NULL when no row has one */
+	const float *value;     /* [rows] regression, NAN: none; NULL when no row has one */
 };
 
 /* Classification and regression: the head reads one row a sequence, its first token. */
 int batch_pack(struct arena *a, const struct example *ex, size_t n, struct batch *ret);
 
 struct mlm_options {
-	double probability;		/* of a token to be chosen; 0.15 */
-	int32_t mask_id, vocab;		/* vocab: random ids are 0 .. vocab-1 */
+	double probability;     /* of a token to be chosen; 0.15 */
+	int32_t mask_id, vocab; /* vocab: random ids are 0 .. vocab-1 */
 	uint64_t seed;
 	int64_t epoch;
-	const uint8_t *special;		/* [vocab] tokens that are never chosen; tokenizer_specials() */
+	const uint8_t *special; /* [vocab] tokens that are never chosen; tokenizer_specials() */
 };
 
 /*

@@ -11,13 +11,13 @@
 
 struct dataset {
 	size_t n;
-	int32_t *id;			/* of all examples, end to end */
+	int32_t *id; /* of all examples, end to end */
 	uint8_t *type;
 	size_t tokens, id_room, type_room;
-	size_t *start;			/* [n] */
-	int32_t *length, *label;	/* [n] */
-	float *value;			/* [n] */
-	int64_t *index;			/* [n] */
+	size_t *start;           /* [n] */
+	int32_t *length, *label; /* [n] */
+	float *value;            /* [n] */
+	int64_t *index;          /* [n] */
 	size_t start_room, length_room, label_room, value_room, index_room;
 };
 
@@ -26,14 +26,11 @@ struct loading {
 	struct dataset *to;
 	struct rows *rows;
 	struct encoding encoding;
-	int64_t *per_label;		/* [classes] kept so far; NULL: not limited */
-	int64_t read;			/* rows */
+	int64_t *per_label; /* [classes] kept so far; NULL: not limited */
+	int64_t read;       /* rows */
 };
 
-static bool limited(int64_t limit)
-{
-	return limit > 0;		/* KNOB_NONE is negative */
-}
+static bool limited(int64_t limit) { return limit > 0; /* KNOB_NONE is negative */ }
 
 static int dataset_room(struct dataset *d, size_t tokens)
 {
@@ -231,10 +228,7 @@ void dataset_free(struct dataset *d)
 	free(d);
 }
 
-size_t dataset_count(const struct dataset *d)
-{
-	return d->n;
-}
+size_t dataset_count(const struct dataset *d) { return d->n; }
 
 struct example dataset_example(const struct dataset *d, size_t i)
 {
@@ -248,15 +242,9 @@ struct example dataset_example(const struct dataset *d, size_t i)
 	};
 }
 
-const int32_t *dataset_lengths(const struct dataset *d)
-{
-	return d->length;
-}
+const int32_t *dataset_lengths(const struct dataset *d) { return d->length; }
 
-int64_t dataset_tokens(const struct dataset *d)
-{
-	return (int64_t)d->tokens;
-}
+int64_t dataset_tokens(const struct dataset *d) { return (int64_t)d->tokens; }
 
 size_t dataset_bytes(const struct dataset *d)
 {

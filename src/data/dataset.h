@@ -14,12 +14,12 @@ struct dataset_options {
 	const struct tokenizer *tokenizer;
 	const char *path;
 	struct row_columns columns;
-	int task;			/* enum task_type: seq_cls, regression, mlm */
-	const struct labels *labels;	/* seq_cls */
-	int64_t max_length;		/* 0: never cut */
-	int64_t limit;			/* only the first rows of the file; 0 or KNOB_NONE: all */
-	int64_t per_label_limit;	/* of those, the first of each class; 0 or KNOB_NONE: all */
-	bool label_optional;		/* a row without one gets label -1, value NAN */
+	int task;                    /* enum task_type: seq_cls, regression, mlm */
+	const struct labels *labels; /* seq_cls */
+	int64_t max_length;          /* 0: never cut */
+	int64_t limit;               /* only the first rows of the file; 0 or KNOB_NONE: all */
+	int64_t per_label_limit;     /* of those, the first of each class; 0 or KNOB_NONE: all */
+	bool label_optional;         /* a row without one gets label -1, value NAN */
 };
 
 /*
@@ -30,12 +30,12 @@ int dataset_load(const struct dataset_options *how, struct dataset **ret);
 /* One text (b NULL: a single one), without a label, as a dataset of one row; path and columns are not read. */
 int dataset_of_text(const struct dataset_options *how, const char *a, const char *b,
 		    struct dataset **ret);
-void dataset_free(struct dataset *d);			/* NULL is fine */
+void dataset_free(struct dataset *d); /* NULL is fine */
 size_t dataset_count(const struct dataset *d);
 /* i < count; the pointers inside live as long as the dataset. */
 struct example dataset_example(const struct dataset *d, size_t i);
-const int32_t *dataset_lengths(const struct dataset *d);	/* [count] tokens of each example */
+const int32_t *dataset_lengths(const struct dataset *d); /* [count] tokens of each example */
 int64_t dataset_tokens(const struct dataset *d);
-size_t dataset_bytes(const struct dataset *d);		/* memory held */
+size_t dataset_bytes(const struct dataset *d); /* memory held */
 
 #endif

@@ -25,10 +25,7 @@ const struct family_ops *family_find(const char *type)
 	return NULL;
 }
 
-const char *family_name(size_t i)
-{
-	return i < COUNT(families) ? families[i]->name : NULL;
-}
+const char *family_name(size_t i) { return i < COUNT(families) ? families[i]->name : NULL; }
 
 int family_vocab_object(const struct json *model, struct arena *a, struct vocab *ret)
 {
@@ -45,7 +42,8 @@ int family_vocab_object(const struct json *model, struct arena *a, struct vocab 
 		if (!json_int(i, &id) || id < 0 || id >= VOCAB_MAX)
 			return err_set(TT_INVALID,
 				       "model.vocab: the id of '%.80s' must be a whole number "
-				       "from 0 to %d", token, VOCAB_MAX - 1);
+				       "from 0 to %d",
+				       token, VOCAB_MAX - 1);
 		r = vocab_add(ret, token, strlen(token), (int32_t)id);
 	}
 	if (r == TT_OK && !ret->size)

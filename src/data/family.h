@@ -9,8 +9,8 @@
 /* Tokens of one text, the caller's; grown by tokens_add. */
 struct tokens {
 	int32_t *id;
-	int32_t *word;			/* which word it is of */
-	int32_t *text;			/* where its own text begins in the scratch; -1: as the vocabulary */
+	int32_t *word; /* which word it is of */
+	int32_t *text; /* where its own text begins in the scratch; -1: as the vocabulary */
 	size_t n, room;
 };
 
@@ -25,7 +25,7 @@ static inline void tokens_push(struct tokens *t, int32_t id, int32_t word)
 }
 
 struct family_ops {
-	const char *name;		/* model.type in the file */
+	const char *name; /* model.type in the file */
 	/*
 	 * Read the model's own settings; the vocabulary is filled. State is the
 	 * arena's and read-only from then on.
@@ -37,13 +37,13 @@ struct family_ops {
 	int (*encode)(const void *state, const struct vocab *v, const char *s, size_t n,
 		      int32_t word, void *cache, struct tokens *ret);
 	size_t cache_size;
-	const char *(*unk)(const void *state);		/* NULL: it has no unknown token */
+	const char *(*unk)(const void *state); /* NULL: it has no unknown token */
 };
 
 /* The family of that name; NULL: there is none. */
 const struct family_ops *family_find(const char *type);
 /* Their names, for sentences: "WordPiece". */
-const char *family_name(size_t i);		/* NULL behind the last */
+const char *family_name(size_t i); /* NULL behind the last */
 
 /* A vocabulary object: {"token": id, ...}. */
 int family_vocab_object(const struct json *model, struct arena *a, struct vocab *ret);

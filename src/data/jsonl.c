@@ -50,9 +50,7 @@ static int jsonl_label(struct rows *r, struct row *row)
 	if (!j || json_type(j) == JSON_NULL)
 		return TT_OK;
 	switch (json_type(j)) {
-	case JSON_TEXT:
-		row_label(row, json_text(j));
-		return TT_OK;
+	case JSON_TEXT: row_label(row, json_text(j)); return TT_OK;
 	case JSON_NUMBER:
 	case JSON_BOOL:
 		r->number = json_print(j, false);
@@ -61,8 +59,8 @@ static int jsonl_label(struct rows *r, struct row *row)
 		row_label(row, r->number);
 		return TT_OK;
 	default:
-		return err_set(TT_INVALID, "'%.100s' must be a string or a number, and is %s", r->label,
-			       json_type_name(json_type(j)));
+		return err_set(TT_INVALID, "'%.100s' must be a string or a number, and is %s",
+			       r->label, json_type_name(json_type(j)));
 	}
 }
 

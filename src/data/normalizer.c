@@ -132,7 +132,7 @@ static int load_sequence(const struct json *j, struct arena *a, struct normalize
 
 static const struct {
 	const char *type;
-	unsigned fold;			/* or */
+	unsigned fold; /* or */
 	int (*load)(const struct json *j, struct arena *a, struct normalizer *n);
 } kinds[] = {
 	{ "BertNormalizer", 0, load_bert },
@@ -282,15 +282,12 @@ static int run_step(const struct normal_step *step, const char *s, size_t n,
 		    struct normal_scratch *scratch, struct text *out)
 {
 	switch (step->kind) {
-	case NORMAL_FOLD:
-		return unicode_fold(s, n, step->fold, &scratch->fold, out);
-	case NORMAL_STRIP:
-		return run_strip(step, s, n, out);
+	case NORMAL_FOLD: return unicode_fold(s, n, step->fold, &scratch->fold, out);
+	case NORMAL_STRIP: return run_strip(step, s, n, out);
 	case NORMAL_REPLACE:
 		return step->regex ? run_replace_regex(step, s, n, out)
 				   : run_replace_literal(step, s, n, out);
-	case NORMAL_PREPEND:
-		return run_prepend(step, s, n, out);
+	case NORMAL_PREPEND: return run_prepend(step, s, n, out);
 	}
 	return TT_OK;
 }

@@ -12,9 +12,9 @@ enum normal_kind { NORMAL_FOLD, NORMAL_STRIP, NORMAL_REPLACE, NORMAL_PREPEND };
 
 struct normal_step {
 	enum normal_kind kind;
-	unsigned fold;			/* NORMAL_FOLD: enum fold */
-	bool left, right;		/* NORMAL_STRIP */
-	const char *find, *put;		/* NORMAL_REPLACE: find NULL: regex; NORMAL_PREPEND: put */
+	unsigned fold;          /* NORMAL_FOLD: enum fold */
+	bool left, right;       /* NORMAL_STRIP */
+	const char *find, *put; /* NORMAL_REPLACE: find NULL: regex; NORMAL_PREPEND: put */
 	size_t find_size, put_size;
 	struct regex *regex;
 };

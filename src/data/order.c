@@ -58,7 +58,8 @@ static int order_group(struct arena *a, const struct order_options *how, int64_t
 		const size_t n = how->n - from < mega ? how->n - from : mega;
 
 		for (size_t i = 0; i < n; i++)
-			item[i] = (struct item){ at[from + i], how->length[at[from + i]], (uint32_t)i };
+			item[i] = (struct item){ at[from + i], how->length[at[from + i]],
+						 (uint32_t)i };
 		qsort(item, n, sizeof(*item), longest_first);
 		for (size_t i = 0; i < n; i++)
 			at[from + i] = item[i].example;

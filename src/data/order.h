@@ -9,13 +9,13 @@
 #include "base/arena.h"
 
 struct order_options {
-	size_t n;			/* examples */
+	size_t n; /* examples */
 	uint64_t seed;
 	int64_t epoch;
-	bool shuffle;			/* false: file order */
+	bool shuffle; /* false: file order */
 	bool group_by_length;
-	const int32_t *length;		/* [n]; needed for group_by_length */
-	int64_t batch;			/* examples a batch; needed for group_by_length */
+	const int32_t *length; /* [n]; needed for group_by_length */
+	int64_t batch;         /* examples a batch; needed for group_by_length */
 };
 
 /*

@@ -24,8 +24,10 @@ static const struct {
 	const char *name;
 	enum pre_behaviour behaviour;
 } behaviours[] = {
-	{ "Removed", PRE_REMOVED },		{ "Isolated", PRE_ISOLATED },
-	{ "MergedWithPrevious", PRE_PREVIOUS }, { "MergedWithNext", PRE_NEXT },
+	{ "Removed", PRE_REMOVED },
+	{ "Isolated", PRE_ISOLATED },
+	{ "MergedWithPrevious", PRE_PREVIOUS },
+	{ "MergedWithNext", PRE_NEXT },
 	{ "Contiguous", PRE_CONTIGUOUS },
 };
 
@@ -103,7 +105,8 @@ static int load_delimiter(const struct json *j, struct arena *a, struct pre_step
 	if (text && *text)
 		s->delimiter = utf8_get(text, &at);
 	if (!text || !*text || text[at])
-		return err_set(TT_INVALID, "CharDelimiterSplit needs one character as \"delimiter\"");
+		return err_set(TT_INVALID,
+			       "CharDelimiterSplit needs one character as \"delimiter\"");
 	s->kind = PRE_DELIMITER;
 	s->behaviour = PRE_REMOVED;
 	return TT_OK;
@@ -228,19 +231,14 @@ static int spans_add(struct spans *to, size_t start, size_t end)
 
 enum class { CLASS_OTHER, CLASS_WHITE, CLASS_PUNCTUATION };
 
-static enum class bert_class(uint32_t c)
-{
-	if (unicode_is_white(c))
-		return CLASS_WHITE;
+static enum class bert_class(uint32_t c) {
+	if (unicode_is_white(c)) return CLASS_WHITE;
 	return unicode_is_punctuation(c) ? CLASS_PUNCTUATION : CLASS_OTHER;
 }
 
-static enum class bert_ascii(unsigned char c)
-{
-	if (c <= ' ')
-		return c == ' ' || (c >= 9 && c <= 13) ? CLASS_WHITE : CLASS_OTHER;
-	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
-		return CLASS_OTHER;
+static enum class bert_ascii(unsigned char c) {
+	if (c <= ' ') return c == ' ' || (c >= 9 && c <= 13) ? CLASS_WHITE : CLASS_OTHER;
+	if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') return CLASS_OTHER;
 	return (c >= '0' && c <= '9') || c == 127 ? CLASS_OTHER : CLASS_PUNCTUATION;
 }
 
@@ -295,8 +293,8 @@ static int part_add(struct pre_scratch *x, size_t start, size_t end, bool match)
 	const int r = array_grow(&x->part, &x->part_room, x->parts + 1, sizeof(*x->part));
 
 	if (r == TT_OK)
-		x->part[x->parts++] =
-			(struct pre_part){ { (uint32_t)start, (uint32_t)end }, match };
+		x->part[x->parts++] = (struct pre_part){ { (uint32_t)start, (uint32_t)end },
+							 match };
 	return r;
 }
 
@@ -340,8 +338,8 @@ static int find_literals(const struct pre_step *p, const char *s, struct span in
 	return r;
 }
 
-static int find_regex(struct regex_walk *walk, const char *s, struct span in,
-		      struct pre_scratch *x, size_t *from)
+static int find_regex(struct regex_walk *walk, const char *s, struct span in, struct pre_scratch *x,
+		      size_t *from)
 {
 	size_t start, end;
 	int r;

@@ -18,10 +18,12 @@ struct spans {
 };
 
 enum pre_kind {
-	PRE_BERT,		/* white space removed, punctuation isolated */
-	PRE_WHITESPACE,		/* runs of \w, and of neither \w nor \s */
-	PRE_PREDICATE,		/* by a property of one character */
-	PRE_DELIMITER, PRE_LITERAL, PRE_REGEX
+	PRE_BERT,       /* white space removed, punctuation isolated */
+	PRE_WHITESPACE, /* runs of \w, and of neither \w nor \s */
+	PRE_PREDICATE,  /* by a property of one character */
+	PRE_DELIMITER,
+	PRE_LITERAL,
+	PRE_REGEX
 };
 
 /* What becomes of the matches among the pieces. */
@@ -57,7 +59,7 @@ struct pre_part {
 };
 
 struct pre_scratch {
-	struct spans words, spare;	/* the result is in words */
+	struct spans words, spare; /* the result is in words */
 	struct pre_part *part;
 	size_t parts, part_room;
 };

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/buf.h"
 #include "base/err.h"
 
@@ -19,6 +20,7 @@ enum { PATTERN_MAX = 1 << 16, MATCH_STEPS = 10000000, MATCH_KIB = 64 * 1024 };
 
 #define WORD_CLASS "\\p{L}\\p{M}\\p{N}\\p{Pc}"
 #define HEX_CLASS "0-9a-fA-F"
+#define SPACE_CLASS "\\p{Z}\\x{09}-\\x{0d}\\x{85}" /* PCRE2 would add U+180E */
 
 struct regex {
 	pcre2_code *code;
@@ -30,7 +32,7 @@ struct regex_walk {
 	pcre2_match_context *limits;
 	const char *text;
 	size_t size, at, last_end;
-	bool any;			/* last_end is one */
+	bool any; /* last_end is one */
 };
 
 struct translation {
@@ -45,29 +47,37 @@ static int translate_refuse(const struct translation *t, const char *what)
 		       t->pattern, what);
 }
 
+/* Escapes that mean something else here; inside NULL: as PCRE2 has it. */
+static const struct {
+	char letter;
+	const char *outside, *inside;
+} escapes[] = {
+	{ 'w', "[" WORD_CLASS "]", WORD_CLASS },   { 'W', "[^" WORD_CLASS "]", NULL },
+	{ 'h', "[" HEX_CLASS "]", HEX_CLASS },     { 'H', "[^" HEX_CLASS "]", NULL },
+	{ 's', "[" SPACE_CLASS "]", SPACE_CLASS }, { 'S', "[^" SPACE_CLASS "]", NULL },
+};
+
 static int translate_escape(struct translation *t)
 {
 	const char c = t->at[1];
 	const char *close;
+	size_t i;
 
 	if (!c)
 		return err_set(TT_INVALID, "the regular expression '%s' ends in a backslash",
 			       t->pattern);
 	if (t->in_class && (c == 'W' || c == 'H'))
 		return translate_refuse(t, "\\W or \\H inside a class");
-	if (c == 'w')
-		buf_text(&t->out, t->in_class ? WORD_CLASS : "[" WORD_CLASS "]");
-	else if (c == 'W')
-		buf_text(&t->out, "[^" WORD_CLASS "]");
-	else if (c == 'h')
-		buf_text(&t->out, t->in_class ? HEX_CLASS : "[" HEX_CLASS "]");
-	else if (c == 'H')
-		buf_text(&t->out, "[^" HEX_CLASS "]");
+	for (i = 0; i < COUNT(escapes); i++)
+		if (c == escapes[i].letter && (!t->in_class || escapes[i].inside))
+			break;
+	if (i < COUNT(escapes))
+		buf_text(&t->out, t->in_class ? escapes[i].inside : escapes[i].outside);
 	else
 		buf_add(&t->out, t->at, 2);
 	t->at += 2;
 	close = strchr("pPx", c) && *t->at == '{' ? strchr(t->at, '}') : NULL;
-	if (close) {			/* \p{L} is no interval */
+	if (close) { /* \p{L} is no interval */
 		buf_add(&t->out, t->at, (size_t)(close + 1 - t->at));
 		t->at = close + 1;
 	}
@@ -289,9 +299,9 @@ int regex_walk_next(struct regex_walk *w, size_t *ret_start, size_t *ret_end)
 
 		if (r <= 0)
 			return r;
-		if (v[1] < v[0] || v[0] < w->at)	/* \K tricks */
+		if (v[1] < v[0] || v[0] < w->at) /* \K tricks */
 			return err_set(TT_INVALID, "a regular expression of the tokenizer "
-				       "moves its match backwards");
+						   "moves its match backwards");
 		if (v[0] == v[1] && w->any && v[0] == w->last_end) {
 			if (w->at >= w->size)
 				return 0;

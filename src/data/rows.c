@@ -13,20 +13,11 @@
 #include "base/json.h"
 #include "data/rows_inside.h"
 
-const char *rows_path(const struct rows *r)
-{
-	return r->path;
-}
+const char *rows_path(const struct rows *r) { return r->path; }
 
-const char *rows_columns(const struct rows *r)
-{
-	return r->names.n ? r->names.data : "";
-}
+const char *rows_columns(const struct rows *r) { return r->names.n ? r->names.data : ""; }
 
-int rows_blame(const struct rows *r)
-{
-	return err_in("%s:%lld", r->path, (long long)r->line);
-}
+int rows_blame(const struct rows *r) { return err_in("%s:%lld", r->path, (long long)r->line); }
 
 int rows_name_add(struct rows *r, const char *name)
 {
@@ -35,7 +26,7 @@ int rows_name_add(struct rows *r, const char *name)
 	if (r->names.n > 1000)
 		return TT_OK;
 	if (r->names.n)
-		r->names.n--;			/* the NUL */
+		r->names.n--; /* the NUL */
 	code = r->names.n ? text_add(&r->names, ", ", 2) : TT_OK;
 	if (code == TT_OK)
 		code = text_add(&r->names, name, strnlen(name, 100));
@@ -59,8 +50,9 @@ static int rows_fill(struct rows *r)
 	why = gzerror(r->file, &error);
 	if (n < 0 || (error != Z_OK && error != Z_STREAM_END))
 		return err_set(TT_IO, "%s: reading failed: %s", r->path,
-			       error == Z_ERRNO ? strerror(errno) :
-			       error == Z_BUF_ERROR ? "the compressed file ends too early" : why);
+			       error == Z_ERRNO       ? strerror(errno)
+			       : error == Z_BUF_ERROR ? "the compressed file ends too early"
+						      : why);
 	r->chunk_at = 0;
 	r->chunk_n = (size_t)n;
 	r->done = n == 0;
@@ -81,7 +73,7 @@ static int record_check(struct rows *r, size_t from)
 	size_t n = r->record.n - from, at;
 
 	if (r->lines == 1 && n >= 3 && !memcmp(line, "\xef\xbb\xbf", 3)) {
-		memmove(line, line + 3, n - 3);		/* a byte order mark is not text */
+		memmove(line, line + 3, n - 3); /* a byte order mark is not text */
 		r->record.n -= 3;
 		n -= 3;
 	}
@@ -152,10 +144,7 @@ void row_label(struct row *row, const char *label)
 	json_free(number);
 }
 
-static int txt_open(struct rows *r)
-{
-	return rows_name_add(r, r->text_a);
-}
+static int txt_open(struct rows *r) { return rows_name_add(r, r->text_a); }
 
 /* The one column has whatever name is asked for. */
 static int txt_next(struct rows *r, struct row *ret)
@@ -222,8 +211,10 @@ int rows_open(const char *path, const struct row_columns *columns, struct rows *
 	int code;
 
 	if (!format)
-		return err_set(TT_INVALID, "%s: data files end in .jsonl, .tsv, .csv or .txt, "
-			       "perhaps with .gz", path);
+		return err_set(TT_INVALID,
+			       "%s: data files end in .jsonl, .tsv, .csv or .txt, "
+			       "perhaps with .gz",
+			       path);
 	if (fs_is_dir(path))
 		return err_set(TT_INVALID, "%s is a folder, not a data file", path);
 	r = calloc(1, sizeof(*r));

@@ -24,13 +24,13 @@ struct row_columns {
 };
 
 struct row {
-	const char *text_a, *text_b;	/* text_b NULL: absent, null or empty */
+	const char *text_a, *text_b; /* text_b NULL: absent, null or empty */
 	size_t size_a, size_b;
-	const char *label;		/* as text; NULL: absent, null or empty */
-	bool label_is_number;		/* label reads as a finite number */
-	bool has_text_b;		/* the row has that column, even if it is null or empty */
+	const char *label;    /* as text; NULL: absent, null or empty */
+	bool label_is_number; /* label reads as a finite number */
+	bool has_text_b;      /* the row has that column, even if it is null or empty */
 	double number;
-	int64_t line;			/* where the row starts, from 1 */
+	int64_t line; /* where the row starts, from 1 */
 };
 
 /*
@@ -40,7 +40,7 @@ struct row {
 int rows_open(const char *path, const struct row_columns *columns, struct rows **ret);
 /* 1: a row, valid until the next call; 0: the end; negative: an error. */
 int rows_next(struct rows *r, struct row *ret);
-void rows_close(struct rows *r);		/* NULL is fine */
+void rows_close(struct rows *r); /* NULL is fine */
 const char *rows_path(const struct rows *r);
 /* Put "FILE:LINE: " in front of the recorded error, LINE that of the row last read; returns its code. */
 int rows_blame(const struct rows *r);

@@ -29,7 +29,7 @@ size_t shard_cut(const int32_t *length, size_t n, size_t max, size_t *ret_end)
 		total += length[i];
 	k = shard_count(total, n, max);
 	for (size_t i = 0; i < k; i++) {
-		const size_t last = n - (k - 1 - i);	/* one sequence for each shard to come */
+		const size_t last = n - (k - 1 - i); /* one sequence for each shard to come */
 		const int64_t goal = total / (int64_t)k * (int64_t)(i + 1) +
 				     total % (int64_t)k * (int64_t)(i + 1) / (int64_t)k;
 

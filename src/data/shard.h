@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 enum {
-	SHARD_TOKENS = 512,	/* aimed at */
-	SHARD_SMALL = 256,	/* a step of at least that many tokens ... */
-	SHARD_LEAST = 4		/* ... has at least so many shards, if it has as many sequences */
+	SHARD_TOKENS = 512, /* aimed at */
+	SHARD_SMALL = 256,  /* a step of at least that many tokens ... */
+	SHARD_LEAST = 4     /* ... has at least so many shards, if it has as many sequences */
 };
 
 /*

@@ -18,7 +18,7 @@ struct labels {
 	struct arena *arena;
 	struct vocab names;
 	const char *origin;
-	bool numeric;		/* a class is named with a whole number: no indices then */
+	bool numeric; /* a class is named with a whole number: no indices then */
 };
 
 static bool is_whole(const char *s)
@@ -32,8 +32,10 @@ static int labels_add(struct labels *l, const char *name)
 	if (!*name)
 		return err_set(TT_INVALID, "a label has an empty name");
 	if (l->names.size == LABELS_MAX)
-		return err_set(TT_INVALID, "there are more than %d different labels; a task of "
-			       "numbers has the type \"regression\"", LABELS_MAX);
+		return err_set(TT_INVALID,
+			       "there are more than %d different labels; a task of "
+			       "numbers has the type \"regression\"",
+			       LABELS_MAX);
 	if (vocab_find(&l->names, name, strlen(name)) >= 0)
 		return err_set(TT_INVALID, "the label '%.100s' is there twice", name);
 	l->numeric = l->numeric || is_whole(name);
@@ -118,9 +120,10 @@ static int labels_from_rows(const char *path, const struct row_columns *columns,
 		return r;
 	r = labels_read_rows(rows, l);
 	if (r == TT_OK && !l->names.size)
-		r = err_set(TT_INVALID, "%s: no row has a label in the column '%.100s'; there are: "
-			    "%.300s", path, columns->label ? columns->label : "",
-			    rows_columns(rows));
+		r = err_set(TT_INVALID,
+			    "%s: no row has a label in the column '%.100s'; there are: "
+			    "%.300s",
+			    path, columns->label ? columns->label : "", rows_columns(rows));
 	rows_close(rows);
 	return r < 0 ? r : labels_sort(l);
 }
@@ -133,7 +136,8 @@ static int labels_fill(const struct labels_options *from, struct labels *l)
 	if (from->given && from->given->item)
 		return labels_from_recipe(from->given, l);
 	if (!from->train)
-		return err_set(TT_INVALID, "the labels are not known: give task.labels or data.train");
+		return err_set(TT_INVALID,
+			       "the labels are not known: give task.labels or data.train");
 	r = fs_dirname(folder, sizeof(folder), from->train);
 	if (r == TT_OK)
 		r = fs_join(path, sizeof(path), folder, "labels.json");
@@ -175,20 +179,14 @@ void labels_free(struct labels *l)
 	free(l);
 }
 
-int32_t labels_count(const struct labels *l)
-{
-	return l->names.size;
-}
+int32_t labels_count(const struct labels *l) { return l->names.size; }
 
 const char *labels_name(const struct labels *l, int32_t index)
 {
 	return index >= 0 && index < l->names.size ? l->names.token[index] : NULL;
 }
 
-const char *labels_origin(const struct labels *l)
-{
-	return l->origin;
-}
+const char *labels_origin(const struct labels *l) { return l->origin; }
 
 static int labels_unknown(const struct labels *l, const char *label)
 {
@@ -211,12 +209,14 @@ static int labels_unknown(const struct labels *l, const char *label)
 		       l->origin);
 }
 
-int labels_find(const struct labels *l, const struct rows *from, const struct row *row, int32_t *ret)
+int labels_find(const struct labels *l, const struct rows *from, const struct row *row,
+		int32_t *ret)
 {
 	int32_t i;
 
 	if (!row->label) {
-		err_set(TT_INVALID, "the row has no label; the file has: %.300s", rows_columns(from));
+		err_set(TT_INVALID, "the row has no label; the file has: %.300s",
+			rows_columns(from));
 		return rows_blame(from);
 	}
 	i = vocab_find(&l->names, row->label, strlen(row->label));
@@ -234,7 +234,8 @@ int labels_find(const struct labels *l, const struct rows *from, const struct ro
 int label_number(const struct rows *from, const struct row *row, float *ret)
 {
 	if (!row->label)
-		err_set(TT_INVALID, "the row has no number; the file has: %.300s", rows_columns(from));
+		err_set(TT_INVALID, "the row has no number; the file has: %.300s",
+			rows_columns(from));
 	else if (!row->label_is_number)
 		err_set(TT_INVALID, "the label '%.100s' is not a number", row->label);
 	else if (fabs(row->number) > (double)FLT_MAX)

@@ -127,9 +127,11 @@ static int load_template(const struct json *j, const struct vocab *v, struct tem
 	if (r < 0)
 		return r;
 	if (!has_text(&ret->single, -1) || has_text(&ret->single, -2))
-		return err_set(TT_INVALID, "the template \"single\" must have the text A once, no B");
+		return err_set(TT_INVALID,
+			       "the template \"single\" must have the text A once, no B");
 	if (!has_text(&ret->pair, -1) || !has_text(&ret->pair, -2))
-		return err_set(TT_INVALID, "the template \"pair\" must have the texts A and B once");
+		return err_set(TT_INVALID,
+			       "the template \"pair\" must have the texts A and B once");
 	return TT_OK;
 }
 
@@ -161,7 +163,7 @@ static int load_sequence(const struct json *j, const struct vocab *v, struct tem
 			continue;
 		if (only || (type && !strcmp(type, "Sequence")))
 			return err_set(TT_INVALID, "a post-processor Sequence with several members "
-				       "that add tokens is not supported yet");
+						   "that add tokens is not supported yet");
 		only = i;
 	}
 	return templates_load(only, v, ret);

@@ -8,15 +8,16 @@
 enum { TEMPLATE_PARTS = 64 };
 
 struct template_part {
-	int32_t id;			/* a special token, or -1 - i for text i (0: a, 1: b) */
+	int32_t id; /* a special token, or -1 - i for text i (0: a, 1: b) */
 	uint8_t type;
 };
 
 /* What surrounds a text, or two. */
-struct template {
+struct template
+{
 	struct template_part part[TEMPLATE_PARTS];
 	size_t n;
-	size_t added;			/* special tokens among the parts */
+	size_t added; /* special tokens among the parts */
 };
 
 struct templates {

@@ -23,7 +23,8 @@ int array_grow(void *array, size_t *room, size_t n, size_t element)
 	memcpy(&old, array, sizeof(old));
 	data = realloc(old, want * element);
 	if (!data)
-		return err_set(TT_NOMEM, "there is no memory for %zu bytes of text", want * element);
+		return err_set(TT_NOMEM, "there is no memory for %zu bytes of text",
+			       want * element);
 	memcpy(array, &data, sizeof(data));
 	*room = want;
 	return TT_OK;
@@ -32,7 +33,8 @@ int array_grow(void *array, size_t *room, size_t n, size_t element)
 int text_reserve(struct text *t, size_t room)
 {
 	if (room > TEXT_MAX)
-		return err_set(TT_INVALID, "a text grows over %d bytes while it is normalised", TEXT_MAX);
+		return err_set(TT_INVALID, "a text grows over %d bytes while it is normalised",
+			       TEXT_MAX);
 	return array_grow(&t->data, &t->room, room, 1);
 }
 

@@ -14,9 +14,9 @@ struct text {
 	size_t n, room;
 };
 
-enum { TEXT_MAX = 1 << 29 };		/* bytes; more is refused */
+enum { TEXT_MAX = 1 << 29 }; /* bytes; more is refused */
 
-int text_reserve(struct text *t, size_t room);		/* room for that many bytes in all */
+int text_reserve(struct text *t, size_t room); /* room for that many bytes in all */
 int text_add(struct text *t, const char *data, size_t n);
 void text_done(struct text *t);
 
@@ -27,9 +27,9 @@ int array_grow(void *array, size_t *room, size_t n, size_t element);
 bool utf8_check(const char *s, size_t n, size_t *ret_at);
 /* How many leading bytes are ASCII; a fast scan. */
 size_t ascii_span(const char *s, size_t n);
-size_t utf8_count(const char *s, size_t n);		/* code points of checked text */
-size_t utf8_put(char *to, uint32_t c);			/* up to 4 bytes; returns how many */
-size_t utf8_back(const char *s, size_t at);		/* where the character that ends at `at` > 0 begins */
+size_t utf8_count(const char *s, size_t n); /* code points of checked text */
+size_t utf8_put(char *to, uint32_t c);      /* up to 4 bytes; returns how many */
+size_t utf8_back(const char *s, size_t at); /* where the character that ends at `at` > 0 begins */
 
 /* The code point at *at of checked text, *at < its size; moves *at behind it. */
 static inline uint32_t utf8_get(const char *s, size_t *at)

@@ -15,20 +15,17 @@
 struct encode_scratch {
 	struct normal_scratch normal;
 	struct pre_scratch pre;
-	struct tokens side[2];		/* of text a and b */
-	struct text own;		/* texts of added tokens that differ from the vocabulary's */
-	size_t room[4];			/* of id, word, type, text of the encoding */
-	int32_t word;			/* the next one */
-	void *cache;			/* the family's */
-	uint64_t cache_print;		/* the tokenizer it belongs to */
+	struct tokens side[2]; /* of text a and b */
+	struct text own;       /* texts of added tokens that differ from the vocabulary's */
+	size_t room[4];        /* of id, word, type, text of the encoding */
+	int32_t word;          /* the next one */
+	void *cache;           /* the family's */
+	uint64_t cache_print;  /* the tokenizer it belongs to */
 	const struct family_ops *cache_family;
 	const struct encode_options *how;
 };
 
-void encoding_init(struct encoding *e)
-{
-	memset(e, 0, sizeof(*e));
-}
+void encoding_init(struct encoding *e) { memset(e, 0, sizeof(*e)); }
 
 static void tokens_done(struct tokens *t)
 {
@@ -126,8 +123,8 @@ static int encode_piece(const struct tokenizer *t, const char *s, size_t n,
 	return r < 0 || done == size ? r : encode_words(t, text + done, size - done, x, to);
 }
 
-static int encode_text(const struct tokenizer *t, const char *s, size_t n,
-		       struct encode_scratch *x, struct tokens *to)
+static int encode_text(const struct tokenizer *t, const char *s, size_t n, struct encode_scratch *x,
+		       struct tokens *to)
 {
 	struct added_hit hit;
 	size_t done = 0, from = 0, at;
@@ -170,7 +167,8 @@ static int cut(const struct template *around, bool pair, struct encode_scratch *
 	if (x->how->max_length == 0)
 		return TT_OK;
 	if (x->how->max_length < 0 || (uint64_t)x->how->max_length < added)
-		return err_set(TT_INVALID, "max_length %lld leaves no room for the %zu special tokens",
+		return err_set(TT_INVALID,
+			       "max_length %lld leaves no room for the %zu special tokens",
 			       (long long)x->how->max_length, added);
 	max = (size_t)x->how->max_length - added;
 	if (pair)
@@ -258,10 +256,7 @@ const char *encoding_token(const struct tokenizer *t, const struct encoding *e, 
 	return tokenizer_token(t, e->id[i]);
 }
 
-int32_t tokenizer_size(const struct tokenizer *t)
-{
-	return t->vocab.size;
-}
+int32_t tokenizer_size(const struct tokenizer *t) { return t->vocab.size; }
 
 const char *tokenizer_token(const struct tokenizer *t, int32_t id)
 {
@@ -278,12 +273,6 @@ bool tokenizer_is_special(const struct tokenizer *t, int32_t id)
 	return id >= 0 && id < t->vocab.size && t->special[id];
 }
 
-const uint8_t *tokenizer_specials(const struct tokenizer *t)
-{
-	return t->special;
-}
+const uint8_t *tokenizer_specials(const struct tokenizer *t) { return t->special; }
 
-const struct tokenizer_roles *tokenizer_roles(const struct tokenizer *t)
-{
-	return &t->roles;
-}
+const struct tokenizer_roles *tokenizer_roles(const struct tokenizer *t) { return &t->roles; }

@@ -25,12 +25,12 @@ struct tokenizer_roles {
 int tokenizer_open(const char *folder, struct tokenizer **ret);
 /* From the text of a tokenizer.json alone. */
 int tokenizer_parse(const char *text, size_t size, struct tokenizer **ret);
-void tokenizer_close(struct tokenizer *t);			/* NULL is fine */
+void tokenizer_close(struct tokenizer *t); /* NULL is fine */
 
 struct encode_options {
-	int64_t max_length;	/* special tokens included, cut longest_first; 0: never cut */
-	bool special_tokens;	/* add what the post-processor adds, [CLS] and [SEP] */
-	bool plain;		/* "[SEP]" inside the text is text, not the token */
+	int64_t max_length;  /* special tokens included, cut longest_first; 0: never cut */
+	bool special_tokens; /* add what the post-processor adds, [CLS] and [SEP] */
+	bool plain;          /* "[SEP]" inside the text is text, not the token */
 };
 
 /*
@@ -40,11 +40,11 @@ struct encode_options {
  */
 struct encoding {
 	int32_t *id;
-	int32_t *word;		/* which word of its text, counted by the pre-tokenizer; -1: added */
+	int32_t *word; /* which word of its text, counted by the pre-tokenizer; -1: added */
 	uint8_t *type;
-	int32_t *text;		/* for encoding_token */
+	int32_t *text; /* for encoding_token */
 	size_t n;
-	struct encode_scratch *scratch;		/* tokenizer.c's own */
+	struct encode_scratch *scratch; /* tokenizer.c's own */
 };
 
 void encoding_init(struct encoding *e);
@@ -63,11 +63,11 @@ int tokenizer_encode(const struct tokenizer *t, const char *a, size_t na, const 
  */
 const char *encoding_token(const struct tokenizer *t, const struct encoding *e, size_t i);
 
-int32_t tokenizer_size(const struct tokenizer *t);			/* ids are 0 .. size-1 */
-const char *tokenizer_token(const struct tokenizer *t, int32_t id);	/* NULL: no such id */
-int32_t tokenizer_id(const struct tokenizer *t, const char *token);	/* -1: no such token */
+int32_t tokenizer_size(const struct tokenizer *t);                  /* ids are 0 .. size-1 */
+const char *tokenizer_token(const struct tokenizer *t, int32_t id); /* NULL: no such id */
+int32_t tokenizer_id(const struct tokenizer *t, const char *token); /* -1: no such token */
 bool tokenizer_is_special(const struct tokenizer *t, int32_t id);
-const uint8_t *tokenizer_specials(const struct tokenizer *t);		/* [size], 1 = special */
+const uint8_t *tokenizer_specials(const struct tokenizer *t); /* [size], 1 = special */
 const struct tokenizer_roles *tokenizer_roles(const struct tokenizer *t);
 
 #endif

@@ -10,7 +10,7 @@
 #include "data/tokenizer.h"
 
 struct tokenizer {
-	struct arena *arena;		/* everything below, but for regexes */
+	struct arena *arena; /* everything below, but for regexes */
 	struct vocab vocab;
 	struct added added;
 	struct normalizer normalizer;
@@ -18,9 +18,9 @@ struct tokenizer {
 	struct templates templates;
 	const struct family_ops *family;
 	void *state;
-	uint8_t *special;		/* [vocab.size] */
+	uint8_t *special; /* [vocab.size] */
 	struct tokenizer_roles roles;
-	uint64_t print;			/* hash of the file; whose cache is it? */
+	uint64_t print; /* hash of the file; whose cache is it? */
 };
 
 #endif

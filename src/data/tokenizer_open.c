@@ -49,7 +49,7 @@ static const char *role_text(const struct beside *b, const char *key)
 static const struct {
 	const char *key;
 	size_t at;
-	const char *usual[3];		/* names to try when no file says */
+	const char *usual[3]; /* names to try when no file says */
 } roles[] = {
 	{ "cls_token", offsetof(struct tokenizer_roles, cls), { "[CLS]", "<s>" } },
 	{ "sep_token", offsetof(struct tokenizer_roles, sep), { "[SEP]", "</s>" } },
@@ -217,7 +217,10 @@ static int vocab_lines(const char *text, size_t size, struct vocab *v)
 static int add_special(struct tokenizer *t, const char *text)
 {
 	const struct added_token token = {
-		.text = text, .size = strlen(text), .id = tokenizer_id(t, text), .special = true,
+		.text = text,
+		.size = strlen(text),
+		.id = tokenizer_id(t, text),
+		.special = true,
 	};
 
 	if (token.id < 0)
@@ -299,7 +302,8 @@ static int open_either(const char *folder, const struct beside *b, struct tokeni
 		return r;
 	if (fs_exists(path))
 		return open_vocab(path, b, t);
-	return err_set(TT_NOTFOUND, "%s has no tokenizer: neither tokenizer.json nor vocab.txt", folder);
+	return err_set(TT_NOTFOUND, "%s has no tokenizer: neither tokenizer.json nor vocab.txt",
+		       folder);
 }
 
 static struct tokenizer *tokenizer_new(void)

@@ -20,10 +20,7 @@ static int field_start(struct rows *r)
 	return code;
 }
 
-static int field_end(struct rows *r)
-{
-	return text_add(&r->fields, "", 1);
-}
+static int field_end(struct rows *r) { return text_add(&r->fields, "", 1); }
 
 /* A carriage return before the line's end belongs to the end. */
 static void record_trim(struct rows *r)
@@ -72,8 +69,9 @@ static int csv_quoted(struct rows *r, size_t *at)
 			if (code == TT_OK)
 				code = rows_line(r, true);
 			if (code <= 0)
-				return code < 0 ? code : err_set(TT_INVALID,
-						"a quoted field has no closing quote");
+				return code < 0 ? code
+						: err_set(TT_INVALID,
+							  "a quoted field has no closing quote");
 			continue;
 		}
 		code = text_add(&r->fields, s, (size_t)(quote - s));
@@ -123,7 +121,7 @@ static int csv_split(struct rows *r)
 
 		if (code < 0 || at >= r->record.n)
 			return code;
-		at++;			/* the comma */
+		at++; /* the comma */
 	}
 }
 
@@ -143,10 +141,7 @@ static int table_record(struct rows *r, int (*split)(struct rows *r))
 	return code < 0 ? code : 1;
 }
 
-static const char *field(const struct rows *r, size_t i)
-{
-	return r->fields.data + r->field[i];
-}
+static const char *field(const struct rows *r, size_t i) { return r->fields.data + r->field[i]; }
 
 static int column_find(const struct rows *r, const char *name, int *ret)
 {
@@ -166,7 +161,8 @@ static int table_open(struct rows *r, int (*split)(struct rows *r))
 	int code = table_record(r, split);
 
 	if (code == 0)
-		return err_set(TT_INVALID, "the file is empty; its first line must name the columns");
+		return err_set(TT_INVALID,
+			       "the file is empty; its first line must name the columns");
 	if (code < 0)
 		return code;
 	code = TT_OK;
@@ -205,25 +201,13 @@ static int table_next(struct rows *r, struct row *row, int (*split)(struct rows 
 	return 1;
 }
 
-static int tsv_open(struct rows *r)
-{
-	return table_open(r, tsv_split);
-}
+static int tsv_open(struct rows *r) { return table_open(r, tsv_split); }
 
-static int tsv_next(struct rows *r, struct row *row)
-{
-	return table_next(r, row, tsv_split);
-}
+static int tsv_next(struct rows *r, struct row *row) { return table_next(r, row, tsv_split); }
 
-static int csv_open(struct rows *r)
-{
-	return table_open(r, csv_split);
-}
+static int csv_open(struct rows *r) { return table_open(r, csv_split); }
 
-static int csv_next(struct rows *r, struct row *row)
-{
-	return table_next(r, row, csv_split);
-}
+static int csv_next(struct rows *r, struct row *row) { return table_next(r, row, csv_split); }
 
 const struct rows_format rows_tsv = { ".tsv", tsv_open, tsv_next, NULL };
 const struct rows_format rows_csv = { ".csv", csv_open, csv_next, NULL };

@@ -24,17 +24,13 @@ static const struct {
 	uint32_t first, last, step;
 	int32_t delta;
 } newer_lower[] = {
-	{ 0x1c89, 0x1c89, 1, 1 },
-	{ 0xa7cb, 0xa7cb, 1, 0x264 - 0xa7cb },
-	{ 0xa7cc, 0xa7ce, 2, 1 },
-	{ 0xa7d2, 0xa7d4, 2, 1 },
-	{ 0xa7da, 0xa7da, 1, 1 },
-	{ 0xa7dc, 0xa7dc, 1, 0x19b - 0xa7dc },
-	{ 0x10d50, 0x10d65, 1, 0x20 },
-	{ 0x16ea0, 0x16eb8, 1, 0x1b },
+	{ 0x1c89, 0x1c89, 1, 1 },      { 0xa7cb, 0xa7cb, 1, 0x264 - 0xa7cb },
+	{ 0xa7cc, 0xa7ce, 2, 1 },      { 0xa7d2, 0xa7d4, 2, 1 },
+	{ 0xa7da, 0xa7da, 1, 1 },      { 0xa7dc, 0xa7dc, 1, 0x19b - 0xa7dc },
+	{ 0x10d50, 0x10d65, 1, 0x20 }, { 0x16ea0, 0x16eb8, 1, 0x1b },
 };
 
-enum { DECOMPOSED_MAX = 32 };		/* code points of one; Unicode's longest is 18 */
+enum { DECOMPOSED_MAX = 32 }; /* code points of one; Unicode's longest is 18 */
 
 static bool range_has(const struct range *r, size_t n, uint32_t c)
 {
@@ -57,15 +53,9 @@ bool unicode_is_white(uint32_t c)
 	return range_has(white, COUNT(white), c);
 }
 
-bool unicode_is_punctuation(uint32_t c)
-{
-	return range_has(punctuation, COUNT(punctuation), c);
-}
+bool unicode_is_punctuation(uint32_t c) { return range_has(punctuation, COUNT(punctuation), c); }
 
-bool unicode_is_word(uint32_t c)
-{
-	return range_has(word, COUNT(word), c);
-}
+bool unicode_is_word(uint32_t c) { return range_has(word, COUNT(word), c); }
 
 bool unicode_is_number(uint32_t c)
 {
@@ -125,7 +115,7 @@ static void fold_emit(struct folding *f, uint32_t c)
 	if (!fold_room(f, 8))
 		return;
 	if (f->fold & FOLD_LOWER) {
-		if (c == 0x130) {		/* the only one that becomes two */
+		if (c == 0x130) { /* the only one that becomes two */
 			out->n += utf8_put(out->data + out->n, 'i');
 			c = 0x307;
 		} else {
@@ -180,8 +170,7 @@ static void fold_flush(struct folding *f)
 static void fold_decomposed(struct folding *f, uint32_t c, bool known)
 {
 	struct fold_scratch *s = f->scratch;
-	const int class =
-		known ? utf8proc_get_property((utf8proc_int32_t)c)->combining_class : 0;
+	const int class = known ? utf8proc_get_property((utf8proc_int32_t)c)->combining_class : 0;
 
 	if (!class)
 		fold_flush(f);
@@ -196,7 +185,7 @@ static void fold_decomposed(struct folding *f, uint32_t c, bool known)
 		f->result = TT_NOMEM;
 		return;
 	}
-	s->mark[s->marks++] = (struct fold_mark){ c, (uint8_t)class };
+	s->mark[s->marks++] = (struct fold_mark){ c, (uint8_t) class };
 }
 
 static void fold_decompose(struct folding *f, uint32_t c)

@@ -12,18 +12,18 @@ bool unicode_is_white(uint32_t c);
 bool unicode_is_punctuation(uint32_t c);
 bool unicode_is_word(uint32_t c);
 bool unicode_is_number(uint32_t c);
-bool unicode_is_ideograph(uint32_t c);		/* what BERT puts spaces around */
+bool unicode_is_ideograph(uint32_t c); /* what BERT puts spaces around */
 
 /* What to do with a text, in this order; any combination. */
 enum fold {
-	FOLD_CLEAN = 1,			/* BERT: drop controls, make every white space U+0020 */
-	FOLD_IDEOGRAPHS = 2,		/* BERT: a space before and after each ideograph */
-	FOLD_DECOMPOSE = 4,		/* NFD */
-	FOLD_COMPATIBLE = 8,		/* with FOLD_DECOMPOSE: NFKD */
-	FOLD_DROP_NONSPACING = 16,	/* drop category Mn as BERT knows it; wants FOLD_DECOMPOSE */
-	FOLD_DROP_MARKS = 32,		/* drop every combining mark */
-	FOLD_LOWER = 64,		/* character by character, without context */
-	FOLD_COMPOSE = 128		/* with FOLD_DECOMPOSE: NFC, NFKC; alone of the dropping ones */
+	FOLD_CLEAN = 1,            /* BERT: drop controls, make every white space U+0020 */
+	FOLD_IDEOGRAPHS = 2,       /* BERT: a space before and after each ideograph */
+	FOLD_DECOMPOSE = 4,        /* NFD */
+	FOLD_COMPATIBLE = 8,       /* with FOLD_DECOMPOSE: NFKD */
+	FOLD_DROP_NONSPACING = 16, /* drop category Mn as BERT knows it; wants FOLD_DECOMPOSE */
+	FOLD_DROP_MARKS = 32,      /* drop every combining mark */
+	FOLD_LOWER = 64,           /* character by character, without context */
+	FOLD_COMPOSE = 128         /* with FOLD_DECOMPOSE: NFC, NFKC; alone of the dropping ones */
 };
 
 /* A combining character that waits for its run to end. */

@@ -36,7 +36,8 @@ static int vocab_insert(struct vocab *v, const struct vocab_slot *entry)
 
 	while (v->slot[at].id >= 0) {
 		if (++chain > CHAIN_MAX)
-			return err_set(TT_INVALID, "too many tokens of the vocabulary have one hash");
+			return err_set(TT_INVALID,
+				       "too many tokens of the vocabulary have one hash");
 		at = (at + 1) & (v->slots - 1);
 	}
 	v->slot[at] = *entry;
@@ -112,8 +113,8 @@ int vocab_add(struct vocab *v, const char *token, size_t n, int32_t id)
 	int r;
 
 	if (id < 0 || id >= VOCAB_MAX)
-		return err_set(TT_INVALID, "the token '%.80s' has the id %d; ids are 0 to %d", token,
-			       (int)id, VOCAB_MAX - 1);
+		return err_set(TT_INVALID, "the token '%.80s' has the id %d; ids are 0 to %d",
+			       token, (int)id, VOCAB_MAX - 1);
 	if (vocab_find_hashed(v, entry.hash, "", 0, token, n) >= 0)
 		return err_set(TT_INVALID, "the token '%.80s' is twice in the vocabulary", token);
 	r = vocab_ids(v, id);

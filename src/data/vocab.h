@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 
-enum { VOCAB_MAX = 1 << 22 };		/* ids; the largest known vocabularies have 2^18 */
+enum { VOCAB_MAX = 1 << 22 }; /* ids; the largest known vocabularies have 2^18 */
 
 /*
  * Open addressing on a 64-bit FNV-1a hash, which a caller can build byte by
@@ -18,21 +18,21 @@ enum { VOCAB_MAX = 1 << 22 };		/* ids; the largest known vocabularies have 2^18 
  */
 struct vocab {
 	struct arena *arena;
-	const char **token;		/* [room] by id; NULL: a hole */
-	uint32_t *length;		/* [room] bytes of it */
-	int32_t size;			/* largest id + 1 */
+	const char **token; /* [room] by id; NULL: a hole */
+	uint32_t *length;   /* [room] bytes of it */
+	int32_t size;       /* largest id + 1 */
 	int32_t room;
 	struct vocab_slot *slot;
-	size_t slots;			/* a power of two */
+	size_t slots; /* a power of two */
 	size_t used;
-	size_t longest;			/* bytes */
-	char *pool;			/* where the next token is copied to */
+	size_t longest; /* bytes */
+	char *pool;     /* where the next token is copied to */
 	size_t pool_left;
 };
 
 struct vocab_slot {
 	uint64_t hash;
-	int32_t id;			/* -1: free */
+	int32_t id; /* -1: free */
 	uint32_t length;
 	const char *token;
 };

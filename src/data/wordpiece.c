@@ -22,7 +22,7 @@ struct wordpiece {
 	uint64_t prefix_hash;
 	const char *unk_text;
 	int32_t unk;
-	size_t max_chars;		/* longer words are unknown */
+	size_t max_chars; /* longer words are unknown */
 };
 
 /* One word of the cache: a cache line. n 0: free. */
@@ -43,10 +43,11 @@ static int wordpiece_settings(const struct json *model, struct arena *a, struct 
 	unk = unk ? unk : "[UNK]";
 	if (max && (!json_int(max, &chars) || chars < 0 || chars > 1000000))
 		return err_set(TT_INVALID, "model.max_input_chars_per_word must be a whole number "
-			       "from 0 to 1000000");
+					   "from 0 to 1000000");
 	if (strlen(prefix) > PREFIX_MAX)
 		return err_set(TT_INVALID,
-			       "model.continuing_subword_prefix is longer than %d bytes", PREFIX_MAX);
+			       "model.continuing_subword_prefix is longer than %d bytes",
+			       PREFIX_MAX);
 	w->max_chars = (size_t)chars;
 	w->prefix = arena_text(a, prefix);
 	w->unk_text = arena_text(a, unk);
@@ -102,8 +103,8 @@ static int32_t wordpiece_longest(const struct wordpiece *w, const struct vocab *
 	return -1;
 }
 
-static int wordpiece_rest(const struct wordpiece *w, const struct vocab *v, const char *s,
-			  size_t n, size_t at, int32_t word, struct tokens *ret, size_t first)
+static int wordpiece_rest(const struct wordpiece *w, const struct vocab *v, const char *s, size_t n,
+			  size_t at, int32_t word, struct tokens *ret, size_t first)
 {
 	while (at < n) {
 		const int32_t id = wordpiece_longest(w, v, s, at, n, &at);

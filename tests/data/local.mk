@@ -1,9 +1,12 @@
-check_PROGRAMS += %D%/test_batch %D%/test_dataset %D%/test_order %D%/test_regex %D%/test_rows \
+check_PROGRAMS += %D%/test_batch %D%/test_dataset %D%/test_normalizer %D%/test_order \
+	%D%/test_pretokenizer %D%/test_regex %D%/test_rows \
 	%D%/test_shard %D%/test_task %D%/test_text %D%/test_tokenizer %D%/test_tokenizer_open \
 	%D%/test_unicode %D%/test_vocab
 %C%_test_batch_LDADD = $(DATA_LIBS) $(BASE_LIBS)
 %C%_test_dataset_LDADD = $(DATA_LIBS) $(BASE_LIBS)
+%C%_test_normalizer_LDADD = $(DATA_LIBS) $(BASE_LIBS)
 %C%_test_order_LDADD = $(DATA_LIBS) $(BASE_LIBS)
+%C%_test_pretokenizer_LDADD = $(DATA_LIBS) $(BASE_LIBS)
 %C%_test_regex_LDADD = $(DATA_LIBS) $(BASE_LIBS)
 %C%_test_rows_LDADD = $(DATA_LIBS) $(BASE_LIBS)
 %C%_test_shard_LDADD = $(DATA_LIBS) $(BASE_LIBS)

@@ -18,10 +18,7 @@ static inline bool scratch_start(void)
 	return mkdtemp(scratch_dir) != NULL;
 }
 
-static inline void scratch_end(void)
-{
-	fs_remove_tree(scratch_dir);
-}
+static inline void scratch_end(void) { fs_remove_tree(scratch_dir); }
 
 /* The path of a file of that name; one of eight buffers. */
 static inline const char *scratch_path(const char *name)

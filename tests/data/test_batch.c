@@ -24,11 +24,13 @@ static void packs_end_to_end(struct arena *a)
 	struct batch b;
 
 	CHECK(batch_pack(a, pair, 2, &b) == TT_OK);
-	CHECK(b.seqs == 2 && b.tokens == 7 && b.start[0] == 0 && b.start[1] == 4 && b.start[2] == 7);
+	CHECK(b.seqs == 2 && b.tokens == 7 && b.start[0] == 0 && b.start[1] == 4 &&
+	      b.start[2] == 7);
 	CHECK(!memcmp(b.id, id, sizeof(id)) && !memcmp(b.type, type, sizeof(type)) &&
 	      !memcmp(b.pos, pos, sizeof(pos)));
 	CHECK(b.example[0] == 7 && b.example[1] == 2);
-	CHECK(b.rows == 2 && b.row[0] == 0 && b.row[1] == 4 && b.row_seq[0] == 0 && b.row_seq[1] == 1);
+	CHECK(b.rows == 2 && b.row[0] == 0 && b.row[1] == 4 && b.row_seq[0] == 0 &&
+	      b.row_seq[1] == 1);
 	CHECK(b.label && b.label[0] == 1 && b.label[1] == 0 && !b.value);
 }
 
@@ -49,8 +51,12 @@ static void numbers_and_no_labels(struct arena *a)
 
 static struct mlm_options options(void)
 {
-	return (struct mlm_options){ .probability = 0.15, .mask_id = MASK, .vocab = VOCAB, .seed = 11,
-				     .epoch = 3, .special = special };
+	return (struct mlm_options){ .probability = 0.15,
+				     .mask_id = MASK,
+				     .vocab = VOCAB,
+				     .seed = 11,
+				     .epoch = 3,
+				     .special = special };
 }
 
 /* One long sequence of token 20, [CLS] and [SEP] in between. */
@@ -66,7 +72,8 @@ static struct example long_example(int64_t index)
 
 static void rates_are_those_of_bert(struct arena *a)
 {
-	const struct example ex[] = { long_example(0), long_example(1), long_example(2), long_example(3) };
+	const struct example ex[] = { long_example(0), long_example(1), long_example(2),
+				      long_example(3) };
 	const struct mlm_options how = options();
 	const double tokens = 4 * LONG * 0.9;
 	int64_t mask = 0, kept = 0, other = 0, bad = 0;
@@ -96,7 +103,8 @@ static void rates_are_those_of_bert(struct arena *a)
 /* A sequence alone is masked as it is among others. */
 static void masks_do_not_depend_on_the_batch(struct arena *a)
 {
-	const struct example both[] = { long_example(8), long_example(9) }, swapped[] = { both[1], both[0] };
+	const struct example both[] = { long_example(8), long_example(9) },
+			     swapped[] = { both[1], both[0] };
 	const size_t bytes = LONG * sizeof(int32_t);
 	struct mlm_options how = options();
 	struct batch two, one, other;
@@ -104,13 +112,16 @@ static void masks_do_not_depend_on_the_batch(struct arena *a)
 	CHECK(batch_pack_mlm(a, both, 2, &how, &two) == TT_OK);
 	CHECK(batch_pack_mlm(a, both + 1, 1, &how, &one) == TT_OK);
 	CHECK(!memcmp(two.id + LONG, one.id, bytes));
-	CHECK(batch_pack_mlm(a, swapped, 2, &how, &other) == TT_OK && !memcmp(other.id, one.id, bytes));
+	CHECK(batch_pack_mlm(a, swapped, 2, &how, &other) == TT_OK &&
+	      !memcmp(other.id, one.id, bytes));
 	CHECK(memcmp(two.id, two.id + LONG, bytes) != 0);
 	how.epoch++;
-	CHECK(batch_pack_mlm(a, both + 1, 1, &how, &other) == TT_OK && memcmp(other.id, one.id, bytes));
+	CHECK(batch_pack_mlm(a, both + 1, 1, &how, &other) == TT_OK &&
+	      memcmp(other.id, one.id, bytes));
 	how.epoch--;
 	how.seed++;
-	CHECK(batch_pack_mlm(a, both + 1, 1, &how, &other) == TT_OK && memcmp(other.id, one.id, bytes));
+	CHECK(batch_pack_mlm(a, both + 1, 1, &how, &other) == TT_OK &&
+	      memcmp(other.id, one.id, bytes));
 }
 
 static void edges(struct arena *a)
@@ -127,7 +138,8 @@ static void edges(struct arena *a)
 	CHECK(batch_pack_mlm(a, &ex, 1, &how, &b) == TT_INVALID);
 	how = options();
 	how.mask_id = -1;
-	CHECK(batch_pack_mlm(a, &ex, 1, &how, &b) == TT_INVALID && strstr(err_text(), "no mask token"));
+	CHECK(batch_pack_mlm(a, &ex, 1, &how, &b) == TT_INVALID &&
+	      strstr(err_text(), "no mask token"));
 	how = options();
 	how.vocab = 15;
 	CHECK(batch_pack_mlm(a, &ex, 1, &how, &b) == TT_INVALID && strstr(err_text(), "outside"));

@@ -11,22 +11,25 @@ static const char tokenizer_text[] =
 	"{\"added_tokens\":[{\"id\":1,\"content\":\"[CLS]\",\"special\":true},"
 	"{\"id\":2,\"content\":\"[SEP]\",\"special\":true}],"
 	"\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"},"
-	"\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",2],\"cls\":[\"[CLS]\",1]},"
-	"\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":3,\"b\":4}}}";
+	"\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",2],\"cls\":[\"[CLS]\","
+	"1]},"
+	"\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"a\":3,"
+	"\"b\":4}}}";
 
-static const char file_text[] =
-	"{\"text_a\":\"a b\",\"text_b\":\"b\",\"label\":\"x\"}\n"
-	"{\"text_a\":\"b\",\"text_b\":\"\",\"label\":\"y\"}\n"
-	"{\"text_a\":\"\",\"label\":\"x\"}\n"
-	"{\"text_a\":\"a a a a a a a a\",\"label\":\"y\"}\n";
+static const char file_text[] = "{\"text_a\":\"a b\",\"text_b\":\"b\",\"label\":\"x\"}\n"
+				"{\"text_a\":\"b\",\"text_b\":\"\",\"label\":\"y\"}\n"
+				"{\"text_a\":\"\",\"label\":\"x\"}\n"
+				"{\"text_a\":\"a a a a a a a a\",\"label\":\"y\"}\n";
 
 static struct tokenizer *tokenizer;
 static struct labels *labels;
 
 static struct dataset_options options(const char *path, int task)
 {
-	return (struct dataset_options){ .tokenizer = tokenizer, .path = path,
-					 .columns = { "text_a", "text_b", "label" }, .task = task,
+	return (struct dataset_options){ .tokenizer = tokenizer,
+					 .path = path,
+					 .columns = { "text_a", "text_b", "label" },
+					 .task = task,
 					 .labels = labels };
 }
 
@@ -43,12 +46,13 @@ static void classes(const char *path)
 	CHECK(ex.n == 6 && !memcmp(ex.id, id, sizeof(id)) && !memcmp(ex.type, type, sizeof(type)));
 	CHECK(ex.label == 0 && isnan(ex.value) && ex.index == 0);
 	ex = dataset_example(d, 1);
-	CHECK(ex.n == 3 && ex.type[2] == 0 && ex.label == 1);	/* an empty text_b is none */
+	CHECK(ex.n == 3 && ex.type[2] == 0 && ex.label == 1); /* an empty text_b is none */
 	CHECK(dataset_example(d, 2).n == 2 && dataset_lengths(d)[3] == 10);
 	CHECK(dataset_tokens(d) == 21 && dataset_bytes(d) >= 21 * 5);
 	dataset_free(d);
 	how.max_length = 4;
-	CHECK(dataset_load(&how, &d) == TT_OK && dataset_lengths(d)[3] == 4 && dataset_lengths(d)[0] == 4);
+	CHECK(dataset_load(&how, &d) == TT_OK && dataset_lengths(d)[3] == 4 &&
+	      dataset_lengths(d)[0] == 4);
 	CHECK(dataset_example(d, 0).id[1] == 3 && dataset_example(d, 0).id[2] == 2);
 	dataset_free(d);
 }
@@ -82,12 +86,13 @@ static void masked_language(const char *path)
 
 static void numbers(void)
 {
-	struct dataset_options how =
-		options(scratch_file("n.tsv", "text_a\tlabel\na\t1.5\nb\t\n"), TASK_REGRESSION);
+	struct dataset_options how = options(scratch_file("n.tsv", "text_a\tlabel\na\t1.5\nb\t\n"),
+					     TASK_REGRESSION);
 	struct dataset *d = NULL;
 
 	CHECK(dataset_load(&how, &d) == TT_INVALID && !d);
-	CHECK(strstr(err_text(), "n.tsv:3: the row has no number; the file has: text_a, label") != NULL);
+	CHECK(strstr(err_text(), "n.tsv:3: the row has no number; the file has: text_a, label") !=
+	      NULL);
 	how.label_optional = true;
 	CHECK(dataset_load(&how, &d) == TT_OK && dataset_example(d, 0).value == 1.5f &&
 	      isnan(dataset_example(d, 1).value) && dataset_example(d, 0).label == -1);
@@ -96,8 +101,8 @@ static void numbers(void)
 
 static void complaints(void)
 {
-	struct dataset_options how =
-		options(scratch_file("c.tsv", "text_a\tlabel\na\tx\nb\tz\n"), TASK_SEQ_CLS);
+	struct dataset_options how = options(scratch_file("c.tsv", "text_a\tlabel\na\tx\nb\tz\n"),
+					     TASK_SEQ_CLS);
 	struct dataset *d = NULL;
 
 	CHECK(dataset_load(&how, &d) == TT_INVALID &&
@@ -108,7 +113,8 @@ static void complaints(void)
 	CHECK(dataset_load(&how, &d) == TT_INVALID && strstr(err_text(), "e.tsv has no rows"));
 	how.max_length = 1;
 	how.path = scratch_path("c.tsv");
-	CHECK(dataset_load(&how, &d) == TT_INVALID && strstr(err_text(), "c.tsv:2: max_length 1 leaves"));
+	CHECK(dataset_load(&how, &d) == TT_INVALID &&
+	      strstr(err_text(), "c.tsv:2: max_length 1 leaves"));
 	how.path = scratch_path("gone.tsv");
 	CHECK(dataset_load(&how, &d) == TT_NOTFOUND && !d);
 	dataset_free(NULL);

@@ -54,7 +54,9 @@ static void a_shuffle_is_fair(struct arena *a)
 	const struct arena_mark mark = arena_mark(a);
 
 	for (int64_t epoch = 0; epoch < 6000; epoch++) {
-		const struct order_options how = { .n = 3, .seed = 1, .epoch = epoch, .shuffle = true };
+		const struct order_options how = {
+			.n = 3, .seed = 1, .epoch = epoch, .shuffle = true
+		};
 		int64_t *at;
 
 		if (order_epoch(a, &how, &at) < 0)
@@ -69,14 +71,18 @@ static void a_shuffle_is_fair(struct arena *a)
 		least = count[i] < least ? count[i] : least;
 		most = count[i] > most ? count[i] : most;
 	}
-	CHECK(kinds == 6 && least > 850 && most < 1150);	/* 1000 +- 5 standard deviations */
+	CHECK(kinds == 6 && least > 850 && most < 1150); /* 1000 +- 5 standard deviations */
 }
 
 static void groups_by_length(struct arena *a)
 {
 	int32_t length[N];
-	struct order_options how = { .n = N, .seed = 5, .shuffle = true, .group_by_length = true,
-				     .length = length, .batch = 8 };
+	struct order_options how = { .n = N,
+				     .seed = 5,
+				     .shuffle = true,
+				     .group_by_length = true,
+				     .length = length,
+				     .batch = 8 };
 	int64_t *at, *again, waste = 0, plain = 0;
 
 	for (int i = 0; i < N; i++)

@@ -21,6 +21,9 @@ static const struct {
 	{ "(?i)'S", "a's'\xc5\xbf", "1-3 3-6 " },
 	{ "(?m:a.b)", "a\nb", "0-3 " },
 	{ "a.b", "a\nb", "" },
+	{ "\\s|\\S", "\u180e\u3000", "0-3 3-6 " },
+	{ "\\s", "\u180e\xc2\x85", "3-5 " },
+	{ "[\\s]+", " \u2028\u180e", "0-4 " },
 	{ "\\s+(?!\\S)|\\s+", "a   b", "1-3 3-4 " },
 	{ "(?=b)", "abab", "1-1 3-3 " },
 	{ "b*", "abb", "0-0 1-3 " },
@@ -34,14 +37,10 @@ static const struct {
 static const struct {
 	const char *pattern, *why;
 } refused[] = {
-	{ "(", "cannot be read" },
-	{ "a\\", "ends in a backslash" },
-	{ "[a&&b]", "&& inside a class" },
-	{ "[a[b]]", "a class inside a class" },
-	{ "[\\W]", "inside a class" },
-	{ "(?~a)", "absence operator" },
-	{ "a{3,4}+", "leaves gaps" },
-	{ "\\C", "cannot be read" },
+	{ "(", "cannot be read" },         { "a\\", "ends in a backslash" },
+	{ "[a&&b]", "&& inside a class" }, { "[a[b]]", "a class inside a class" },
+	{ "[\\W]", "inside a class" },     { "(?~a)", "absence operator" },
+	{ "a{3,4}+", "leaves gaps" },      { "\\C", "cannot be read" },
 };
 
 static void check_case(const char *pattern, const char *text, const char *want)
@@ -90,7 +89,8 @@ int main(void)
 		struct regex *r = NULL;
 
 		CHECK_NAMED(regex_new(refused[i].pattern, &r) == TT_INVALID &&
-			    strstr(err_text(), refused[i].why), refused[i].pattern);
+				    strstr(err_text(), refused[i].why),
+			    refused[i].pattern);
 		regex_free(r);
 	}
 	endless_matching_gives_up();

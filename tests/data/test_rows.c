@@ -20,9 +20,11 @@ static void read_all(const char *path, char *ret, size_t size)
 
 	ret[0] = 0;
 	if (code == TT_OK)
-		for (code = rows_next(r, &row); code > 0 && at < size - 200; code = rows_next(r, &row))
-			at += (size_t)snprintf(ret + at, size - at, "%.60s|%.60s|%.20s;", row.text_a,
-					       row.text_b ? row.text_b : "-", row.label ? row.label : "-");
+		for (code = rows_next(r, &row); code > 0 && at < size - 200;
+		     code = rows_next(r, &row))
+			at += (size_t)snprintf(ret + at, size - at, "%.60s|%.60s|%.20s;",
+					       row.text_a, row.text_b ? row.text_b : "-",
+					       row.label ? row.label : "-");
 	if (code < 0)
 		snprintf(ret + at, size - at, "!%s", err_text() + strlen(scratch_dir) + 1);
 	rows_close(r);
@@ -32,8 +34,10 @@ static const struct {
 	const char *name, *text, *want;
 } cases[] = {
 	{ "a.jsonl", "{\"text_a\":\"x\\ny\",\"text_b\":\"z\",\"label\":\"pos\"}\n", "x\ny|z|pos;" },
-	{ "a.jsonl", "\xef\xbb\xbf{\"text_a\":\"\",\"text_b\":null,\"label\":null}\n\n \t\r\n"
-	  "{\"text_a\":\"b\",\"text_b\":\"\",\"label\":3}", "|-|-;b|-|3;" },
+	{ "a.jsonl",
+	  "\xef\xbb\xbf{\"text_a\":\"\",\"text_b\":null,\"label\":null}\n\n \t\r\n"
+	  "{\"text_a\":\"b\",\"text_b\":\"\",\"label\":3}",
+	  "|-|-;b|-|3;" },
 	{ "a.jsonl", "{\"text_a\":\"x\",\"label\":2.50,\"more\":[1,{}]}\r\n", "x|-|2.5;" },
 	{ "a.jsonl", "{\"text_a\":\"x\",\"label\":true}\n", "x|-|true;" },
 	{ "a.jsonl", "", "" },
@@ -44,15 +48,22 @@ static const struct {
 	  "!a.jsonl:1: 'label' must be a string or a number, and is an array" },
 	{ "a.jsonl", "\n[1]\n", "!a.jsonl:2: the line must be an object, and is an array" },
 	{ "a.jsonl", "{\"text_a\":\"\xff\"}\n", "!a.jsonl:1: the line is not UTF-8 at byte 12" },
-	{ "a.tsv", "label\ttext_a\ttext_b\n1\t\"a\" b\t\n\n0\tc, d\te\r\n", "\"a\" b|-|1;c, d|e|0;" },
-	{ "a.tsv", "text_a\nx\n\ty\n", "x|-|-;!a.tsv:3: the row has 2 fields, and the header has 1" },
-	{ "a.tsv", "sentence\tlabel\nx\t1\n", "!a.tsv:1: there is no column 'text_a'; there are: sentence, label" },
+	{ "a.tsv", "label\ttext_a\ttext_b\n1\t\"a\" b\t\n\n0\tc, d\te\r\n",
+	  "\"a\" b|-|1;c, d|e|0;" },
+	{ "a.tsv", "text_a\nx\n\ty\n",
+	  "x|-|-;!a.tsv:3: the row has 2 fields, and the header has 1" },
+	{ "a.tsv", "sentence\tlabel\nx\t1\n",
+	  "!a.tsv:1: there is no column 'text_a'; there are: sentence, label" },
 	{ "a.tsv", "text_a\ttext_a\n", "!a.tsv:1: the header has two columns 'text_a'" },
 	{ "a.tsv", "", "!a.tsv:1: the file is empty; its first line must name the columns" },
-	{ "a.csv", "text_a,text_b,label\r\n\"x, \"\"y\"\"\",,1\r\n\"two\nlines\",b,\"0\"\r\nplain \"q\",c,\n",
+	{ "a.csv",
+	  "text_a,text_b,label\r\n\"x, \"\"y\"\"\",,1\r\n\"two\nlines\",b,\"0\"\r\nplain "
+	  "\"q\",c,\n",
 	  "x, \"y\"|-|1;two\nlines|b|0;plain \"q\"|c|-;" },
-	{ "a.csv", "text_a,label\n\"open,1\nmore\n", "!a.csv:2: a quoted field has no closing quote" },
-	{ "a.csv", "text_a,label\n\"x\"y,1\n", "!a.csv:2: field 1 goes on behind its closing quote" },
+	{ "a.csv", "text_a,label\n\"open,1\nmore\n",
+	  "!a.csv:2: a quoted field has no closing quote" },
+	{ "a.csv", "text_a,label\n\"x\"y,1\n",
+	  "!a.csv:2: field 1 goes on behind its closing quote" },
 	{ "a.csv", "text_a,label\nx,\n\ny,\"\"\n", "x|-|-;y|-|-;" },
 	{ "a.csv", "text_a\n\"a\r\nb\"\n", "a\r\nb|-|-;" },
 	{ "a.txt", "one\n\n two \r\nlast", "one|-|-;|-|-; two \r|-|-;last|-|-;" },
@@ -61,7 +72,8 @@ static const struct {
 
 static void numbers_and_lines(void)
 {
-	const char *path = scratch_file("n.tsv", "text_a\tlabel\nx\t-1.5e1\n\ny\t0x10\nz\t1e999\nw\t5 apples\n");
+	const char *path = scratch_file(
+		"n.tsv", "text_a\tlabel\nx\t-1.5e1\n\ny\t0x10\nz\t1e999\nw\t5 apples\n");
 	struct rows *r = NULL;
 	struct row row;
 
@@ -118,7 +130,8 @@ static void long_records_are_refused(void)
 	memset(text, '\n', n);
 	memcpy(text, "text_a\n\"", 8);
 	read_all(scratch_bytes("l.csv", text, n), have, sizeof(have));
-	CHECK(strstr(have, "a quoted field has no closing quote") || strstr(have, "longer than 16 MiB"));
+	CHECK(strstr(have, "a quoted field has no closing quote") ||
+	      strstr(have, "longer than 16 MiB"));
 	free(text);
 }
 

@@ -14,7 +14,7 @@ static const struct {
 } cases[] = {
 	{ 1, { 5 }, 1, { 1 } },
 	{ 3, { 10, 10, 10 }, 1, { 3 } },
-	{ 4, { 64, 64, 64, 64 }, 4, { 1, 2, 3, 4 } },		/* small, but worth four */
+	{ 4, { 64, 64, 64, 64 }, 4, { 1, 2, 3, 4 } }, /* small, but worth four */
 	{ 4, { 64, 64, 64, 63 }, 1, { 4 } },
 	{ 3, { 100, 100, 100 }, 3, { 1, 2, 3 } },
 	{ 8, { 100, 100, 100, 100, 100, 100, 100, 100 }, 4, { 2, 4, 6, 8 } },
@@ -59,7 +59,8 @@ int main(void)
 		char name[32];
 
 		snprintf(name, sizeof(name), "case %zu", i);
-		CHECK_NAMED(k == cases[i].shards && !memcmp(end, cases[i].end, k * sizeof(*end)), name);
+		CHECK_NAMED(k == cases[i].shards && !memcmp(end, cases[i].end, k * sizeof(*end)),
+			    name);
 	}
 	rng_init(&rng, 7, RNG_TEST, 0);
 	for (int round = 0; round < 60; round++) {

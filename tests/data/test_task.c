@@ -25,8 +25,8 @@ static int32_t find(const struct labels *l, const char *json_label)
 	int32_t i = -9;
 
 	snprintf(line, sizeof(line), "{\"text_a\":\"\",\"label\":%s}\n", json_label);
-	if (rows_open(scratch_file("row.jsonl", line), &columns, &r) < 0 || rows_next(r, &row) != 1 ||
-	    labels_find(l, r, &row, &i) < 0)
+	if (rows_open(scratch_file("row.jsonl", line), &columns, &r) < 0 ||
+	    rows_next(r, &row) != 1 || labels_find(l, r, &row, &i) < 0)
 		i = -9;
 	rows_close(r);
 	return i;
@@ -34,14 +34,16 @@ static int32_t find(const struct labels *l, const char *json_label)
 
 static void given_labels(void)
 {
-	static const char *const names[] = { "negative", "positive" }, *const twice[] = { "a", "a" };
+	static const char *const names[] = { "negative", "positive" }, *const twice[] = { "a",
+											  "a" };
 	const struct texts given = { .item = names, .n = 2 }, bad = { .item = twice, .n = 2 };
 	struct labels *l = load(&given, NULL);
 
 	CHECK(l && labels_count(l) == 2);
 	CHECK(find(l, "\"positive\"") == 1 && find(l, "\"0\"") == 0 && find(l, "1") == 1);
 	CHECK(find(l, "2") == -9);
-	CHECK(strstr(err_text(), "row.jsonl:1: the label '2' is none of: negative, positive (from the "
+	CHECK(strstr(err_text(),
+		     "row.jsonl:1: the label '2' is none of: negative, positive (from the "
 		     "recipe's task.labels)") != NULL);
 	CHECK(find(l, "0.5") == -9 && find(l, "-1") == -9 && find(l, "\"Positive\"") == -9);
 	CHECK(find(l, "null") == -9 && strstr(err_text(), "no label; the file has: text_a, label"));
@@ -65,8 +67,10 @@ static void numeric_names_have_no_indices(void)
 
 static void labels_of_the_data_are_sorted(void)
 {
-	const char *path = scratch_file("train.jsonl",
-		"{\"text_a\":\"\",\"label\":\"b\"}\n{\"text_a\":\"\",\"label\":\"a\"}\n{\"text_a\":\"\"}\n"
+	const char *path = scratch_file(
+		"train.jsonl",
+		"{\"text_a\":\"\",\"label\":\"b\"}\n{\"text_a\":\"\",\"label\":\"a\"}\n{\"text_a\":"
+		"\"\"}\n"
 		"{\"text_a\":\"\",\"label\":\"B\"}\n{\"text_a\":\"\",\"label\":\"a\"}\n");
 	struct labels *l = load(NULL, path);
 
@@ -78,7 +82,7 @@ static void labels_of_the_data_are_sorted(void)
 	labels_free(l);
 	path = scratch_file("none.tsv", "text_a\tgold\nx\ty\n");
 	CHECK(!load(NULL, path) && strstr(err_text(), "no row has a label in the column 'label'; "
-					  "there are: text_a, gold"));
+						      "there are: text_a, gold"));
 }
 
 static void a_file_beside_wins_over_the_data(void)
@@ -92,7 +96,8 @@ static void a_file_beside_wins_over_the_data(void)
 	      strstr(labels_origin(l), "labels.json"));
 	labels_free(l);
 	scratch_file("labels.json", "[\"z\",1]");
-	CHECK(!load(NULL, path) && strstr(err_text(), "labels.json: a label is a number; it must be"));
+	CHECK(!load(NULL, path) &&
+	      strstr(err_text(), "labels.json: a label is a number; it must be"));
 	scratch_file("labels.json", "{}");
 	CHECK(!load(NULL, path) && strstr(err_text(), "must hold an array"));
 	scratch_file("labels.json", "[\"\"]");

@@ -6,15 +6,29 @@
 
 static const struct {
 	const char *s;
-	size_t n, bad;		/* bad == n: well formed */
+	size_t n, bad; /* bad == n: well formed */
 } cases[] = {
-	{ "", 0, 0 }, { "abc", 3, 3 }, { "\x00z", 2, 2 },
-	{ "\xc3\xa9", 2, 2 }, { "a\xc3", 2, 1 }, { "\xc0\x80", 2, 0 }, { "\xc1\xbf", 2, 0 },
-	{ "\xe0\x9f\xbf", 3, 0 }, { "\xe0\xa0\x80", 3, 3 }, { "\xed\x9f\xbf", 3, 3 },
-	{ "\xed\xa0\x80", 3, 0 }, { "\xef\xbf\xbf", 3, 3 }, { "\xe2\x82", 2, 0 },
-	{ "\xf0\x8f\xbf\xbf", 4, 0 }, { "\xf0\x90\x80\x80", 4, 4 }, { "\xf4\x8f\xbf\xbf", 4, 4 },
-	{ "\xf4\x90\x80\x80", 4, 0 }, { "\xf5\x80\x80\x80", 4, 0 }, { "\x80", 1, 0 },
-	{ "12345678\xff", 9, 8 }, { "123456789abcdefg\xe2\x82\xac\xe2\x28", 21, 19 },
+	{ "", 0, 0 },
+	{ "abc", 3, 3 },
+	{ "\x00z", 2, 2 },
+	{ "\xc3\xa9", 2, 2 },
+	{ "a\xc3", 2, 1 },
+	{ "\xc0\x80", 2, 0 },
+	{ "\xc1\xbf", 2, 0 },
+	{ "\xe0\x9f\xbf", 3, 0 },
+	{ "\xe0\xa0\x80", 3, 3 },
+	{ "\xed\x9f\xbf", 3, 3 },
+	{ "\xed\xa0\x80", 3, 0 },
+	{ "\xef\xbf\xbf", 3, 3 },
+	{ "\xe2\x82", 2, 0 },
+	{ "\xf0\x8f\xbf\xbf", 4, 0 },
+	{ "\xf0\x90\x80\x80", 4, 4 },
+	{ "\xf4\x8f\xbf\xbf", 4, 4 },
+	{ "\xf4\x90\x80\x80", 4, 0 },
+	{ "\xf5\x80\x80\x80", 4, 0 },
+	{ "\x80", 1, 0 },
+	{ "12345678\xff", 9, 8 },
+	{ "123456789abcdefg\xe2\x82\xac\xe2\x28", 21, 19 },
 };
 
 static void every_character_round_trips(void)

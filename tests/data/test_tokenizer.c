@@ -16,8 +16,13 @@
 #include "data/tokenizer.h"
 
 static const char *const folders[] = {
-	"bert-uncased", "bert-cased", "bert-cased-strips-accents-no-cjk",
-	"bert-lower-keeps-accents", "words-added", "pipeline-split", "pipeline-replace",
+	"bert-uncased",
+	"bert-cased",
+	"bert-cased-strips-accents-no-cjk",
+	"bert-lower-keeps-accents",
+	"words-added",
+	"pipeline-split",
+	"pipeline-replace",
 };
 
 static const struct encode_options whole = { .special_tokens = true };
@@ -118,7 +123,8 @@ static void check_lines(const char *folder, const struct tokenizer *t, const cha
 	}
 	snprintf(what, sizeof(what), "%s: %zu lines of %s agree", fs_basename(folder), lines, in);
 	check_line(!bad && lines > 5 && text == texts.data + texts.size &&
-		   answer == answers.data + answers.size, __FILE__, __LINE__, what);
+			   answer == answers.data + answers.size,
+		   __FILE__, __LINE__, what);
 	encoding_done(&e);
 	buf_done(&texts);
 	buf_done(&answers);

@@ -9,11 +9,15 @@
 #include "base/fs.h"
 #include "data/tokenizer.h"
 
-#define MODEL(more) "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2," \
+#define MODEL(more)                                                                         \
+	"\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2," \
 	"\"[SEP]\":3,\"[MASK]\":4,\"a\":5,\"b\":6,\"##a\":7,\"##b\":8,\"ab\":9}" more "}"
-#define SPECIALS "\"added_tokens\":[{\"id\":2,\"content\":\"[CLS]\",\"special\":true}," \
-	"{\"id\":3,\"content\":\"[SEP]\",\"special\":true},{\"id\":4,\"content\":\"[MASK]\",\"special\":true}]"
-#define BERT "{" SPECIALS ",\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":" \
+#define SPECIALS                                                                              \
+	"\"added_tokens\":[{\"id\":2,\"content\":\"[CLS]\",\"special\":true},"                \
+	"{\"id\":3,\"content\":\"[SEP]\",\"special\":true},{\"id\":4,\"content\":\"[MASK]\"," \
+	"\"special\":true}]"
+#define BERT                                                                               \
+	"{" SPECIALS ",\"normalizer\":{\"type\":\"BertNormalizer\"},\"pre_tokenizer\":"    \
 	"{\"type\":\"BertPreTokenizer\"},\"post_processor\":{\"type\":\"BertProcessing\"," \
 	"\"sep\":[\"[SEP]\",3],\"cls\":[\"[CLS]\",2]}," MODEL("") "}"
 
@@ -37,24 +41,35 @@ static const struct {
 	{ "{" MODEL(",\"max_input_chars_per_word\":-1") "}", "max_input_chars_per_word" },
 	{ "{\"normalizer\":{\"type\":\"Precompiled\"}," MODEL("") "}", "normalizer 'Precompiled'" },
 	{ "{\"normalizer\":{\"type\":\"Sequence\"}," MODEL("") "}", "\"normalizers\"" },
-	{ "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}," MODEL("") "}",
+	{ "{\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(\"},\"content\":\"\"}"
+	  "," MODEL("") "}",
 	  "regular expression '('" },
-	{ "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"}," MODEL("") "}", "pre-tokenizer 'ByteLevel'" },
+	{ "{\"pre_tokenizer\":{\"type\":\"ByteLevel\"}," MODEL("") "}",
+	  "pre-tokenizer 'ByteLevel'" },
 	{ "{\"pre_tokenizer\":{\"type\":\"Split\"}," MODEL("") "}", "\"pattern\"" },
-	{ "{\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"ab\"}," MODEL("") "}",
+	{ "{\"pre_tokenizer\":{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"ab\"}," MODEL(
+		  "") "}",
 	  "one character" },
-	{ "{\"pre_tokenizer\":{\"type\":\"Punctuation\",\"behavior\":\"Up\"}," MODEL("") "}", "'Up'" },
+	{ "{\"pre_tokenizer\":{\"type\":\"Punctuation\",\"behavior\":\"Up\"}," MODEL("") "}",
+	  "'Up'" },
 	{ "{\"post_processor\":{\"type\":\"Odd\"}," MODEL("") "}", "post-processor 'Odd'" },
-	{ "{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"x\",10],\"cls\":[\"y\",2]}," MODEL("") "}",
+	{ "{\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"x\",10],\"cls\":[\"y\",2]}"
+	  "," MODEL("") "}",
 	  "the vocabulary lacks" },
-	{ "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[],\"pair\":[]}," MODEL("") "}",
+	{ "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[],\"pair\":[]}," MODEL(
+		  "") "}",
 	  "\"single\" must have" },
-	{ "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\","
-	  "\"type_id\":0}}]}," MODEL("") "}", "not in special_tokens" },
-	{ "{\"added_tokens\":[{\"id\":12,\"content\":\"z\"}]," MODEL("") "}", "the next free one is 10" },
+	{ "{\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{"
+	  "\"id\":\"x\","
+	  "\"type_id\":0}}]}," MODEL("") "}",
+	  "not in special_tokens" },
+	{ "{\"added_tokens\":[{\"id\":12,\"content\":\"z\"}]," MODEL("") "}",
+	  "the next free one is 10" },
 	{ "{\"added_tokens\":[{\"id\":3,\"content\":\"z\"}]," MODEL("") "}", "has the id 3" },
-	{ "{\"added_tokens\":[{\"id\":3,\"content\":\"a\"}]," MODEL("") "}", "the vocabulary says 5" },
-	{ "{\"added_tokens\":[{\"content\":\"a\"}]," MODEL("") "}", "needs \"content\" and \"id\"" },
+	{ "{\"added_tokens\":[{\"id\":3,\"content\":\"a\"}]," MODEL("") "}",
+	  "the vocabulary says 5" },
+	{ "{\"added_tokens\":[{\"content\":\"a\"}]," MODEL("") "}",
+	  "needs \"content\" and \"id\"" },
 };
 
 static void bad_files_are_refused(void)
@@ -93,16 +108,19 @@ static void pairs_are_cut_longest_first(const struct tokenizer *t)
 
 	encoding_init(&e);
 	for (size_t i = 0; i < COUNT(cuts); i++) {
-		const struct encode_options how = { .max_length = cuts[i].max + 3, .special_tokens = true };
+		const struct encode_options how = { .max_length = cuts[i].max + 3,
+						    .special_tokens = true };
 		size_t first = 0, second = 0;
 		char name[80];
 
-		CHECK(tokenizer_encode(t, text, 2 * cuts[i].n1, text, 2 * cuts[i].n2, &how, &e) == TT_OK);
+		CHECK(tokenizer_encode(t, text, 2 * cuts[i].n1, text, 2 * cuts[i].n2, &how, &e) ==
+		      TT_OK);
 		for (size_t k = 0; k < e.n; k++) {
 			first += e.id[k] == 5 && e.type[k] == 0;
 			second += e.id[k] == 5 && e.type[k] == 1;
 		}
-		snprintf(name, sizeof(name), "cut %zu+%zu to %d", cuts[i].n1, cuts[i].n2, (int)cuts[i].max);
+		snprintf(name, sizeof(name), "cut %zu+%zu to %d", cuts[i].n1, cuts[i].n2,
+			 (int)cuts[i].max);
 		CHECK_NAMED(first == cuts[i].kept1 && second == cuts[i].kept2, name);
 	}
 	encoding_done(&e);
@@ -110,19 +128,25 @@ static void pairs_are_cut_longest_first(const struct tokenizer *t)
 
 static void options_do_what_they_say(const struct tokenizer *t)
 {
-	static const int32_t with[] = { 2, 9, 3, 6, 3 }, without[] = { 9, 3, 6 }, shortest[] = { 2, 3 };
+	static const int32_t with[] = { 2, 9, 3, 6, 3 }, without[] = { 9, 3, 6 },
+			     shortest[] = { 2, 3 };
 	struct encode_options how = { .special_tokens = true };
 	struct encoding e;
 
 	encoding_init(&e);
-	CHECK(tokenizer_encode(t, "AB[SEP]b", 8, NULL, 0, &how, &e) == TT_OK && ids_are(&e, with, 5));
-	CHECK(e.word[0] == -1 && e.word[1] == 0 && e.word[2] == 1 && e.word[3] == 2 && e.word[4] == -1);
+	CHECK(tokenizer_encode(t, "AB[SEP]b", 8, NULL, 0, &how, &e) == TT_OK &&
+	      ids_are(&e, with, 5));
+	CHECK(e.word[0] == -1 && e.word[1] == 0 && e.word[2] == 1 && e.word[3] == 2 &&
+	      e.word[4] == -1);
 	how.special_tokens = false;
-	CHECK(tokenizer_encode(t, "ab[SEP]b", 8, NULL, 0, &how, &e) == TT_OK && ids_are(&e, without, 3));
+	CHECK(tokenizer_encode(t, "ab[SEP]b", 8, NULL, 0, &how, &e) == TT_OK &&
+	      ids_are(&e, without, 3));
 	how.plain = true;
-	CHECK(tokenizer_encode(t, "[SEP]", 5, NULL, 0, &how, &e) == TT_OK && e.n == 3 && e.id[1] == 1);
+	CHECK(tokenizer_encode(t, "[SEP]", 5, NULL, 0, &how, &e) == TT_OK && e.n == 3 &&
+	      e.id[1] == 1);
 	how = (struct encode_options){ .max_length = 2, .special_tokens = true };
-	CHECK(tokenizer_encode(t, "ab ab", 5, NULL, 0, &how, &e) == TT_OK && ids_are(&e, shortest, 2));
+	CHECK(tokenizer_encode(t, "ab ab", 5, NULL, 0, &how, &e) == TT_OK &&
+	      ids_are(&e, shortest, 2));
 	how.max_length = 1;
 	CHECK(tokenizer_encode(t, "ab ab", 5, NULL, 0, &how, &e) == TT_INVALID);
 	CHECK(strstr(err_text(), "max_length 1 leaves no room for the 2 special tokens") != NULL);
@@ -143,14 +167,17 @@ static void roles_and_names(const struct tokenizer *t)
 	CHECK_STR(tokenizer_token(t, 9), "ab");
 	CHECK(!tokenizer_token(t, 10) && !tokenizer_token(t, -1));
 	CHECK(tokenizer_id(t, "##b") == 8 && tokenizer_id(t, "zz") == -1);
-	CHECK(tokenizer_is_special(t, 4) && tokenizer_specials(t)[1] && !tokenizer_is_special(t, 5));
+	CHECK(tokenizer_is_special(t, 4) && tokenizer_specials(t)[1] &&
+	      !tokenizer_is_special(t, 5));
 	CHECK(!tokenizer_is_special(t, 10) && !tokenizer_is_special(t, -5));
 }
 
 /* The cache of one tokenizer must not answer for another. */
 static void one_encoding_serves_two_tokenizers(const struct tokenizer *t)
 {
-	static const char text[] = "{" "\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"##b\":1,\"a\":2}}}";
+	static const char text[] =
+		"{"
+		"\"model\":{\"type\":\"WordPiece\",\"vocab\":{\"[UNK]\":0,\"##b\":1,\"a\":2}}}";
 	const struct encode_options how = { 0 };
 	struct tokenizer *other = NULL;
 	struct encoding e;
@@ -158,7 +185,8 @@ static void one_encoding_serves_two_tokenizers(const struct tokenizer *t)
 	CHECK(tokenizer_parse(text, sizeof(text) - 1, &other) == TT_OK);
 	encoding_init(&e);
 	CHECK(tokenizer_encode(t, "ab", 2, NULL, 0, &how, &e) == TT_OK && e.n == 1 && e.id[0] == 9);
-	CHECK(tokenizer_encode(other, "ab", 2, NULL, 0, &how, &e) == TT_OK && e.n == 2 && e.id[0] == 2);
+	CHECK(tokenizer_encode(other, "ab", 2, NULL, 0, &how, &e) == TT_OK && e.n == 2 &&
+	      e.id[0] == 2);
 	CHECK(tokenizer_encode(t, "ab", 2, NULL, 0, &how, &e) == TT_OK && e.n == 1 && e.id[0] == 9);
 	encoding_done(&e);
 	tokenizer_close(other);
@@ -181,7 +209,8 @@ static void encode_is(const char *dir, const char *text, const int32_t *id, size
 	encoding_init(&e);
 	CHECK_NAMED(tokenizer_open(dir, &t) == TT_OK, text);
 	CHECK_NAMED(t && tokenizer_encode(t, text, strlen(text), NULL, 0, &how, &e) == TT_OK &&
-		    ids_are(&e, id, n), text);
+			    ids_are(&e, id, n),
+		    text);
 	encoding_done(&e);
 	tokenizer_close(t);
 }
@@ -191,7 +220,8 @@ static void folders(const char *dir)
 	static const int32_t lower[] = { 2, 5, 3 }, upper[] = { 2, 1, 3 }, last[] = { 2, 7, 3 };
 	struct tokenizer *t = NULL;
 
-	CHECK(tokenizer_open(dir, &t) == TT_NOTFOUND && strstr(err_text(), "neither tokenizer.json nor"));
+	CHECK(tokenizer_open(dir, &t) == TT_NOTFOUND &&
+	      strstr(err_text(), "neither tokenizer.json nor"));
 	put(dir, "vocab.txt", "[PAD]\n[UNK]\n[CLS]\r\n[SEP]\n[MASK]\na\nb\n");
 	encode_is(dir, "A", lower, 3);
 	put(dir, "tokenizer_config.json", "{\"do_lower_case\":false}");
@@ -205,7 +235,8 @@ static void folders(const char *dir)
 	put(dir, "tokenizer.json", BERT);
 	encode_is(dir, "A", lower, 3);
 	put(dir, "tokenizer_config.json",
-	    "{\"tokenizer_class\":\"BertTokenizer\",\"do_lower_case\":false,\"mask_token\":{\"content\":\"b\"}}");
+	    "{\"tokenizer_class\":\"BertTokenizer\",\"do_lower_case\":false,\"mask_token\":{"
+	    "\"content\":\"b\"}}");
 	encode_is(dir, "A", upper, 3);
 	CHECK(tokenizer_open(dir, &t) == TT_OK && tokenizer_roles(t)->mask == 6);
 	tokenizer_close(t);

@@ -21,31 +21,37 @@ static const struct {
 	unsigned fold;
 	const char *in, *out;
 } cases[] = {
-	{ UNCASED, "a\u0378b", "a\u0378b" },		/* unassigned stays */
+	{ UNCASED, "a\u0378b", "a\u0378b" }, /* unassigned stays */
 	{ UNCASED, "a\ue000b a\u200bb a\u00adb a\ufffdb", "ab ab ab ab" },
-	{ UNCASED, "a\xc2\x85" "b a\x0b" "b", "ab ab" },
+	{ UNCASED,
+	  "a\xc2\x85"
+	  "b a\x0b"
+	  "b",
+	  "ab ab" },
 	{ UNCASED, "a\u00a0b a\u2028b a\tb", "a b a b a b" },
 	{ UNCASED, "\u039f\u0394\u039f\u03a3", "\u03bf\u03b4\u03bf\u03c3" },
 	{ UNCASED, "\u0130", "i" },
 	{ KEEP, "\u0130", "i\u0307" },
 	{ UNCASED, "\ud55c", "\u1112\u1161\u11ab" },
 	{ UNCASED, "\u1e9e\u00d8\u00e9", "\u00df\u00f8e" },
-	{ UNCASED, "\u0915\u0903", "\u0915\u0903" },	/* Mc stays */
+	{ UNCASED, "\u0915\u0903", "\u0915\u0903" }, /* Mc stays */
 	{ UNCASED, "\u1e9b\u0323", "\u017f" },
 	{ UNCASED, "\U0002b820", "\U0002b820" },
 	{ UNCASED, "\U0002b920", " \U0002b920 " },
 	{ UNCASED, "\U00030000", "\U00030000" },
 	{ UNCASED, "\u4f60A", " \u4f60 a" },
-	{ UNCASED, "\u0890a \u1ac0b", "\u0890a \u1ac0b" },	/* newer than the tables */
+	{ UNCASED, "\u0890a \u1ac0b", "\u0890a \u1ac0b" }, /* newer than the tables */
 	{ FOLD_LOWER, "\ua7cb\U00010d50\u1c89", "\u0264\U00010d70\u1c8a" },
 	{ FOLD_DECOMPOSE, "a\u0301\u0323", "a\u0323\u0301" },
 	{ FOLD_DECOMPOSE, "a\u0345\u0301\u0334\u0323", "a\u0334\u0323\u0301\u0345" },
 	{ FOLD_DECOMPOSE, "a\u0301\x01\u0323", "a\u0301\x01\u0323" },
-	{ UNCASED, "a\u302e\x01\u1e08", "a\u302e" "c" },
+	{ UNCASED, "a\u302e\x01\u1e08",
+	  "a\u302e"
+	  "c" },
 	{ NFC, "e\u0301 A\u030a", "\u00e9 \u00c5" },
 	{ NFC, "\u1100\u1161\u11a8", "\uac01" },
 	{ NFKC, "\ufb01\u00bd\uff76\uff9e", "fi1\u20442\u30ac" },
-	{ NFKC, "\u32ff", "\u32ff" },			/* newer than the tables */
+	{ NFKC, "\u32ff", "\u32ff" }, /* newer than the tables */
 	{ FOLD_DROP_MARKS, "e\u0301\u0903", "e" },
 	{ UNCASED, "", "" },
 };
@@ -94,7 +100,8 @@ int main(void)
 {
 	for (size_t i = 0; i < COUNT(cases); i++)
 		CHECK_NAMED(fold_is(cases[i].fold, cases[i].in, strlen(cases[i].in), cases[i].out,
-				    strlen(cases[i].out)), cases[i].in);
+				    strlen(cases[i].out)),
+			    cases[i].in);
 	classes();
 	a_long_run_of_marks_is_sorted();
 	return check_done();

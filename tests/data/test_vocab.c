@@ -32,7 +32,8 @@ static void refuses_what_is_taken(struct arena *a)
 	CHECK(vocab_add(&v, "a", 1, 1) == TT_INVALID);
 	CHECK(vocab_add(&v, "c", 1, 5) == TT_INVALID);
 	CHECK_STR(err_text(), "the tokens 'b' and 'c' have the same id 5");
-	CHECK(vocab_add(&v, "d", 1, -1) == TT_INVALID && vocab_add(&v, "d", 1, VOCAB_MAX) == TT_INVALID);
+	CHECK(vocab_add(&v, "d", 1, -1) == TT_INVALID &&
+	      vocab_add(&v, "d", 1, VOCAB_MAX) == TT_INVALID);
 	CHECK(v.size == 6 && !v.token[3]);
 	CHECK(vocab_init(&v, a, (size_t)VOCAB_MAX + 1) == TT_INVALID);
 }

@@ -19,11 +19,14 @@ static const char small[] =
 	"\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["
 	"{\"type\":\"BertNormalizer\"},{\"type\":\"NFKC\"},{\"type\":\"Strip\"},"
 	"{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}]},"
-	"\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"BertPreTokenizer\"},"
+	"\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":"
+	"\"BertPreTokenizer\"},"
 	"{\"type\":\"Digits\"},{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?=x)|y+\"},"
 	"\"behavior\":\"MergedWithNext\"},{\"type\":\"Whitespace\"}]},"
-	"\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",1],\"cls\":[\"[UNK]\",0]},"
-	"\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"vocab\":{\"[UNK]\":0,\"[SEP]\":1,"
+	"\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"[SEP]\",1],\"cls\":[\"[UNK]\","
+	"0]},"
+	"\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"vocab\":{\"[UNK]\":0,\"[SEP]"
+	"\":1,"
 	"\"a\":2,\"##a\":3,\"b\":4,\"##b\":5,\"ab\":6,\"1\":7}}}";
 
 static void encode(const struct tokenizer *t, const char *text, size_t n)
@@ -36,7 +39,8 @@ static void encode(const struct tokenizer *t, const char *text, size_t n)
 	encoding_init(&e);
 	if (tokenizer_encode(t, text, n, NULL, 0, &whole, &e) == TT_OK)
 		for (size_t i = 0; i < e.n; i++)
-			if (e.id[i] < 0 || e.id[i] >= tokenizer_size(t) || !encoding_token(t, &e, i))
+			if (e.id[i] < 0 || e.id[i] >= tokenizer_size(t) ||
+			    !encoding_token(t, &e, i))
 				abort();
 	if (tokenizer_encode(t, text, n / 2, text + n / 2, n - n / 2, &cut, &e) == TT_OK && e.n > 7)
 		abort();
