@@ -20,8 +20,9 @@
 
 enum {
 	EXPRESSION_MAX = 4096, /* bytes of one expression */
-	MATCH_STEPS = 200000,  /* backtracks for one path: some ten milliseconds */
-	MATCH_KIB = 4096
+	MATCH_STEPS = 50000,   /* backtracks for one path: about a millisecond */
+	MATCH_KIB = 4096,
+	PATTERNS_MAX = 2048 /* in one pattern object: every module may have its own */
 };
 
 struct expression {
@@ -414,8 +415,11 @@ int target_pattern(const struct json *map, const char *what, const char *module,
 {
 	struct target t = { 0 };
 	const struct json *found = NULL;
-	int code = limits_new(&t);
+	int code;
 
+	if (map && json_count(map) > PATTERNS_MAX)
+		return err_set(TT_INVALID, "%s has more than %d patterns", what, (int)PATTERNS_MAX);
+	code = limits_new(&t);
 	for (const struct json *j = map ? json_first(map) : NULL; j && !code && !found;
 	     j = json_next(j)) {
 		struct expression e = { 0 };

@@ -1,5 +1,5 @@
 # Each target links with libFuzzer under --enable-fuzzing (clang), else with a plain main that replays and mutates the corpus.
-fuzz_programs = %D%/fuzz_recipe %D%/fuzz_rows %D%/fuzz_safetensors %D%/fuzz_store %D%/fuzz_tokenizer
+fuzz_programs = %D%/fuzz_adapter %D%/fuzz_recipe %D%/fuzz_rows %D%/fuzz_safetensors %D%/fuzz_store %D%/fuzz_tokenizer
 check_PROGRAMS += $(fuzz_programs)
 EXTRA_DIST += %D%/corpus
 if FUZZING
@@ -9,6 +9,9 @@ else
 fuzz_main = %D%/replay.c
 fuzz_ldflags = $(AM_LDFLAGS)
 endif
+%C%_fuzz_adapter_SOURCES = %D%/fuzz_adapter.c $(fuzz_main)
+%C%_fuzz_adapter_LDADD = $(METHOD_LIBS)
+%C%_fuzz_adapter_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_recipe_SOURCES = %D%/fuzz_recipe.c $(fuzz_main)
 %C%_fuzz_recipe_LDADD = $(BASE_LIBS)
 %C%_fuzz_recipe_LDFLAGS = $(fuzz_ldflags)
