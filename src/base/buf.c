@@ -64,17 +64,23 @@ void buf_char(struct buf *b, char c) { buf_add(b, &c, 1); }
 
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
+	const size_t room = b->bad ? 0 : b->room - b->size;
 	va_list ap;
 	int n;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(room ? b->data + b->size : NULL, room, fmt, ap);
 	va_end(ap);
-	if (n < 0 || !grow(b, (size_t)n))
+	if (n < 0 || !grow(b, (size_t)n)) {
+		if (room) /* what was cut is not there */
+			b->data[b->size] = 0;
 		return;
-	va_start(ap, fmt);
-	vsnprintf(b->data + b->size, (size_t)n + 1, fmt, ap);
-	va_end(ap);
+	}
+	if ((size_t)n >= room) { /* it did not fit: once more, with room */
+		va_start(ap, fmt);
+		vsnprintf(b->data + b->size, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
 	b->size += (size_t)n;
 }
 

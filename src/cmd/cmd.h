@@ -29,8 +29,19 @@ int cmd_find(struct store *st, const char *what, struct run *ret);
 int cmd_print(const struct buf *out);
 bool cmd_colour(int fd); /* a terminal, TERM not dumb, NO_COLOR not set */
 
-/* {"id","name","state",...}: what `show` and `ls` say of a run; recipe NULL: without it. */
-int cmd_write_run(struct store *st, const struct run *r, const char *recipe, struct jsonw *w);
+/* Latest values that were read with a list, so that a long one needs no look-up a run. */
+struct cmd_values {
+	const char *const *key;
+	const struct run_value *value; /* step -1: none */
+	size_t n;
+};
+
+/*
+ * {"id","name","state",...}: what `show` and `ls` say of a run. recipe NULL:
+ * without it. values NULL: looked up.
+ */
+int cmd_write_run(struct store *st, const struct run *r, const char *recipe,
+		  const struct cmd_values *values, struct jsonw *w);
 
 /* Ask a live run (pause, resume, stop, set, checkpoint, eval) and wait for its answer, a second or so; says what came of it. */
 int cmd_ask(const struct run *r, const char *verb, const char *arg);

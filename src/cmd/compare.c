@@ -214,7 +214,7 @@ static int write_json(struct compare *c, struct buf *out)
 	jsonw_key(&w, "runs");
 	jsonw_array(&w);
 	for (size_t i = 0; !code && i < c->n; i++)
-		code = cmd_write_run(c->store, &c->run[i], NULL, &w);
+		code = cmd_write_run(c->store, &c->run[i], NULL, NULL, &w);
 	jsonw_end(&w, ']');
 	json_differences(c, &w);
 	json_metrics(c, &w);

@@ -43,7 +43,7 @@ static void write_best(const struct run *r, struct jsonw *w)
 	jsonw_end(w, '}');
 }
 
-static int write_last(struct store *st, const struct run *r, struct jsonw *w)
+static int write_looked_up(struct store *st, const struct run *r, struct jsonw *w)
 {
 	struct metric_last *last;
 	size_t n;
@@ -51,15 +51,30 @@ static int write_last(struct store *st, const struct run *r, struct jsonw *w)
 
 	if (code)
 		return code;
-	jsonw_key(w, "last");
-	jsonw_object(w);
 	for (size_t i = 0; i < n; i++) {
 		jsonw_key(w, last[i].key);
 		jsonw_real(w, last[i].value);
 	}
-	jsonw_end(w, '}');
 	free(last);
 	return TT_OK;
+}
+
+static int write_last(struct store *st, const struct run *r, const struct cmd_values *values,
+		      struct jsonw *w)
+{
+	int code = TT_OK;
+
+	jsonw_key(w, "last");
+	jsonw_object(w);
+	if (!values)
+		code = write_looked_up(st, r, w);
+	for (size_t i = 0; values && i < values->n; i++)
+		if (values->value[i].step >= 0) {
+			jsonw_key(w, values->key[i]);
+			jsonw_real(w, values->value[i].value);
+		}
+	jsonw_end(w, '}');
+	return code;
 }
 
 static void write_tags(const struct run *r, struct jsonw *w)
@@ -91,7 +106,8 @@ static int write_recipe(const char *recipe, struct jsonw *w)
 	return TT_OK;
 }
 
-int cmd_write_run(struct store *st, const struct run *r, const char *recipe, struct jsonw *w)
+int cmd_write_run(struct store *st, const struct run *r, const char *recipe,
+		  const struct cmd_values *values, struct jsonw *w)
 {
 	int code;
 
@@ -116,7 +132,7 @@ int cmd_write_run(struct store *st, const struct run *r, const char *recipe, str
 	whole(w, "total_params", r->total_params);
 	whole(w, "attempt", r->attempt);
 	write_best(r, w);
-	code = write_last(st, r, w);
+	code = write_last(st, r, values, w);
 	if (!code && recipe)
 		code = write_recipe(recipe, w);
 	text_or_null(w, "dir", r->dir);

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/proc.h"
 #include "cmd/cmd.h"
+#include "db/metric.h"
 
 enum { LOSS };
 
@@ -53,17 +54,19 @@ static void write_plain(const struct run_list *l, int width, struct buf *out)
 	}
 }
 
-static int write_json(struct store *st, const struct run_list *l, struct buf *out)
+static int write_json(struct store *st, const struct run_filter *f, const struct run_list *l,
+		      struct buf *out)
 {
 	int code = TT_OK;
 
 	for (size_t i = 0; !code && i < l->n; i++) {
+		const struct cmd_values last = { f->keys, &l->value[i * l->keys_n], l->keys_n };
 		struct jsonw w;
 
 		if (i)
 			buf_char(out, '\n');
 		jsonw_init(&w, out, 0);
-		code = cmd_write_run(st, &l->run[i], NULL, &w);
+		code = cmd_write_run(st, &l->run[i], NULL, &last, &w);
 	}
 	return code;
 }
@@ -96,13 +99,46 @@ static int filter_of(const struct args *a, struct run_filter *ret)
 	return TT_OK;
 }
 
+static int list_json(struct store *st, struct run_filter *f, struct buf *out)
+{
+	struct run_list list;
+	char **key;
+	int code = metric_keys(st, 0, &key, &f->keys_n);
+
+	if (code)
+		return code;
+	f->keys = (const char *const *)key;
+	code = run_list(st, f, &list);
+	if (!code) {
+		code = write_json(st, f, &list, out);
+		if (!code && list.n)
+			code = cmd_print(out);
+		run_list_done(&list);
+	}
+	free(key);
+	return code;
+}
+
+static int list_plain(struct store *st, const struct run_filter *f, struct buf *out)
+{
+	struct run_list list;
+	int width, code = run_id_width(st, &width);
+
+	if (!code)
+		code = run_list(st, f, &list);
+	if (code)
+		return code;
+	write_plain(&list, width, out);
+	run_list_done(&list);
+	return cmd_print(out);
+}
+
 static int ls(const struct args *a)
 {
 	struct run_filter filter;
-	struct run_list list = { 0 };
 	struct store *st;
 	struct buf out;
-	int width = 5, code = filter_of(a, &filter);
+	int code = filter_of(a, &filter);
 
 	if (code)
 		return code;
@@ -112,16 +148,7 @@ static int ls(const struct args *a)
 	if (code)
 		return code;
 	buf_init(&out, (size_t)1 << 30);
-	code = run_list(st, &filter, &list);
-	if (!code && args_has(a, "--json"))
-		code = write_json(st, &list, &out);
-	else if (!code)
-		code = run_id_width(st, &width);
-	if (!code && !args_has(a, "--json"))
-		write_plain(&list, width, &out);
-	if (!code && (list.n || !args_has(a, "--json")))
-		code = cmd_print(&out);
-	run_list_done(&list);
+	code = args_has(a, "--json") ? list_json(st, &filter, &out) : list_plain(st, &filter, &out);
 	store_close(st);
 	buf_done(&out);
 	return code;

@@ -103,7 +103,7 @@ static int write_json(struct store *st, const struct run *r, struct buf *out)
 	if (code)
 		return code;
 	jsonw_init(&w, out, 0);
-	code = cmd_write_run(st, r, recipe, &w);
+	code = cmd_write_run(st, r, recipe, NULL, &w);
 	free(recipe);
 	return code;
 }
