@@ -582,30 +582,28 @@ enum {
 	TALL = LANES == 4 ? 3 : 6		/* rows at once: what fits the registers */
 };
 
-static ALWAYS_INLINE void tile_store(float *c, const vf *sum, const struct kernel_tile *t)
+/* c = row + beta c, for one row of a tile; row is KERNEL_TILE_COLS long. */
+static ALWAYS_INLINE void tile_store(float *c, float *row, const struct kernel_tile *t)
 {
-	float out[KERNEL_TILE_COLS], old[KERNEL_TILE_COLS];
+	const size_t size = (size_t)t->cols * sizeof(*c);
 
 	if (t->beta != 0.0f) {
-		memset(old, 0, sizeof(old));
-		memcpy(old, c, (size_t)t->cols * sizeof(*c));
-	}
-	for (int p = 0; p < PARTS; p++) {
-		vf v = sum[p] * t->alpha;
+		float old[KERNEL_TILE_COLS] = { 0 };
 
-		if (t->beta != 0.0f)
-			v += vf_load(old + p * LANES) * t->beta;
-		vf_store(out + p * LANES, v);
+		memcpy(old, c, size);
+		for (int i = 0; i < KERNEL_TILE_COLS; i += LANES)
+			vf_store(row + i, vf_load(row + i) + vf_load(old + i) * t->beta);
 	}
-	memcpy(c, out, (size_t)t->cols * sizeof(*c));
+	memcpy(c, row, size);
 }
 
 /*
- * `rows` is a constant in every call, and each loop has one level, so that the
- * compiler unrolls it and keeps the sums in registers: sum[i * PARTS + p].
+ * `rows` is a constant in every call, and each loop over the sums has one level, so
+ * that the compiler unrolls it and keeps them in registers: sum[i * PARTS + p].
  */
 static ALWAYS_INLINE void tile_rows(const struct kernel_tile *t, int rows, const float *a, float *c)
 {
+	float out[TALL * KERNEL_TILE_COLS];
 	vf sum[TALL * PARTS] = { 0 };
 
 	for (int64_t k = 0; k < t->deep; k++) {
@@ -617,8 +615,10 @@ static ALWAYS_INLINE void tile_rows(const struct kernel_tile *t, int rows, const
 			sum[s] = old + vf_load(b + s % PARTS * LANES) * at[s / PARTS * t->row];
 		}
 	}
+	for (int s = 0; s < rows * PARTS; s++)
+		vf_store(out + s * LANES, sum[s] * t->alpha);
 	for (int i = 0; i < rows; i++)
-		tile_store(c + i * t->ldc, sum + i * PARTS, t);
+		tile_store(c + i * t->ldc, out + i * KERNEL_TILE_COLS, t);
 }
 
 static TARGET void k_tile(const struct kernel_tile *t, int64_t rows, const float *a, float *c)

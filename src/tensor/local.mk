@@ -12,7 +12,7 @@ noinst_LIBRARIES += %D%/libtensor.a
 	%D%/op_layer_norm.c %D%/op_linear.c %D%/op_linear_low_rank.c %D%/op_mse.c %D%/op_scale.c \
 	%D%/pool.c %D%/pool.h
 %C%_libtensor_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
-%C%_libtensor_a_CFLAGS = $(AM_CFLAGS) -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi
+%C%_libtensor_a_CFLAGS = $(AM_CFLAGS) -O3 -ftree-vectorize -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi
 if HAVE_OPENBLAS
 %C%_libtensor_a_SOURCES += %D%/gemm_blas.c
 endif
