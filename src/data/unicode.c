@@ -12,11 +12,6 @@
 
 #include "base/array.h"
 #include "base/err.h"
-
-struct range {
-	uint32_t first, last;
-};
-
 #include "data/unicode_tables.h"
 
 /* Capitals Unicode 15 has no small letter for; every step-th of the range moves by delta. */

@@ -4,6 +4,15 @@
  * its normal forms those of Unicode 10, the other tables are recent, so no
  * single Unicode version would do. Included by unicode.c only.
  */
+#ifndef DATA_UNICODE_TABLES_H
+#define DATA_UNICODE_TABLES_H
+
+#include <stdint.h>
+
+struct range {
+	uint32_t first, last;
+};
+
 
 /* Control, format and private characters that BERT's cleaning removes. */
 static const struct range dropped[] = {
@@ -463,3 +472,5 @@ static const struct range newer[] = {
 	{ 0x1e130, 0x1e136 }, { 0x1e2ae, 0x1e2ae }, { 0x1e2ec, 0x1e2ef }, { 0x1e4ec, 0x1e4ef },
 	{ 0x1f16c, 0x1f16c }, { 0x1fbf0, 0x1fbf9 },
 };
+
+#endif
