@@ -13,7 +13,6 @@ struct range {
 	uint32_t first, last;
 };
 
-
 /* Control, format and private characters that BERT's cleaning removes. */
 static const struct range dropped[] = {
 	{ 0x1, 0x8 },           { 0xb, 0xc },         { 0xe, 0x1f },        { 0x7f, 0x9f },
