@@ -133,8 +133,9 @@ static bool ended(const struct run *r)
 
 static bool due(const struct run *r, int64_t every)
 {
-	return r->at.step > 0 && (r->at.step >= r->plan.total_steps ||
-				  r->at.step % (every ? every : r->plan.steps_per_epoch) == 0);
+	if (r->at.step >= r->plan.total_steps) /* without a step too: the model as it is */
+		return true;
+	return r->at.step > 0 && r->at.step % (every ? every : r->plan.steps_per_epoch) == 0;
 }
 
 static void watch_metric(void *arg, const char *key, double value) { say_metric(arg, key, value); }

@@ -551,11 +551,16 @@ static void how_long(void)
 	static const char *const part[] = { "train.num_train_epochs=1.5", NULL };
 	static const char *const most[] = { "train.max_steps=4", "train.eval_steps=0",
 					    "train.save_steps=0", NULL };
+	static const char *const none[] = { "train.num_train_epochs=0", NULL };
 
 	CHECK(fresh(part, 1, &other).last.step == 5 && ear_count(&other, "train/loss") == 5);
 	CHECK(fresh(most, 1, &other).last.step == 4);
 	CHECK(ear_count(&other, "eval/loss") == 2); /* after the epoch, and after the end */
 	CHECK(strstr(other.events, "checkpoint@3(") && strstr(other.events, "checkpoint@4("));
+	/* no epoch: the model as it is, measured and kept */
+	CHECK(fresh(none, 1, &other).rc == TT_OK && ear_count(&other, "train/loss") == 0);
+	CHECK(ear_count(&other, "eval/loss") == 1 && ear_value(&other, "eval/loss", 0) > 0);
+	CHECK(strstr(other.events, "checkpoint@0(") != NULL);
 }
 
 /*
