@@ -11,6 +11,7 @@
 #include "method/lowrank.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,7 +70,10 @@ static int bitfit_config(const struct method *m, struct jsonw *w)
 	return lowrank_dummy_config(m, w, "all");
 }
 
-/* What a bias is of, without the number of its layer: "attention.self.query"; "bert.pooler.dense" outside layers. */
+/*
+ * What a bias is of, without the number of its layer: "attention.self.query";
+ * "bert.pooler.dense" outside layers.
+ */
 static void term_of(const char *name, char *ret, size_t size)
 {
 	const char *from = name;

@@ -69,7 +69,10 @@ static double reflection(double *x, int64_t n, double *ret_alpha)
 
 /* ---- symmetric eigenproblem ---- */
 
-/* a <- H a H for the reflection (v, beta) that acts on indices from..n-1 of the symmetric a. p, n numbers of scratch. */
+/*
+ * a <- H a H for the reflection (v, beta) that acts on indices from..n-1 of the
+ * symmetric a. p, n numbers of scratch.
+ */
 static void reflect_both(double *a, int64_t n, int64_t from, const double *v, double beta,
 			 double *p)
 {
@@ -86,7 +89,10 @@ static void reflect_both(double *a, int64_t n, int64_t from, const double *v, do
 	}
 }
 
-/* Diagonal d, off-diagonal e (e[i] between i and i+1), and a <- P with P A P^T tridiagonal; rows of P are the basis. */
+/*
+ * Diagonal d, off-diagonal e (e[i] between i and i+1), and a <- P with P A P^T
+ * tridiagonal; rows of P are the basis.
+ */
 static void tridiagonal(double *a, int64_t n, double *d, double *e, double *v, double *p)
 {
 	double *beta = p + n;
@@ -104,7 +110,10 @@ static void tridiagonal(double *a, int64_t n, double *d, double *e, double *v, d
 		e[n - 2] = a[(n - 1) * n + n - 2];
 	for (int64_t i = 0; i < n; i++)
 		d[i] = a[i * n + i];
-	/* P = H_{n-3} ... H_1 H_0, from the last reflection back, so that each touches a small block only */
+	/*
+	 * P = H_{n-3} ... H_1 H_0, from the last reflection back, so that each
+	 * touches a small block only
+	 */
 	memset(a, 0, (size_t)(n * n) * sizeof(*a));
 	for (int64_t i = 0; i < n; i++)
 		a[i * n + i] = 1;

@@ -232,7 +232,10 @@ static void factors_free(struct factors *f)
 	free(f->right);
 }
 
-/* PiSSA: A = sqrt(S / s) V^T, B = U sqrt(S / s), of the r largest singular values; OLoRA: A = R, B = Q of W = QR. */
+/*
+ * PiSSA: A = sqrt(S / s) V^T, B = U sqrt(S / s), of the r largest singular
+ * values; OLoRA: A = R, B = Q of W = QR.
+ */
 static int init_from_weight(struct method *m, struct site *s, struct lowrank *l, enum init init,
 			    int rounds)
 {
@@ -270,7 +273,10 @@ static int init_from_weight(struct method *m, struct site *s, struct lowrank *l,
 	return code ? err_in("%s", s->name) : TT_OK;
 }
 
-/* A and B of random parts with A's rows in the span of half a random basis and B's in the other half: B A = 0. */
+/*
+ * A and B of random parts with A's rows in the span of half a random basis and
+ * B's in the other half: B A = 0.
+ */
 static int init_orthogonal(struct method *m, const struct site *s, struct lowrank *l)
 {
 	const int64_t out = s->weight->dim[0], in = s->weight->dim[1], r = l->r;
@@ -351,7 +357,10 @@ static int new_linear(struct method *m, struct site *s, struct lowrank *l)
 	return TT_OK;
 }
 
-/* A lookup table's factors start as A = 0, B = N(0,1), whatever init_lora_weights says; only false draws A too. */
+/*
+ * A lookup table's factors start as A = 0, B = N(0,1), whatever
+ * init_lora_weights says; only false draws A too.
+ */
 static int new_embed(struct method *m, struct site *s, struct lowrank *l)
 {
 	const struct lowrank_settings *set = m->settings;
@@ -482,7 +491,10 @@ const struct tensor *lowrank_pack(const struct method *m, struct tensor *t, stru
 	return both;
 }
 
-/* The file's first values take the place of ours, and so does what they leave of the base weight. */
+/*
+ * The file's first values take the place of ours, and so does what they leave of
+ * the base weight.
+ */
 int lowrank_unpack(struct method *m, struct tensor *t, const struct tensor *packed)
 {
 	struct site *s = site_of(m, t);
@@ -719,7 +731,10 @@ int lowrank_dummy_config(const struct method *m, struct jsonw *w, const char *bi
 
 /* ---- does a file agree? ---- */
 
-/* Keys that are looked at below, that tensors' names and shapes speak for, or that matter to training alone. */
+/*
+ * Keys that are looked at below, that tensors' names and shapes speak for, or
+ * that matter to training alone.
+ */
 static const char *const looked_at[] = {
 	"alpha_pattern",
 	"bias",
@@ -800,7 +815,10 @@ static int sites_agree(const struct method *m, const struct json *config)
 	return TT_OK;
 }
 
-/* PiSSA and OLoRA change the base, so both sides must mean the same one; the others differ in first values only. */
+/*
+ * PiSSA and OLoRA change the base, so both sides must mean the same one; the
+ * others differ in first values only.
+ */
 static int init_agrees(const struct json *file, const struct json *ours)
 {
 	enum init a, b;

@@ -33,7 +33,10 @@ const struct method_ops *const *method_all(void) { return methods; }
 
 const struct recipe_method *method_table(void)
 {
-	/* The same values at every call; they cannot be constants of C, since they lie in other constants. */
+	/*
+	 * The same values at every call; they cannot be constants of C, since
+	 * they lie in other constants.
+	 */
 	static struct recipe_method table[COUNT(methods)];
 
 	for (size_t i = 0; methods[i]; i++) {
@@ -189,7 +192,10 @@ const char *method_part(const char *name, char *ret, size_t size)
 			return ret;
 		}
 	}
-	/* "bert.embeddings.word_embeddings.weight" -> embeddings, "classifier.weight" -> classifier */
+	/*
+	 * "bert.embeddings.word_embeddings.weight" -> embeddings,
+	 * "classifier.weight" -> classifier
+	 */
 	end = dot ? strchr(dot + 1, '.') : NULL;
 	if (end)
 		snprintf(ret, size, "%.*s", (int)(end - dot - 1), dot + 1);
@@ -386,7 +392,10 @@ static int gather_saved(struct method *m)
 	return TT_OK;
 }
 
-/* A copy of a module trains in PEFT; ours is the module itself, so nothing outside may use its tensors. */
+/*
+ * A copy of a module trains in PEFT; ours is the module itself, so nothing
+ * outside may use its tensors.
+ */
 static int check_saved(const struct method *m, const char *module)
 {
 	for (size_t i = 0; i < m->model->nsite; i++) {
@@ -423,7 +432,10 @@ static int save_module(struct method *m, const char *module)
 	return code;
 }
 
-/* Which of the listed names found something? The task's own may miss: no model has both classifier and score. */
+/*
+ * Which of the listed names found something? The task's own may miss: no model
+ * has both classifier and score.
+ */
 static int check_found(const struct method *m)
 {
 	for (size_t i = 0; i < m->modules_to_save.n; i++) {
@@ -454,7 +466,10 @@ static int save_all(struct method *m)
 	m->saved = arena_zero(m->model->arena, n + 1, sizeof(*m->saved));
 	if (!m->saved)
 		return TT_NOMEM;
-	/* sorted paths: a group comes before what lies in it, and one inside another needs no wrapping of its own */
+	/*
+	 * sorted paths: a group comes before what lies in it, and one inside
+	 * another needs no wrapping of its own
+	 */
 	for (size_t i = 0; !code && i < n; i++) {
 		if (!target_saves(&m->modules_to_save, path[i]))
 			continue;

@@ -302,7 +302,10 @@ void target_free(struct target *t)
 
 /* ---- defaults ---- */
 
-/* PEFT's table for LoRA and its kin; a model_type that is not here needs target_modules in the recipe. */
+/*
+ * PEFT's table for LoRA and its kin; a model_type that is not here needs
+ * target_modules in the recipe.
+ */
 static const struct {
 	const char *model_type, *first, *second;
 } defaults[] = {
@@ -351,7 +354,10 @@ static int default_targets(const struct model *m, struct texts *ret)
 		       type);
 }
 
-/* The one linear layer that "all-linear" leaves out: a classifier of this name, or else the output embedding. */
+/*
+ * The one linear layer that "all-linear" leaves out: a classifier of this name,
+ * or else the output embedding.
+ */
 static bool spared(const struct model *m, const struct site *s, int task)
 {
 	const bool classifies = task == TASK_SEQ_CLS || task == TASK_REGRESSION;

@@ -8,13 +8,13 @@
  * (peft-methods 2.1), with Python's regular expressions matched by PCRE2 under
  * limits on time and memory, since a recipe is text from outside.
  */
-struct target;		/* compiled rules */
+struct target; /* compiled rules */
 
 enum target_verdict { TARGET_NO, TARGET_YES, TARGET_EXCLUDED };
 
-/* Check the rules and compile them. t->target_modules must be given and not be "all-linear" any more. */
+/* Check the rules and compile them. target_modules must be resolved (target_resolve). */
 int target_new(const struct targeting *t, const struct texts *modules_to_save, struct target **ret);
-void target_free(struct target *t);		/* NULL is fine */
+void target_free(struct target *t); /* NULL is fine */
 /* The verdict on a module's path; fails only when an expression takes too long. */
 int target_match(const struct target *t, const char *module, enum target_verdict *ret);
 
@@ -22,13 +22,18 @@ int target_match(const struct target *t, const char *module, enum target_verdict
 int target_check(const struct targeting *t);
 /* target_modules with PEFT's default for the model and "all-linear" written out. */
 int target_resolve(const struct targeting *t, const struct model *m, int task, struct texts *ret);
-bool target_is_dummy(const struct texts *target_modules);	/* "dummy-target-modules": attach to nothing */
-/* Is `module` wrapped by modules_to_save? A plain suffix, without the dot: "classifier" hits "pre_classifier" too. */
+/* "dummy-target-modules": attach to nothing. */
+bool target_is_dummy(const struct texts *target_modules);
+/*
+ * Is `module` wrapped by modules_to_save? A plain suffix, without the dot:
+ * "classifier" hits "pre_classifier" too.
+ */
 bool target_saves(const struct texts *modules_to_save, const char *module);
 /*
  * rank_pattern, alpha_pattern: the value of the first key that matches the end
  * of the module's path, or NULL. what: "peft.rank_pattern", for errors.
  */
-int target_pattern(const struct json *map, const char *what, const char *module, const struct json **ret);
+int target_pattern(const struct json *map, const char *what, const char *module,
+		   const struct json **ret);
 
 #endif

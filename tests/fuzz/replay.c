@@ -26,7 +26,7 @@ static void load(const char *dir)
 	while (d && seeds < SEEDS_MAX && (e = readdir(d))) {
 		char path[4096];
 
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		snprintf(path, sizeof(path), "%.3800s/%.255s", dir, e->d_name);
 		if (e->d_name[0] != '.' && !fs_read(path, SIZE_MAX_INPUT, &seed[seeds]))
 			seeds++;
 	}

@@ -1,4 +1,7 @@
-/* Adapter folders: the very text and names that PEFT writes, and what a loader must not let pass. */
+/*
+ * Adapter folders: the very text and names that PEFT writes, and what a loader
+ * must not let pass.
+ */
 #include "tests/method/bench.h"
 
 #include "base/array.h"
@@ -398,7 +401,10 @@ static void settings_of_init_must_match(void)
 	bench_close(&b);
 }
 
-/* A randomized start cannot be found again, so the file is plain LoRA of twice the rank: a plain run reads it. */
+/*
+ * A randomized start cannot be found again, so the file is plain LoRA of twice
+ * the rank: a plain run reads it.
+ */
 static void random_pissa_is_written_as_plain(void)
 {
 	struct bench a, b;

@@ -11,7 +11,10 @@
 #include "base/array.h"
 #include "tensor/gradcheck.h"
 
-/* Settings beside the defaults that each method is tried with; a new method gets a row when it has settings worth it. */
+/*
+ * Settings beside the defaults that each method is tried with; a new method gets
+ * a row when it has settings worth it.
+ */
 static const struct {
 	const char *method, *json;
 } rows[] = {
@@ -119,7 +122,10 @@ static bool learned(struct bench *b)
 
 static void learns_eight_rows(const struct trial *t)
 {
-	/* a masked-language head and a lone value are not fitted by every method; they must get nearer */
+	/*
+	 * a masked-language head and a lone value are not fitted by every
+	 * method; they must get nearer
+	 */
 	const double share = t->task == TASK_SEQ_CLS ? 0.15 : 0.85;
 	struct bench b;
 	double first, loss;
@@ -224,7 +230,10 @@ static void try_all(const struct method_ops *ops, const char *json)
 	for (size_t i = 0; i < COUNT(tasks); i++) {
 		struct trial t = { .ops = ops, .json = json, .task = tasks[i] };
 
-		/* the head alone needs a head, and modules_to_save of these rows name the classifier's pooler */
+		/*
+		 * the head alone needs a head, and modules_to_save of these rows
+		 * name the classifier's pooler
+		 */
 		if (!has_head(&t) && (!strcmp(ops->name, "head") || strstr(json, "pooler")))
 			continue;
 		snprintf(t.what, sizeof(t.what), "%s %.60s on %s", ops->name, json,

@@ -59,7 +59,10 @@ static const struct {
 } shapes[] = { { 1, 1 }, { 1, 5 }, { 5, 1 },   { 2, 2 },   { 3, 3 },
 	       { 7, 5 }, { 5, 7 }, { 24, 24 }, { 40, 16 }, { 16, 48 } };
 
-/* All triplets give the matrix back. Gram squares the numbers: 1e-10 of a matrix of size 1 is what is left. */
+/*
+ * All triplets give the matrix back. Gram squares the numbers: 1e-10 of a matrix
+ * of size 1 is what is left.
+ */
 static void all_triplets_make_the_matrix(void)
 {
 	for (size_t i = 0; i < COUNT(shapes); i++) {
@@ -101,7 +104,10 @@ static void known_values(void)
 	CHECK(residual(twice, 3, 3, 3, u, s, vt) < 1e-12);
 }
 
-/* The residual of the r largest triplets has exactly the other singular values in it (Eckart and Young). */
+/*
+ * The residual of the r largest triplets has exactly the other singular values
+ * in it (Eckart and Young).
+ */
 static void top_triplets_are_the_largest(void)
 {
 	enum { N = 30, R = 4 };
@@ -123,7 +129,10 @@ static void top_triplets_are_the_largest(void)
 	free(w);
 }
 
-/* Enough power iterations find the same triplets when the values fall quickly; a seed gives the same bits. */
+/*
+ * Enough power iterations find the same triplets when the values fall quickly; a
+ * seed gives the same bits.
+ */
 static void random_start_finds_them_too(void)
 {
 	enum { M = 40, N = 24, R = 3 };
@@ -175,7 +184,10 @@ static void qr_makes_the_matrix(void)
 	}
 }
 
-/* LAPACK's geqrf on this matrix: R[0][0] = -5, R[0][1] = -4.4, R[1][1] = 0.8; the signs follow Householder. */
+/*
+ * LAPACK's geqrf on this matrix: R[0][0] = -5, R[0][1] = -4.4, R[1][1] = 0.8;
+ * the signs follow Householder.
+ */
 static void qr_signs(void)
 {
 	static const float w[4] = { 3, 2, 4, 4 };

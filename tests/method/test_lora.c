@@ -131,7 +131,10 @@ static void scaling(void)
 	}
 }
 
-/* PiSSA: what stays is W minus its r largest singular parts, whatever alpha is; OLoRA: Q R of the first r. */
+/*
+ * PiSSA: what stays is W minus its r largest singular parts, whatever alpha is;
+ * OLoRA: Q R of the first r.
+ */
 static void taken_out_of_the_weight(const char *json, bool pissa)
 {
 	struct bench b, plain;
@@ -190,7 +193,10 @@ static void base_is_whole_at_first(void)
 	}
 }
 
-/* Dropout acts in training, on the step alone, anew at every step of the optimizer, and never in evaluation. */
+/*
+ * Dropout acts in training, on the step alone, anew at every step of the
+ * optimizer, and never in evaluation.
+ */
 static void dropout(void)
 {
 	struct bench b;

@@ -1,4 +1,7 @@
-/* Opening a method: what trains, in which order, what is counted, and what is refused in which words. */
+/*
+ * Opening a method: what trains, in which order, what is counted, and what is
+ * refused in which words.
+ */
 #include "tests/method/bench.h"
 
 #include "base/array.h"

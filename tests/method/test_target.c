@@ -1,4 +1,7 @@
-/* Which modules the rules pick: PEFT's examples, its traps, and expressions that are wrong or hostile. */
+/*
+ * Which modules the rules pick: PEFT's examples, its traps, and expressions that
+ * are wrong or hostile.
+ */
 #include "tests/check.h"
 
 #include "base/array.h"
@@ -67,7 +70,10 @@ static const struct {
 	  { 0 },
 	  QUERY,
 	  TARGET_YES },
-	/* modules_to_save keeps adapters away from the module and all inside it, by whole segments */
+	/*
+	 * modules_to_save keeps adapters away from the module and all inside it,
+	 * by whole segments
+	 */
 	{ { .target_modules = LIST("dense") },
 	  LIST("classifier"),
 	  "classifier.dense",
