@@ -25,7 +25,7 @@ static void write_json(const struct tokenizer *t, const struct encoding *e, stru
 	jsonw_key(&w, "tokens");
 	jsonw_array(&w);
 	for (size_t i = 0; i < e->n; i++)
-		jsonw_text(&w, tokenizer_token(t, e->id[i]));
+		jsonw_text(&w, encoding_token(t, e, i));
 	jsonw_end(&w, ']');
 	jsonw_key(&w, "type_ids");
 	jsonw_array(&w);
@@ -38,7 +38,7 @@ static void write_json(const struct tokenizer *t, const struct encoding *e, stru
 static void write_plain(const struct tokenizer *t, const struct encoding *e, struct buf *out)
 {
 	for (size_t i = 0; i < e->n; i++)
-		buf_printf(out, "%s%s", i ? " " : "", tokenizer_token(t, e->id[i]));
+		buf_printf(out, "%s%s", i ? " " : "", encoding_token(t, e, i));
 }
 
 static int encode_line(const struct tokenizer *t, const char *line, size_t n, bool pairs,

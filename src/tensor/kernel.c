@@ -1,6 +1,6 @@
 /*
  * The elementwise kernels: one binary for every x86-64. The code is in
- * kernel_body.h and compiled for AVX-512, for AVX2 and for the baseline; a call
+ * kernel_body.inc and compiled for AVX-512, for AVX2 and for the baseline; a call
  * goes to the widest that this processor has. (The compiler's own function
  * clones split wide vectors so badly on AVX2 that the kernels took four times as
  * long; they also do without the sanitizers and clang.)
@@ -62,7 +62,7 @@ int kernel_tables(const struct kernel_table **ret)
 	{ \
 		return best()->name args; \
 	}
-#include "tensor/kernel_list.h"
+#include "tensor/kernel_list.inc"
 
 double kernel_log_sum_exp(const float *x, int64_t n)
 {

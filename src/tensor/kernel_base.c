@@ -5,4 +5,4 @@
 #define LANE_BYTES 16
 #define TABLE kernel_table_base
 #define TABLE_ISA "baseline"
-#include "tensor/kernel_body.h"
+#include "tensor/kernel_body.inc"

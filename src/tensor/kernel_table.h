@@ -31,7 +31,7 @@ void kernel_dropout(float *y, float beta, const float *x, const struct kernel_dr
 #define KERNEL_VALUE(type, name, params, args) type (*name) params;
 struct kernel_table {
 	const char *isa;
-#include "tensor/kernel_list.h"
+#include "tensor/kernel_list.inc"
 };
 #undef KERNEL
 #undef KERNEL_VALUE

@@ -6,5 +6,5 @@
 #define LANE_BYTES 32
 #define TABLE kernel_table_v3
 #define TABLE_ISA "avx2"
-#include "tensor/kernel_body.h"
+#include "tensor/kernel_body.inc"
 #endif

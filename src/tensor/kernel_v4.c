@@ -6,5 +6,5 @@
 #define LANE_BYTES 64
 #define TABLE kernel_table_v4
 #define TABLE_ISA "avx512"
-#include "tensor/kernel_body.h"
+#include "tensor/kernel_body.inc"
 #endif

@@ -4,15 +4,14 @@ noinst_LIBRARIES += %D%/libtensor.a
 	%D%/gemm.c %D%/gemm.h %D%/gemm_ref.c \
 	%D%/gradcheck.c %D%/gradcheck.h \
 	%D%/graph.c %D%/graph.h \
-	%D%/kernel.c %D%/kernel.h %D%/kernel_base.c %D%/kernel_body.h %D%/kernel_list.h %D%/kernel_table.h \
-	%D%/kernel_v3.c %D%/kernel_v4.c %D%/lanes.h \
+	%D%/kernel.c %D%/kernel.h %D%/kernel_base.c %D%/kernel_body.inc %D%/kernel_list.inc %D%/kernel_table.h \
+	%D%/kernel_v3.c %D%/kernel_v4.c %D%/lanes.inc \
 	%D%/leaves.c %D%/leaves.h \
 	%D%/linear.h %D%/op.h %D%/op_activation.c %D%/op_add.c %D%/op_attention.c %D%/op_cross_entropy.c \
 	%D%/op_dropout.c %D%/op_embedding.c %D%/op_embedding_low_rank.c %D%/op_gather.c \
 	%D%/op_layer_norm.c %D%/op_linear.c %D%/op_linear_low_rank.c %D%/op_mse.c %D%/op_scale.c \
 	%D%/pool.c %D%/pool.h
 %C%_libtensor_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
-%C%_libtensor_a_CFLAGS = $(AM_CFLAGS) -O3 -ftree-vectorize -ffp-contract=fast -fno-math-errno -fno-trapping-math -Wno-psabi
 if HAVE_OPENBLAS
 %C%_libtensor_a_SOURCES += %D%/gemm_blas.c
 endif
