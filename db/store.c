@@ -266,7 +266,7 @@ static int open_write(struct store *st)
 
 int store_open(const char *path, struct store **ret)
 {
-	struct store *st;
+	struct store *st = NULL;
 	int code = store_new(path, &st);
 
 	if (code)
@@ -365,7 +365,7 @@ static int open_readable(struct store *st, int64_t *ret_version)
 /* An older file is brought up to date first, which only a writable one can be. */
 static int update(const char *path)
 {
-	struct store *st;
+	struct store *st = NULL;
 	const int code = store_open(path, &st);
 
 	if (code)
@@ -401,7 +401,7 @@ static int open_read(struct store *st)
 
 int store_open_read(const char *path, struct store **ret)
 {
-	struct store *st;
+	struct store *st = NULL;
 	int code = store_new(path, &st);
 
 	if (code)
