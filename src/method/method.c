@@ -13,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "base/rng.h"
 #include "method/target.h"
 
@@ -274,18 +275,44 @@ static int attach_site(struct method *m, struct site *s)
 	return TT_OK;
 }
 
-static int no_target(const struct method *m, size_t excluded)
+static int no_target(const struct method *m, bool all_excluded)
+{
+	const struct texts *t = &m->target_modules;
+	const char *like = m->model->nsite ? m->model->site[0].name : "";
+
+	if (all_excluded)
+		return err_set(
+			TT_INVALID,
+			"peft: exclude_modules and modules_to_save leave no module to adapt");
+	for (size_t i = 0; i < m->model->nsite; i++) {
+		if (m->model->site[i].kind & m->ops->wants & SITE_LINEAR) {
+			like = m->model->site[i].name;
+			break;
+		}
+	}
+	return err_set(TT_INVALID,
+		       "peft.target_modules: no module of the model matches '%s'%s; they have "
+		       "names like '%s'",
+		       t->n ? t->item[0] : "", t->n > 1 ? " or the others" : "", like);
+}
+
+/* PEFT says nothing when only some names of a list are wrong; the log does. */
+static void log_misses(const struct method *m)
 {
 	const struct texts *t = &m->target_modules;
 
-	if (excluded)
-		return err_set(TT_INVALID, "peft: no module is left to adapt: what target_modules "
-					   "picks is taken out by "
-					   "exclude_modules or modules_to_save");
-	return err_set(TT_INVALID,
-		       "peft.target_modules: no module of the model matches %s%s%s%s; 'trimtab "
-		       "describe' lists their names",
-		       "'", t->n ? t->item[0] : "", "'", t->n > 1 ? " or the others" : "");
+	for (size_t i = 0; t->is_list && i < t->n; i++) {
+		const size_t k = strlen(t->item[i]);
+		bool hit = false;
+
+		for (size_t s = 0; s < m->nsite && !hit; s++) {
+			const size_t n = strlen(m->site[s]->name);
+
+			hit = n >= k && !strcmp(m->site[s]->name + n - k, t->item[i]);
+		}
+		if (!hit)
+			log_line("peft.target_modules: '%s' adapts nothing", t->item[i]);
+	}
 }
 
 static int attach_picked(struct method *m, const struct target *rules)
@@ -315,7 +342,9 @@ static int attach_picked(struct method *m, const struct target *rules)
 			code = attach_site(m, &m->model->site[i]);
 	}
 	if (!code && !m->nsite)
-		return no_target(m, excluded == n ? excluded : 0);
+		return no_target(m, excluded == n);
+	if (!code)
+		log_misses(m);
 	return code;
 }
 

@@ -91,7 +91,7 @@ static const struct {
 	  "peft.use_dora: DoRA is a method of its own here; write \"method\": \"dora\"" },
 	{ "lora", "{\"target_modules\": [\"q_proj\"]}", TASK_SEQ_CLS,
 	  "peft.target_modules: no module of the model matches "
-	  "'q_proj'; 'trimtab describe' lists their names" },
+	  "'q_proj'; they have names like 'bert.encoder.layer.0.attention.self.query'" },
 	{ "lora", "{\"target_modules\": [\"LayerNorm\"]}", TASK_SEQ_CLS,
 	  "peft.target_modules picks "
 	  "'bert.embeddings.LayerNorm', a normalisation layer, which method 'lora' cannot adapt" },
