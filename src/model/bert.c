@@ -63,7 +63,7 @@ static int bert_shape(struct model *m)
 static struct site *declare_linear(struct model *m, const char *name, unsigned flags, unsigned kind,
 				   int layer, int64_t out, int64_t in)
 {
-	char text[NAME_ROOM];
+	char text[NAME_ROOM + sizeof(".weight")];
 	struct tensor *w, *b;
 
 	snprintf(text, sizeof(text), "%s.weight", name);
@@ -75,7 +75,7 @@ static struct site *declare_linear(struct model *m, const char *name, unsigned f
 
 static struct site *declare_norm(struct model *m, const char *name, unsigned flags, int layer)
 {
-	char text[NAME_ROOM];
+	char text[NAME_ROOM + sizeof(".weight")];
 	struct tensor *w, *b;
 
 	snprintf(text, sizeof(text), "%s.weight", name);
