@@ -1,8 +1,9 @@
 noinst_LIBRARIES += %D%/libui.a
-screen_plugins = %D%/screen/runs.c %D%/screen/help.c
-%C%_libui_a_SOURCES = %D%/app.c %D%/app.h %D%/keymap.c %D%/keymap.h %D%/prompt.c %D%/prompt.h %D%/screen.h \
-	%D%/terminal.c %D%/theme.c %D%/theme.h %D%/trainer.c %D%/trainer.h \
+screen_plugins = %D%/screen/runs.c %D%/screen/run.c %D%/screen/help.c
+%C%_libui_a_SOURCES = %D%/app.c %D%/app.h %D%/ema.c %D%/ema.h %D%/keymap.c %D%/keymap.h %D%/prompt.c %D%/prompt.h %D%/screen.h \
+	%D%/tail.c %D%/tail.h %D%/terminal.c %D%/theme.c %D%/theme.h %D%/trainer.c %D%/trainer.h \
 	%D%/widget/bar.c %D%/widget/bar.h \
+	%D%/widget/plot.c %D%/widget/plot.h \
 	%D%/widget/table.c %D%/widget/table.h %D%/widget/text.c %D%/widget/text.h \
 	$(screen_plugins)
 %C%_libui_a_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)

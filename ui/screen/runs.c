@@ -45,11 +45,15 @@ struct runs {
 	char trouble[512];
 };
 
+enum { C_MARK, C_ID, C_NAME, C_METHOD, C_PARAMS, C_STEP, C_BEST, C_LOSS, C_SPARK, C_STATE, COLUMNS };
+
+/* What s cycles through; the title of the column wears an arrow. */
 static const struct {
-	const char *word, *title;
+	const char *word;
+	int column;
 } sorts[] = {
-	{ "", "newest" },   { "name", "name" }, { "state", "state" },           { "method", "method" },
-	{ "step", "step" }, { "best", "best" }, { "train/loss", "train/loss" }, { "trainable_params", "params" },
+	{ "", C_ID },	    { "name", C_NAME }, { "state", C_STATE },	  { "method", C_METHOD },
+	{ "step", C_STEP }, { "best", C_BEST }, { "train/loss", C_LOSS }, { "trainable_params", C_PARAMS },
 };
 
 /* ---- reading ---- */
@@ -247,13 +251,11 @@ static bool runs_poll(struct screen *s)
 
 /* ---- drawing ---- */
 
-enum { C_MARK, C_ID, C_NAME, C_METHOD, C_PARAMS, C_STEP, C_BEST, C_LOSS, C_SPARK, C_STATE, COLUMNS };
-
 static const struct table_column columns[COLUMNS] = {
 	[C_MARK] = { "", 1, 1, false, 0 },         [C_ID] = { "id", 5, 14, false, 0 },
-	[C_NAME] = { "name", 10, 48, false, 0 },   [C_METHOD] = { "method", 4, 12, false, 0 },
-	[C_PARAMS] = { "params", 5, 6, true, 3 },  [C_STEP] = { "step", 6, 17, true, 0 },
-	[C_BEST] = { "best", 5, 13, true, 0 },     [C_LOSS] = { "loss", 5, 7, true, 0 },
+	[C_NAME] = { "name", 10, 48, false, 0 },   [C_METHOD] = { "method", 7, 12, false, 1 },
+	[C_PARAMS] = { "train", 5, 6, true, 3 },   [C_STEP] = { "step", 6, 23, true, 0 },
+	[C_BEST] = { "best", 5, 12, true, 0 },     [C_LOSS] = { "loss", 5, 7, true, 0 },
 	[C_SPARK] = { "", 6, SPARK_MAX, false, 2 }, [C_STATE] = { "state", 14, 120, false, 0 },
 };
 
@@ -294,8 +296,9 @@ static void state_text(const struct shown *s, int64_t now, int width, char ret[C
 	elapsed(run, now, time);
 	if (run->state == RUN_RUNNING && s->left_us >= 0) {
 		number_duration(left, s->left_us);
-		if (snprintf(ret, CELL, "%s %s left %s", word, time, left) > width)
-			snprintf(ret, CELL, "%s left %s", time, left);
+		if (snprintf(ret, CELL, "%s %s left %s", word, time, left) > width &&
+		    snprintf(ret, CELL, "%s left %s", time, left) > width)
+			snprintf(ret, CELL, "run %s left", left);
 	} else if (run->cause[0]) {
 		snprintf(ret, CELL, "%s: %.200s", word, run->cause);
 	} else if (run->state == RUN_LOST) {
@@ -329,13 +332,17 @@ static void params_text(const struct run *run, char ret[CELL])
 		snprintf(ret, CELL, percent < 9.995 ? "%.2f%%" : percent < 99.95 ? "%.1f%%" : "%.0f%%", percent);
 }
 
-static void cell_text(const struct runs *r, const struct shown *s, int column, int width, bool unicode, char ret[CELL])
+/* Digits of a measured value: fewer where columns are few. */
+static int value_room(const struct app *app) { return app->cols >= 100 ? 6 : 5; }
+
+static void cell_text(const struct screen *screen, const struct shown *s, int column, int width, char ret[CELL])
 {
+	const struct runs *r = screen->state;
 	const struct run *run = &s->run;
 
 	ret[0] = 0;
 	switch (column) {
-	case C_MARK: snprintf(ret, CELL, "%s", state_mark(run->state, unicode)); break;
+	case C_MARK: snprintf(ret, CELL, "%s", state_mark(run->state, screen->app->theme.unicode)); break;
 	case C_ID: snprintf(ret, CELL, "%.*s", r->id_width, run->id); break;
 	case C_NAME: snprintf(ret, CELL, "%.250s", run->name); break;
 	case C_METHOD: snprintf(ret, CELL, "%.60s", run->method); break;
@@ -343,13 +350,13 @@ static void cell_text(const struct runs *r, const struct shown *s, int column, i
 	case C_STEP: step_text(run, ret); break;
 	case C_BEST:
 		if (run->has_best)
-			number_value(ret, run->best_value, 6);
+			number_value(ret, run->best_value, value_room(screen->app));
 		else
 			snprintf(ret, CELL, "-");
 		break;
 	case C_LOSS:
 		if (s->spark_n)
-			number_value(ret, s->spark[s->spark_n - 1].last, 6);
+			number_value(ret, s->spark[s->spark_n - 1].last, value_room(screen->app));
 		else
 			snprintf(ret, CELL, "-");
 		break;
@@ -372,7 +379,18 @@ static const char *best_title(const struct runs *r)
 			return "best";
 		key = k;
 	}
-	return key ? key : "best";
+	if (!key)
+		return "best";
+	return strncmp(key, "eval/", 5) ? key : key + 5;
+}
+
+static void title_text(const struct screen *s, int column, char ret[CELL])
+{
+	const struct runs *r = s->state;
+	const bool sorted = sorts[r->sort].column == column;
+
+	snprintf(ret, CELL, "%.200s%s", column == C_BEST ? best_title(r) : columns[column].title,
+		 !sorted ? "" : s->app->theme.unicode ? "▾" : "v");
 }
 
 static void layout(const struct screen *s, int width, int ret[COLUMNS])
@@ -380,14 +398,18 @@ static void layout(const struct screen *s, int width, int ret[COLUMNS])
 	const struct runs *r = s->state;
 	int wish[COLUMNS];
 
-	for (int c = 0; c < COLUMNS; c++)
-		wish[c] = text_width(c == C_BEST ? best_title(r) : columns[c].title);
+	for (int c = 0; c < COLUMNS; c++) {
+		char title[CELL];
+
+		title_text(s, c, title);
+		wish[c] = c == C_BEST && s->app->cols < 100 ? 0 : text_width(title);
+	}
 	for (size_t i = 0; i < r->shown_n; i++)
 		for (int c = 0; c < COLUMNS && r->shown[i].run.row; c++) {
 			char text[CELL];
 			int wide;
 
-			cell_text(r, &r->shown[i], c, CELL, s->app->theme.unicode, text);
+			cell_text(s, &r->shown[i], c, CELL, text);
 			wide = text_width(text);
 			if (wide > wish[c])
 				wish[c] = wide;
@@ -409,11 +431,14 @@ static void draw_titles(const struct screen *s, WINDOW *w, int y, const int *wid
 	const struct runs *r = s->state;
 	int x = 1;
 
-	theme_set(&s->app->theme, w, ROLE_DIM);
 	for (int c = 0; c < COLUMNS; c++) {
+		char title[CELL];
+
 		if (!width[c])
 			continue;
-		put(w, y, x, width[c], columns[c].right, c == C_BEST ? best_title(r) : columns[c].title);
+		title_text(s, c, title);
+		theme_set(&s->app->theme, w, sorts[r->sort].column == c ? ROLE_STRONG : ROLE_DIM);
+		put(w, y, x, width[c], columns[c].number, title);
 		x += width[c] + TABLE_GAP;
 	}
 	theme_set(&s->app->theme, w, ROLE_TEXT);
@@ -434,13 +459,13 @@ static void draw_row(const struct screen *s, WINDOW *w, int y, const int *width,
 
 		if (!width[c])
 			continue;
-		cell_text(s->state, row, c, width[c], t->unicode, text);
+		cell_text(s, row, c, width[c], text);
 		if (!selected)
 			theme_set(t, w, c == C_MARK || c == C_STATE ? state_role(row->run.state) : ROLE_TEXT);
 		if (c == C_SPARK)
 			spark_draw(w, y, x, width[c], row->spark, row->spark_n, t);
 		else
-			put(w, y, x, width[c], columns[c].right, text);
+			put(w, y, x, width[c], columns[c].number, text);
 		if (c == C_SPARK && selected)
 			theme_set(t, w, ROLE_SELECTED);
 		x += width[c] + TABLE_GAP;
@@ -448,24 +473,27 @@ static void draw_row(const struct screen *s, WINDOW *w, int y, const int *width,
 	theme_set(t, w, ROLE_TEXT);
 }
 
+/* "3 running, 214 finished, ...": what there is none of goes unsaid. */
 static void counts_text(const struct runs *r, bool unicode, char *ret, size_t size)
 {
-	const char *dot = unicode ? " · " : " - ";
-	const size_t bad = r->count[RUN_FAILED] + r->count[RUN_LOST];
-	char some[4][NUMBER_SIZE + 16], n[NUMBER_SIZE];
+	static const struct {
+		enum run_state state;
+		const char *word;
+	} words[] = { { RUN_RUNNING, "running" },   { RUN_PAUSED, "paused" }, { RUN_QUEUED, "queued" },
+		      { RUN_FINISHED, "finished" }, { RUN_STOPPED, "stopped" }, { RUN_FAILED, "failed" },
+		      { RUN_LOST, "lost" } };
+	size_t used = 0;
 
-	number_count(n, (int64_t)r->count[RUN_RUNNING]);
-	snprintf(some[0], sizeof(some[0]), "%s running", n);
-	number_count(n, (int64_t)r->count[RUN_PAUSED]);
-	snprintf(some[1], sizeof(some[1]), "%s%s paused", dot, n);
-	number_count(n, (int64_t)r->count[RUN_STOPPED]);
-	snprintf(some[2], sizeof(some[2]), "%s%s stopped", dot, n);
-	number_count(n, (int64_t)r->count[RUN_FINISHED]);
-	snprintf(some[3], sizeof(some[3]), "%s%s finished", dot, n);
-	number_count(n, (int64_t)bad);
-	snprintf(ret, size, "%s%s%s%zu queued%s%s%s%s failed%s", some[0], r->count[RUN_PAUSED] ? some[1] : "", dot,
-		 r->count[RUN_QUEUED], some[3], r->count[RUN_STOPPED] ? some[2] : "", dot, n,
-		 r->count[RUN_LOST] ? " or lost" : "");
+	ret[0] = 0;
+	for (size_t i = 0; i < COUNT(words) && used < size; i++) {
+		char n[NUMBER_SIZE];
+
+		if (!r->count[words[i].state])
+			continue;
+		number_count(n, (int64_t)r->count[words[i].state]);
+		used += (size_t)snprintf(ret + used, size - used, "%s%s %s", !used ? "" : unicode ? " · " : ", ", n,
+					 words[i].word);
+	}
 }
 
 static void draw_title(const struct screen *s, WINDOW *w)
@@ -474,7 +502,7 @@ static void draw_title(const struct screen *s, WINDOW *w)
 	char what[320], where[128];
 
 	counts_text(r, s->app->theme.unicode, what, sizeof(what));
-	snprintf(where, sizeof(where), "by %s  %zu of %zu", sorts[r->sort].title, r->n ? r->at + 1 : 0, r->n);
+	snprintf(where, sizeof(where), "%zu of %zu", r->n ? r->at + 1 : 0, r->n);
 	app_title(s->app, w, what, where);
 }
 

@@ -14,13 +14,13 @@ static int total(const int *width, size_t n)
 }
 
 /* Take columns from the one that has most to give, until it fits. */
-static void shrink(const struct table_column *c, size_t n, int width, int *w)
+static void shrink(size_t n, int width, const int *least, int *w)
 {
 	while (total(w, n) > width) {
 		size_t most = n;
 
 		for (size_t i = 0; i < n; i++)
-			if (w[i] > c[i].min && (most == n || w[i] - c[i].min > w[most] - c[most].min))
+			if (w[i] > least[i] && (most == n || w[i] - least[i] > w[most] - least[most]))
 				most = i;
 		if (most == n)
 			return;
@@ -43,13 +43,15 @@ static bool drop_one(const struct table_column *c, size_t n, int *w)
 
 void table_layout(const struct table_column *c, size_t n, const int *wish, int width, int *ret)
 {
-	int least[TABLE_COLUMNS];
+	int least[TABLE_COLUMNS], most[TABLE_COLUMNS];
 
-	for (size_t i = 0; i < n; i++)
-		least[i] = c[i].min;
+	for (size_t i = 0; i < n; i++) {
+		most[i] = clamp(wish[i], c[i].min, c[i].max);
+		least[i] = c[i].number ? most[i] : c[i].min;
+	}
 	while (total(least, n) > width && drop_one(c, n, least))
 		;
 	for (size_t i = 0; i < n; i++)
-		ret[i] = least[i] ? clamp(wish[i], c[i].min, c[i].max) : 0;
-	shrink(c, n, width, ret);
+		ret[i] = least[i] ? most[i] : 0;
+	shrink(n, width, least, ret);
 }

@@ -294,14 +294,12 @@ void number_value(char *ret, double v, int room)
 		snprintf(ret, NUMBER_SIZE, "%s", isnan(v) ? "NaN" : v > 0 ? "inf" : "-inf");
 		return;
 	}
-	for (int digits = 4; digits > 0; digits--) {
-		int n = fabs(v) >= 1e-3 || v == 0 ? snprintf(ret, NUMBER_SIZE, "%.*f", digits, v) : room + 1;
-
-		if (fabs(v) < 1e-3 || n > room)
-			n = snprintf(ret, NUMBER_SIZE, "%.*g", digits, v);
-		if (n <= room)
+	for (int digits = 4; digits >= 0 && (fabs(v) >= 1e-3 || v == 0); digits--)
+		if (snprintf(ret, NUMBER_SIZE, "%.*f", digits, v) <= room)
 			return;
-	}
+	for (int digits = 4; digits > 0; digits--)
+		if (snprintf(ret, NUMBER_SIZE, "%.*g", digits, v) <= room)
+			return;
 }
 
 void number_duration(char *ret, int64_t us)
