@@ -15,38 +15,27 @@
 #include "base/array.h"
 #include "base/err.h"
 #include "base/rng.h"
-#include "method/adapter.h"
 #include "method/decompose.h"
 #include "method/target.h"
-
-enum init {
-	INIT_TRUE,
-	INIT_FALSE,
-	INIT_GAUSSIAN,
-	INIT_ORTHOGONAL,
-	INIT_PISSA,
-	INIT_PISSA_RANDOM,
-	INIT_OLORA
-};
 
 /* ---- settings ---- */
 
 /* init_lora_weights: true, false or one of PEFT's words; rounds: of "pissa_niter_N". */
-static int init_parse(const struct json *j, enum init *ret, int *ret_rounds)
+int lowrank_first_parse(const struct json *j, enum lowrank_first *ret, int *ret_rounds)
 {
 	static const struct {
 		const char *word;
-		enum init init;
-	} words[] = { { "gaussian", INIT_GAUSSIAN },
-		      { "orthogonal", INIT_ORTHOGONAL },
-		      { "pissa", INIT_PISSA },
-		      { "olora", INIT_OLORA } };
+		enum lowrank_first init;
+	} words[] = { { "gaussian", FIRST_GAUSSIAN },
+		      { "orthogonal", FIRST_ORTHOGONAL },
+		      { "pissa", FIRST_PISSA },
+		      { "olora", FIRST_OLORA } };
 	const char *text = j ? json_text(j) : NULL;
 	char *end;
 	long rounds;
 
 	if (!j || json_type(j) == JSON_BOOL) {
-		*ret = !j || json_bool(j) ? INIT_TRUE : INIT_FALSE;
+		*ret = !j || json_bool(j) ? FIRST_TRUE : FIRST_FALSE;
 		return TT_OK;
 	}
 	for (size_t i = 0; text && i < COUNT(words); i++) {
@@ -58,7 +47,7 @@ static int init_parse(const struct json *j, enum init *ret, int *ret_rounds)
 	if (text && !strncmp(text, "pissa_niter_", 12)) {
 		rounds = strtol(text + 12, &end, 10);
 		if (end > text + 12 && !*end && rounds >= 0 && rounds <= 1000) {
-			*ret = INIT_PISSA_RANDOM;
+			*ret = FIRST_PISSA_RANDOM;
 			*ret_rounds = (int)rounds;
 			return TT_OK;
 		}
@@ -92,9 +81,9 @@ static int pattern_check(const struct json *map, const char *what, bool whole)
 
 static int settings_check(const struct lowrank_settings *set)
 {
-	enum init init;
+	enum lowrank_first init;
 	int rounds;
-	int code = init_parse(set->init_lora_weights, &init, &rounds);
+	int code = lowrank_first_parse(set->init_lora_weights, &init, &rounds);
 
 	if (!code)
 		code = pattern_check(set->rank_pattern, "peft.rank_pattern", true);
@@ -102,7 +91,7 @@ static int settings_check(const struct lowrank_settings *set)
 		code = pattern_check(set->alpha_pattern, "peft.alpha_pattern", false);
 	if (code)
 		return code;
-	if (set->lora_bias && init != INIT_TRUE && init != INIT_FALSE)
+	if (set->lora_bias && init != FIRST_TRUE && init != FIRST_FALSE)
 		return err_set(TT_INVALID,
 			       "peft.lora_bias goes with init_lora_weights true or false only");
 	return TT_OK;
@@ -131,8 +120,8 @@ int lowrank_begin(struct method *m)
 }
 
 /* A number by pattern, else the common one. */
-static int setting_of(const struct json *map, const char *what, const char *module, double common,
-		      double *ret)
+int lowrank_setting(const struct json *map, const char *what, const char *module, double common,
+		    double *ret)
 {
 	const struct json *j = NULL;
 	const int code = target_pattern(map, what, module, &j);
@@ -142,7 +131,7 @@ static int setting_of(const struct json *map, const char *what, const char *modu
 	return code;
 }
 
-static double scale_of(double r, double alpha, bool rslora)
+double lowrank_scale(double r, double alpha, bool rslora)
 {
 	return rslora ? alpha / sqrt(r) : alpha / r;
 }
@@ -236,8 +225,8 @@ static void factors_free(struct factors *f)
  * PiSSA: A = sqrt(S / s) V^T, B = U sqrt(S / s), of the r largest singular
  * values; OLoRA: A = R, B = Q of W = QR.
  */
-static int init_from_weight(struct method *m, struct site *s, struct lowrank *l, enum init init,
-			    int rounds)
+static int init_from_weight(struct method *m, struct site *s, struct lowrank *l,
+			    enum lowrank_first init, int rounds)
 {
 	const int64_t out = s->weight->dim[0], in = s->weight->dim[1], r = l->r;
 	struct factors f = { 0 };
@@ -249,14 +238,14 @@ static int init_from_weight(struct method *m, struct site *s, struct lowrank *l,
 			       (long long)r, s->name, (long long)out, (long long)in);
 	code = factors_new(&f, out, in, r);
 	method_rng(m, l->step.a->name, &rng);
-	if (!code && init == INIT_PISSA)
+	if (!code && init == FIRST_PISSA)
 		code = decompose_svd(s->weight->data, out, in, r, f.left, f.s, f.right);
-	else if (!code && init == INIT_PISSA_RANDOM)
+	else if (!code && init == FIRST_PISSA_RANDOM)
 		code = decompose_svd_random(s->weight->data, out, in, r, rounds, &rng, f.left, f.s,
 					    f.right);
 	else if (!code)
 		code = decompose_qr(s->weight->data, out, in, r, f.left, f.right);
-	for (int64_t k = 0; !code && init != INIT_OLORA && k < r; k++) {
+	for (int64_t k = 0; !code && init != FIRST_OLORA && k < r; k++) {
 		const double root = sqrt(f.s[k] / l->scale);
 
 		for (int64_t i = 0; i < in; i++)
@@ -328,17 +317,17 @@ static int new_linear(struct method *m, struct site *s, struct lowrank *l)
 	const double a_bound = 1 / sqrt((double)in), b_bound = 1 / sqrt((double)l->r);
 	enum method_init a_how = INIT_UNIFORM, b_how = INIT_ZERO;
 	double a_size = a_bound;
-	enum init init;
-	int rounds = 0, code = init_parse(set->init_lora_weights, &init, &rounds);
+	enum lowrank_first init;
+	int rounds = 0, code = lowrank_first_parse(set->init_lora_weights, &init, &rounds);
 
 	if (code)
 		return code;
-	if (init == INIT_GAUSSIAN) {
+	if (init == FIRST_GAUSSIAN) {
 		a_how = INIT_NORMAL;
 		a_size = 1 / (double)l->r;
-	} else if (init == INIT_FALSE) {
+	} else if (init == FIRST_FALSE) {
 		b_how = INIT_UNIFORM;
-	} else if (init != INIT_TRUE) {
+	} else if (init != FIRST_TRUE) {
 		a_how = INIT_ZERO; /* filled in below */
 	}
 	l->step.a = method_param(m, s->name, "lora_A.weight", 2, (int64_t[]){ l->r, in }, a_how,
@@ -350,9 +339,9 @@ static int new_linear(struct method *m, struct site *s, struct lowrank *l)
 					 b_bound);
 	if (!l->step.a || !l->step.b || (set->lora_bias && !l->step.c))
 		return TT_NOMEM;
-	if (init == INIT_ORTHOGONAL)
+	if (init == FIRST_ORTHOGONAL)
 		return init_orthogonal(m, s, l);
-	if (init == INIT_PISSA || init == INIT_PISSA_RANDOM || init == INIT_OLORA)
+	if (init == FIRST_PISSA || init == FIRST_PISSA_RANDOM || init == FIRST_OLORA)
 		return init_from_weight(m, s, l, init, rounds);
 	return TT_OK;
 }
@@ -388,15 +377,15 @@ int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
 
 	if (!l)
 		return TT_NOMEM;
-	code = setting_of(set->rank_pattern, "peft.rank_pattern", s->name, (double)set->r, &r);
+	code = lowrank_setting(set->rank_pattern, "peft.rank_pattern", s->name, (double)set->r, &r);
 	if (!code)
-		code = setting_of(set->alpha_pattern, "peft.alpha_pattern", s->name,
-				  set->lora_alpha, &l->alpha);
+		code = lowrank_setting(set->alpha_pattern, "peft.alpha_pattern", s->name,
+				       set->lora_alpha, &l->alpha);
 	if (code)
 		return code;
 	l->kind = s->kind & SITE_EMBED ? LOWRANK_EMBED : LOWRANK_LINEAR;
 	l->r = (int64_t)r;
-	l->scale = scale_of(r, l->alpha, set->use_rslora);
+	l->scale = lowrank_scale(r, l->alpha, set->use_rslora);
 	l->step.scale = (float)l->scale;
 	l->dropout = (float)set->lora_dropout;
 	l->weight_norm = sqrt(sum_squares(s->weight->data, tensor_count(s->weight)));
@@ -438,13 +427,14 @@ int lowrank_merge(struct method *m, struct site *s)
 
 /* ---- twice the rank, in files ---- */
 
-static bool doubles(const struct method *m)
+bool lowrank_doubles(const struct method *m)
 {
 	const struct lowrank_settings *set = m->settings;
-	enum init init;
+	enum lowrank_first init;
 	int rounds;
 
-	return !init_parse(set->init_lora_weights, &init, &rounds) && init == INIT_PISSA_RANDOM;
+	return !lowrank_first_parse(set->init_lora_weights, &init, &rounds) &&
+	       init == FIRST_PISSA_RANDOM;
 }
 
 /* The site whose A or B this is. */
@@ -461,7 +451,7 @@ static struct site *site_of(const struct method *m, const struct tensor *t)
 
 const struct tensor *lowrank_pack(const struct method *m, struct tensor *t, struct arena *a)
 {
-	const struct site *s = doubles(m) ? site_of(m, t) : NULL;
+	const struct site *s = lowrank_doubles(m) ? site_of(m, t) : NULL;
 	const struct lowrank *l = s ? s->state : NULL;
 	const size_t n = (size_t)tensor_count(t);
 	struct tensor *both;
@@ -569,309 +559,4 @@ double lowrank_delta_norm(const struct lowrank *l)
 	if (l->a0)
 		square += inner(l, l->a0, l->b0, l->a0, l->b0) - 2 * inner(l, a, b, l->a0, l->b0);
 	return square > 0 ? l->scale * sqrt(square) : 0;
-}
-
-/* ---- adapter_config.json ---- */
-
-static void write_texts(struct jsonw *w, const char *key, const struct texts *t)
-{
-	jsonw_key(w, key);
-	if (!t->item) {
-		jsonw_null(w);
-	} else if (!t->is_list) {
-		jsonw_text(w, t->item[0]);
-	} else {
-		jsonw_array(w);
-		for (size_t i = 0; i < t->n; i++)
-			jsonw_text(w, t->item[i]);
-		jsonw_end(w, ']');
-	}
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* PEFT keeps these as sets, so their order says nothing: sorted, files compare. */
-static int write_set(const struct method *m, struct jsonw *w, const char *key,
-		     const struct texts *t)
-{
-	const char **item;
-	struct texts sorted = *t;
-
-	if (t->item && t->is_list) {
-		item = arena_alloc(m->model->arena, (t->n + 1) * sizeof(*item));
-		if (!item)
-			return TT_NOMEM;
-		memcpy(item, t->item, t->n * sizeof(*item));
-		qsort(item, t->n, sizeof(*item), by_text);
-		sorted.item = item;
-	}
-	write_texts(w, key, &sorted);
-	return TT_OK;
-}
-
-static void write_pattern(struct jsonw *w, const char *key, const struct json *map, double times)
-{
-	jsonw_key(w, key);
-	jsonw_object(w);
-	for (const struct json *j = map ? json_first(map) : NULL; j; j = json_next(j)) {
-		jsonw_key(w, json_key(j));
-		jsonw_real(w, json_number(j) * times);
-	}
-	jsonw_end(w, '}');
-}
-
-static void write_layers(struct jsonw *w, const struct ints *layers)
-{
-	jsonw_key(w, "layers_to_transform");
-	if (!layers->item) {
-		jsonw_null(w);
-		return;
-	}
-	jsonw_array(w);
-	for (size_t i = 0; i < layers->n; i++)
-		jsonw_int(w, layers->item[i]);
-	jsonw_end(w, ']');
-}
-
-static void write_bool(struct jsonw *w, const char *key, bool v)
-{
-	jsonw_key(w, key);
-	jsonw_bool(w, v);
-}
-
-/* What PEFT has and we do not: each at the value that means "not used". */
-static void write_unused(struct jsonw *w)
-{
-	static const char *const nulls[] = {
-		"alora_invocation_tokens",
-		"arrow_config",
-		"corda_config",
-		"eva_config",
-		"kasa_config",
-		"layer_replication",
-		"lora_ga_config",
-		"megatron_config",
-		"monteclora_config",
-		"target_parameters",
-		"trainable_token_indices",
-		"use_bdlora",
-		"velora_config",
-	};
-
-	for (size_t i = 0; i < COUNT(nulls); i++) {
-		jsonw_key(w, nulls[i]);
-		jsonw_null(w);
-	}
-	write_bool(w, "ensure_weight_tying", false);
-	write_bool(w, "use_qalora", false);
-	write_pattern(w, "loftq_config", NULL, 1);
-	jsonw_key(w, "megatron_core");
-	jsonw_text(w, "megatron.core");
-	jsonw_key(w, "qalora_group_size");
-	jsonw_int(w, 16);
-}
-
-static int write_settings(const struct method *m, struct jsonw *w,
-			  const struct lowrank_settings *set, const struct texts *target_modules,
-			  const char *bias)
-{
-	/* in files of twice the rank alpha grows along, so that the scale stays */
-	const int r_times = m->settings == set && doubles(m) ? 2 : 1;
-	const double alpha_times = set->use_rslora ? sqrt(r_times) : r_times;
-	int code;
-
-	jsonw_key(w, "r");
-	jsonw_int(w, set->r * r_times);
-	jsonw_key(w, "lora_alpha");
-	jsonw_real(w, set->lora_alpha * alpha_times);
-	jsonw_key(w, "lora_dropout");
-	adapter_write_float(w, set->lora_dropout);
-	jsonw_key(w, "bias");
-	jsonw_text(w, bias);
-	write_bool(w, "use_rslora", set->use_rslora);
-	write_bool(w, "use_dora", set->use_dora);
-	write_bool(w, "lora_bias", set->lora_bias);
-	/* every layer of ours stores [out,in] */
-	write_bool(w, "fan_in_fan_out", false);
-	write_pattern(w, "rank_pattern", set->rank_pattern, r_times);
-	write_pattern(w, "alpha_pattern", set->alpha_pattern, alpha_times);
-	jsonw_key(w, "init_lora_weights");
-	if (set->init_lora_weights && r_times == 1)
-		jsonw_json(w, set->init_lora_weights);
-	else
-		jsonw_bool(w, true);
-	write_layers(w, &set->targeting.layers_to_transform);
-	write_texts(w, "layers_pattern", &set->targeting.layers_pattern);
-	code = write_set(m, w, "target_modules", target_modules);
-	if (!code)
-		code = write_set(m, w, "exclude_modules", &set->targeting.exclude_modules);
-	write_unused(w);
-	return code;
-}
-
-int lowrank_config(const struct method *m, struct jsonw *w)
-{
-	static const char *const bias[] = { "none", "all", "lora_only" };
-	const struct lowrank_settings *set = m->settings;
-
-	return write_settings(m, w, set, &m->target_modules, bias[set->bias]);
-}
-
-int lowrank_dummy_config(const struct method *m, struct jsonw *w, const char *bias)
-{
-	static const char *const dummy[] = { "dummy-target-modules" };
-	const struct lowrank_settings set = { .r = 8, .lora_alpha = 8 };
-	const struct texts targets = { .item = dummy, .n = 1 };
-
-	return write_settings(m, w, &set, &targets, bias);
-}
-
-/* ---- does a file agree? ---- */
-
-/*
- * Keys that are looked at below, that tensors' names and shapes speak for, or
- * that matter to training alone.
- */
-static const char *const looked_at[] = {
-	"alpha_pattern",
-	"bias",
-	"corda_config",
-	"eva_config",
-	"exclude_modules",
-	"fan_in_fan_out",
-	"init_lora_weights",
-	"layers_pattern",
-	"layers_to_transform",
-	"loftq_config",
-	"lora_alpha",
-	"lora_bias",
-	"lora_dropout",
-	"lora_ga_config",
-	"megatron_core",
-	"modules_to_save",
-	"qalora_group_size",
-	"r",
-	"rank_pattern",
-	"target_modules",
-	"use_dora",
-	"use_rslora",
-	"velora_config",
-};
-
-static bool json_true(const struct json *config, const char *key)
-{
-	const struct json *j = json_get(config, key);
-
-	return j && json_bool(j);
-}
-
-static double json_number_or(const struct json *config, const char *key, double otherwise)
-{
-	const struct json *j = json_get(config, key);
-
-	return j && json_type(j) == JSON_NUMBER ? json_number(j) : otherwise;
-}
-
-static const struct json *json_object_or_null(const struct json *config, const char *key)
-{
-	const struct json *j = json_get(config, key);
-
-	return j && json_type(j) == JSON_OBJECT ? j : NULL;
-}
-
-/* Rank and scale of every site, as the file has them. */
-static int sites_agree(const struct method *m, const struct json *config)
-{
-	const bool rslora = json_true(config, "use_rslora");
-	const int64_t times = doubles(m) ? 2 : 1;
-
-	for (size_t i = 0; i < m->nsite; i++) {
-		const struct lowrank *l = m->site[i]->state;
-		double r, alpha;
-		int code = setting_of(json_object_or_null(config, "rank_pattern"), "rank_pattern",
-				      m->site[i]->name, json_number_or(config, "r", 8), &r);
-
-		if (!code)
-			code = setting_of(json_object_or_null(config, "alpha_pattern"),
-					  "alpha_pattern", m->site[i]->name,
-					  json_number_or(config, "lora_alpha", 8), &alpha);
-		if (code)
-			return code;
-		if (!(fabs(r - (double)(l->r * times)) < 0.5))
-			return err_set(TT_INVALID, "r is %g for '%s', and the recipe %s %lld", r,
-				       m->site[i]->name,
-				       times > 1 ? "(pissa_niter: twice its r) makes it" : "says",
-				       (long long)(l->r * times));
-		if (!(fabs(scale_of(r, alpha, rslora) - l->scale) <= 1e-6 * l->scale))
-			return err_set(TT_INVALID,
-				       "lora_alpha %g%s scales the step of '%s' by %g, and the "
-				       "recipe scales it by %g",
-				       alpha, rslora ? " with use_rslora" : "", m->site[i]->name,
-				       scale_of(r, alpha, rslora), l->scale);
-	}
-	return TT_OK;
-}
-
-/*
- * PiSSA and OLoRA change the base, so both sides must mean the same one; the
- * others differ in first values only.
- */
-static int init_agrees(const struct json *file, const struct json *ours)
-{
-	enum init a, b;
-	int rounds = 0;
-
-	/* an init we do not know may change the base too, unless it is one of those that do not */
-	if (file && json_text(file) &&
-	    (!strcmp(json_text(file), "eva") || !strcmp(json_text(file), "mica")))
-		file = NULL;
-	if (init_parse(file, &a, &rounds))
-		return err_set(TT_INVALID, "init_lora_weights \"%s\" is not supported",
-			       json_text(file) ? json_text(file) : json_type_name(json_type(file)));
-	if (init_parse(ours, &b, &rounds))
-		return TT_INVALID;
-	if (a == INIT_PISSA_RANDOM)
-		return err_set(TT_INVALID,
-			       "init_lora_weights \"%s\" took random values out of the base that "
-			       "the file does not tell; convert the adapter to plain LoRA",
-			       json_text(file));
-	/* a pissa_niter run of ours is written as plain LoRA */
-	if (b == INIT_PISSA_RANDOM)
-		b = INIT_TRUE;
-	if ((a >= INIT_PISSA || b >= INIT_PISSA) && a != b)
-		return err_set(TT_INVALID, "init_lora_weights is not what the recipe says, and it "
-					   "changes the base weights");
-	return TT_OK;
-}
-
-int lowrank_agrees(const struct method *m, const struct json *config)
-{
-	const struct lowrank_settings *set = m->settings;
-	const bool embeds_only = !m->nsite;
-	int code = adapter_refuse_others(config, looked_at, COUNT(looked_at));
-
-	if (!code && json_true(config, "use_dora") != set->use_dora)
-		code = err_set(TT_INVALID, "use_dora is %s, and the recipe's method is '%s'",
-			       set->use_dora ? "false" : "true", m->ops->name);
-	if (!code && json_true(config, "lora_bias") != set->lora_bias && !embeds_only)
-		code = err_set(TT_INVALID, "lora_bias is %s, and the recipe says otherwise",
-			       set->lora_bias ? "false" : "true");
-	if (!code)
-		code = init_agrees(json_get(config, "init_lora_weights"), set->init_lora_weights);
-	return code ? code : sites_agree(m, config);
-}
-
-int lowrank_dummy_agrees(const struct method *m, const struct json *config)
-{
-	const struct json *targets = json_get(config, "target_modules");
-	const char *text = targets ? json_text(targets) : NULL;
-
-	if (!text || strcmp(text, "dummy-target-modules") != 0)
-		return err_set(TT_INVALID,
-			       "it adapts modules (target_modules), and method '%s' does not",
-			       m->ops->name);
-	return adapter_refuse_others(config, looked_at, COUNT(looked_at));
 }

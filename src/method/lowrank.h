@@ -10,6 +10,17 @@
  */
 enum lowrank_bias { LOWRANK_BIAS_NONE, LOWRANK_BIAS_ALL, LOWRANK_BIAS_ONLY };
 
+/* init_lora_weights; from FIRST_PISSA on the step is taken out of the base weight. */
+enum lowrank_first {
+	FIRST_TRUE,
+	FIRST_FALSE,
+	FIRST_GAUSSIAN,
+	FIRST_ORTHOGONAL,
+	FIRST_PISSA,
+	FIRST_PISSA_RANDOM, /* "pissa_niter_N" */
+	FIRST_OLORA
+};
+
 struct lowrank_settings {
 	struct targeting targeting;
 	int64_t r;
@@ -56,6 +67,16 @@ double lowrank_delta_norm(const struct lowrank *l);
  */
 const struct tensor *lowrank_pack(const struct method *m, struct tensor *t, struct arena *a);
 int lowrank_unpack(struct method *m, struct tensor *t, const struct tensor *packed);
+
+/* Is it such a run? */
+bool lowrank_doubles(const struct method *m);
+
+/* For lowrank_config.c. rounds: N of "pissa_niter_N", left alone otherwise. */
+int lowrank_first_parse(const struct json *j, enum lowrank_first *ret, int *ret_rounds);
+/* A number by pattern (rank_pattern, alpha_pattern), else the common one. */
+int lowrank_setting(const struct json *map, const char *what, const char *module, double common,
+		    double *ret);
+double lowrank_scale(double r, double alpha, bool rslora);
 
 /* adapter_config.json: the method's members, and whether a file's agree with settings and sites. */
 int lowrank_config(const struct method *m, struct jsonw *w);
