@@ -10,43 +10,56 @@
 enum { TICK_MS = 20 };
 static const int64_t patience_us = 30000000; /* a long step or an evaluation may lie between */
 
-static int wait_answer(struct store *st, const struct run *r, int64_t id)
+static bool is_live(struct store *st, int64_t row)
+{
+	struct run now = { 0 };
+	const bool live = !run_get_row(st, row, &now) &&
+			  (now.state == RUN_RUNNING || now.state == RUN_PAUSED);
+
+	run_done(&now);
+	return live;
+}
+
+/* Nobody answered: take the command back, so that no later attempt obeys it. */
+static int give_up(struct store *st, const struct run *r, int64_t id, const char *why)
+{
+	bool was;
+
+	(void)command_cancel(st, id, &was);
+	return was ? err_set(TT_IO, "run %s %s; nothing was changed", r->id, why)
+		   : err_set(TT_IO, "run %s %s before it said what came of the command", r->id,
+			     why);
+}
+
+/* The answer as a sentence, malloc'ed with the row. */
+static int wait_answer(struct store *st, const struct run *r, int64_t id, struct command_row *ret)
 {
 	const int64_t end = proc_clock_us() + patience_us;
 
 	for (;;) {
-		struct command_row c;
-		bool was;
-		int code = command_get(st, id, &c);
+		const bool live = is_live(st, r->row);
+		int code = command_get(st, id, ret);
 
 		if (code)
 			return code;
-		if (c.done) {
-			if (!c.ok)
-				code = err_set(TT_INVALID, "run %s: %s", r->id, c.answer);
-			else
-				fprintf(stderr, "run %s: %s\n", r->id, c.answer);
-			command_row_done(&c);
+		if (ret->done && ret->ok)
+			return TT_OK;
+		if (ret->done)
+			code = err_set(TT_INVALID, "run %s: %s", r->id, ret->answer);
+		else if (!live)
+			code = give_up(st, r, id, "ended");
+		else if (proc_clock_us() > end)
+			code = give_up(st, r, id, "did not answer");
+		command_row_done(ret);
+		if (code)
 			return code;
-		}
-		command_row_done(&c);
-		if (proc_clock_us() > end) {
-			(void)command_cancel(st, id, &was);
-			return was ? err_set(TT_IO,
-					     "run %s did not answer within %d s; nothing was "
-					     "changed",
-					     r->id, (int)(patience_us / 1000000))
-				   : err_set(TT_IO,
-					     "run %s took the command but has not carried it out "
-					     "yet",
-					     r->id);
-		}
 		(void)poll(NULL, 0, TICK_MS);
 	}
 }
 
-int cmd_ask(const struct run *r, const char *verb, const char *arg)
+int cmd_ask(const struct args *a, const struct run *r, const char *verb, const char *arg)
 {
+	struct command_row answer;
 	struct store *st;
 	int64_t id;
 	int code;
@@ -59,12 +72,16 @@ int cmd_ask(const struct run *r, const char *verb, const char *arg)
 		return code;
 	code = command_add(st, r->row, verb, arg, &id);
 	if (!code)
-		code = wait_answer(st, r, id);
+		code = wait_answer(st, r, id, &answer);
+	if (!code) {
+		code = cmd_say(a, r, "answer", answer.answer);
+		command_row_done(&answer);
+	}
 	store_close(st);
 	return code;
 }
 
-int cmd_ask_named(const char *what, const char *verb, const char *arg)
+int cmd_ask_named(const struct args *a, const char *verb, const char *arg)
 {
 	struct run r = { 0 };
 	struct store *st;
@@ -72,10 +89,10 @@ int cmd_ask_named(const char *what, const char *verb, const char *arg)
 
 	if (code)
 		return code;
-	code = cmd_find(st, what, &r);
+	code = cmd_find(st, a->pos[0], &r);
 	store_close(st);
 	if (!code)
-		code = cmd_ask(&r, verb, arg);
+		code = cmd_ask(a, &r, verb, arg);
 	run_done(&r);
 	return code;
 }

@@ -85,6 +85,36 @@ int cmd_print(const struct buf *out)
 	return TT_OK;
 }
 
+const struct arg cmd_json_option[] = {
+	{ "--json", 0, NULL, "one JSON document" },
+	{ 0 },
+};
+
+int cmd_say(const struct args *a, const struct run *r, const char *key, const char *text)
+{
+	struct jsonw w;
+	struct buf out;
+	int code;
+
+	if (!args_has(a, "--json")) {
+		fprintf(stderr, "run %s (%s): %s\n", r->id, r->name, text);
+		return TT_OK;
+	}
+	buf_init(&out, 1 << 20);
+	jsonw_init(&w, &out, 0);
+	jsonw_object(&w);
+	jsonw_key(&w, "id");
+	jsonw_text(&w, r->id);
+	jsonw_key(&w, "name");
+	jsonw_text(&w, r->name);
+	jsonw_key(&w, key);
+	jsonw_text(&w, text);
+	jsonw_end(&w, '}');
+	code = cmd_print(&out);
+	buf_done(&out);
+	return code;
+}
+
 bool cmd_colour(int fd)
 {
 	const char *none = getenv("NO_COLOR"), *term = getenv("TERM");

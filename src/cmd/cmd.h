@@ -43,9 +43,17 @@ struct cmd_values {
 int cmd_write_run(struct store *st, const struct run *r, const char *recipe,
 		  const struct cmd_values *values, struct jsonw *w);
 
-/* Ask a live run (pause, resume, stop, set, checkpoint, eval) and wait for its answer, a second or so; says what came of it. */
-int cmd_ask(const struct run *r, const char *verb, const char *arg);
-int cmd_ask_named(const char *what, const char *verb, const char *arg); /* what: as RUN */
+/* One sentence about a run: {"id","name",KEY:TEXT} on stdout with --json, else on stderr. */
+int cmd_say(const struct args *a, const struct run *r, const char *key, const char *text);
+extern const struct arg cmd_json_option[]; /* the table of a verb that has --json alone */
+
+/*
+ * Ask a live run (pause, resume, stop, set, checkpoint, eval), wait for its
+ * answer, a second or so, and say it.
+ */
+int cmd_ask(const struct args *a, const struct run *r, const char *verb, const char *arg);
+int cmd_ask_named(const struct args *a, const char *verb,
+		  const char *arg); /* the run is a->pos[0] */
 
 /* Start trimtab-engine with these arguments (the verb first) and --report; the id it reports. */
 struct started {

@@ -1,12 +1,13 @@
 /* eval-now: let a live run evaluate now. */
 #include "cmd/cmd.h"
 
-static int eval_now(const struct args *a) { return cmd_ask_named(a->pos[0], "eval", ""); }
+static int eval_now(const struct args *a) { return cmd_ask_named(a, "eval", ""); }
 
 const struct command command_eval_now = {
 	.name = "eval-now",
-	.usage = "RUN",
+	.usage = "RUN [--json]",
 	.summary = "Let a live run evaluate now.",
+	.options = cmd_json_option,
 	.min_args = 1,
 	.max_args = 1,
 	.run = eval_now,

@@ -1,12 +1,13 @@
 /* pause: let a live run wait in memory; `trimtab resume` wakes it. */
 #include "cmd/cmd.h"
 
-static int pause_run(const struct args *a) { return cmd_ask_named(a->pos[0], "pause", ""); }
+static int pause_run(const struct args *a) { return cmd_ask_named(a, "pause", ""); }
 
 const struct command command_pause = {
 	.name = "pause",
-	.usage = "RUN",
+	.usage = "RUN [--json]",
 	.summary = "Let a live run wait in memory; `trimtab resume` wakes it.",
+	.options = cmd_json_option,
 	.min_args = 1,
 	.max_args = 1,
 	.run = pause_run,

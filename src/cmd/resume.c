@@ -16,7 +16,7 @@ static int resume(const struct args *a)
 	if (code)
 		return code;
 	if (r.state == RUN_PAUSED) {
-		code = cmd_ask(&r, "resume", "");
+		code = cmd_ask(a, &r, "resume", "");
 	} else if (r.state == RUN_RUNNING) {
 		code = err_set(TT_INVALID, "run %s is running", r.id);
 	} else {

@@ -1,6 +1,4 @@
 /* rm: move runs to the trash, bring the last one back, or delete for good. */
-#include <stdio.h>
-
 #include "base/err.h"
 #include "base/fs.h"
 #include "cmd/cmd.h"
@@ -13,7 +11,7 @@ static int check_dead(const struct run *r)
 	return TT_OK;
 }
 
-static int trash(struct store *st, const char *what)
+static int trash(struct store *st, const struct args *a, const char *what)
 {
 	struct run r = { 0 };
 	int code = cmd_find(st, what, &r);
@@ -23,13 +21,12 @@ static int trash(struct store *st, const char *what)
 	if (!code)
 		code = run_trash(st, r.row);
 	if (!code)
-		fprintf(stderr, "run %s (%s) is in the trash; `trimtab rm --undo` brings it back\n",
-			r.id, r.name);
+		code = cmd_say(a, &r, "done", "in the trash; `trimtab rm --undo` brings it back");
 	run_done(&r);
 	return code;
 }
 
-static int undo(struct store *st)
+static int undo(struct store *st, const struct args *a)
 {
 	struct run r = { 0 };
 	int code = run_last_trashed(st, &r);
@@ -37,7 +34,7 @@ static int undo(struct store *st)
 	if (!code)
 		code = run_untrash(st, r.row);
 	if (!code)
-		fprintf(stderr, "run %s (%s) is back\n", r.id, r.name);
+		code = cmd_say(a, &r, "done", "back from the trash");
 	run_done(&r);
 	return code;
 }
@@ -52,7 +49,7 @@ static int purge_one(struct store *st, const struct run *r)
 	return code;
 }
 
-static int purge(struct store *st)
+static int purge(struct store *st, const struct args *a)
 {
 	const struct run_filter filter = { .only_trashed = true };
 	struct run_list list;
@@ -60,10 +57,11 @@ static int purge(struct store *st)
 
 	if (code)
 		return code;
-	for (size_t i = 0; !code && i < list.n; i++)
+	for (size_t i = 0; !code && i < list.n; i++) {
 		code = purge_one(st, &list.run[i]);
-	if (!code)
-		fprintf(stderr, "%zu runs deleted for good\n", list.n);
+		if (!code)
+			code = cmd_say(a, &list.run[i], "done", "deleted for good");
+	}
 	run_list_done(&list);
 	return code;
 }
@@ -79,11 +77,11 @@ static int rm(const struct args *a)
 	if (code)
 		return code;
 	if (args_has(a, "--undo"))
-		code = undo(st);
+		code = undo(st, a);
 	else if (args_has(a, "--empty-trash"))
-		code = purge(st);
+		code = purge(st, a);
 	for (int i = 0; !code && i < a->npos; i++)
-		code = trash(st, a->pos[i]);
+		code = trash(st, a, a->pos[i]);
 	store_close(st);
 	return code;
 }
@@ -91,12 +89,13 @@ static int rm(const struct args *a)
 static const struct arg options[] = {
 	{ "--undo", 0, NULL, "bring back what was removed last" },
 	{ "--empty-trash", 0, NULL, "delete everything in the trash for good, folders included" },
+	{ "--json", 0, NULL, "one JSON document a run" },
 	{ 0 },
 };
 
 const struct command command_rm = {
 	.name = "rm",
-	.usage = "RUN... | --undo | --empty-trash",
+	.usage = "RUN... | --undo | --empty-trash [--json]",
 	.summary = "Move runs to the trash; --undo brings the last one back.",
 	.options = options,
 	.max_args = ARGS_MAX,

@@ -28,13 +28,14 @@ static int set(const struct args *a)
 {
 	int code = check(a->pos[1]);
 
-	return code ? code : cmd_ask_named(a->pos[0], "set", a->pos[1]);
+	return code ? code : cmd_ask_named(a, "set", a->pos[1]);
 }
 
 const struct command command_set = {
 	.name = "set",
-	.usage = "RUN learning_rate=VALUE",
+	.usage = "RUN learning_rate=VALUE [--json]",
 	.summary = "Change the base learning rate of a live run; the change is logged as an event.",
+	.options = cmd_json_option,
 	.min_args = 2,
 	.max_args = 2,
 	.run = set,

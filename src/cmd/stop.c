@@ -1,12 +1,13 @@
 /* stop: stop a live run after its step, with a checkpoint; `trimtab resume` goes on. */
 #include "cmd/cmd.h"
 
-static int stop(const struct args *a) { return cmd_ask_named(a->pos[0], "stop", ""); }
+static int stop(const struct args *a) { return cmd_ask_named(a, "stop", ""); }
 
 const struct command command_stop = {
 	.name = "stop",
-	.usage = "RUN",
+	.usage = "RUN [--json]",
 	.summary = "Stop a live run after its step, with a checkpoint; `trimtab resume` goes on.",
+	.options = cmd_json_option,
 	.min_args = 1,
 	.max_args = 1,
 	.run = stop,

@@ -1,5 +1,6 @@
 /* tag: words by which runs are found again. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/err.h"
 #include "cmd/cmd.h"
@@ -22,6 +23,33 @@ static int apply(struct store *st, const struct run *r, const struct args *a)
 	return code;
 }
 
+static int print_json(struct store *st, const struct run *r)
+{
+	struct jsonw w;
+	struct buf out;
+	char **word;
+	size_t n;
+	int code = tag_list(st, r->row, &word, &n);
+
+	if (code)
+		return code;
+	buf_init(&out, 1 << 20);
+	jsonw_init(&w, &out, 0);
+	jsonw_object(&w);
+	jsonw_key(&w, "id");
+	jsonw_text(&w, r->id);
+	jsonw_key(&w, "tags");
+	jsonw_array(&w);
+	for (size_t i = 0; i < n; i++)
+		jsonw_text(&w, word[i]);
+	jsonw_end(&w, ']');
+	jsonw_end(&w, '}');
+	code = cmd_print(&out);
+	buf_done(&out);
+	free(word);
+	return code;
+}
+
 static int tag(const struct args *a)
 {
 	struct run r = { 0 };
@@ -31,10 +59,12 @@ static int tag(const struct args *a)
 	if (code)
 		return code;
 	code = cmd_find(st, a->pos[0], &r);
-	if (!code && a->npos == 1 && !args_has(a, "--remove"))
-		puts(r.tags);
-	else if (!code)
+	if (!code && (a->npos > 1 || args_has(a, "--remove")))
 		code = apply(st, &r, a);
+	else if (!code && !args_has(a, "--json"))
+		puts(r.tags);
+	if (!code && args_has(a, "--json"))
+		code = print_json(st, &r);
 	run_done(&r);
 	store_close(st);
 	return code;
@@ -42,12 +72,13 @@ static int tag(const struct args *a)
 
 static const struct arg options[] = {
 	{ "--remove", 0, "TAG", "take a tag away; may be repeated" },
+	{ "--json", 0, NULL, "{\"id\",\"tags\"}" },
 	{ 0 },
 };
 
 const struct command command_tag = {
 	.name = "tag",
-	.usage = "RUN [TAG...] [--remove TAG]...",
+	.usage = "RUN [TAG...] [--remove TAG]... [--json]",
 	.summary = "Add tags to a run, take them away, or print them.",
 	.options = options,
 	.min_args = 1,

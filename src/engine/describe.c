@@ -10,6 +10,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/recipe.h"
@@ -28,80 +29,140 @@ static const char *type_name(enum knob_type type)
 	return name[type];
 }
 
-/* A word as it stands in a recipe; "-" when absence is the default. */
-static void default_value(const struct knob *k)
+enum { FIELDS_MAX = 8 };
+
+static const char *const method_fields[] = { "name", "title", "cite", "peft_type", "merges" };
+static const char *const model_fields[] = { "name", "title" };
+static const char *const backend_fields[] = { "name", "version" };
+static const char *const knob_fields[] = { "section", "name", "type",    "default",
+					   "min",     "max",  "choices", "help" };
+
+/* One record: its kind, and n fields of which some may be NULL. */
+static void record(struct buf *out, bool json, const char *kind, const char *const *name, int n,
+		   const char *const *value)
+{
+	struct jsonw w;
+
+	if (!json) {
+		buf_text(out, kind);
+		for (int i = 0; i < n; i++)
+			buf_printf(out, "\t%s", value[i] ? value[i] : "-");
+		buf_char(out, '\n');
+		return;
+	}
+	jsonw_init(&w, out, 0);
+	jsonw_object(&w);
+	jsonw_key(&w, "record");
+	jsonw_text(&w, kind);
+	for (int i = 0; i < n; i++) {
+		jsonw_key(&w, name[i]);
+		jsonw_text(&w, value[i]);
+	}
+	jsonw_end(&w, '}');
+	buf_char(out, '\n');
+}
+
+/* A number as text, NULL where there is none. */
+static const char *number(double v, char *text, size_t size)
+{
+	if (isnan(v) || v == (double)KNOB_NONE)
+		return NULL;
+	snprintf(text, size, "%.15g", v);
+	return text;
+}
+
+/* The default as a person writes it. */
+static const char *standard(const struct knob *k, char *text, size_t size)
 {
 	const char *word = k->choices;
-	int skip = (int)k->def;
 
 	switch (k->type) {
 	case KNOB_TEXT:
-	case KNOB_PATH: printf("\t%s", k->text ? k->text : "-"); return;
-	case KNOB_BOOL: printf("\t%s", k->def != 0 ? "true" : "false"); return;
+	case KNOB_PATH: return k->text;
 	case KNOB_INT:
-	case KNOB_REAL:
-		if (k->flags & KNOB_OPTIONAL)
-			break;
-		printf("\t%.15g", k->def);
-		return;
+	case KNOB_REAL: return k->flags & KNOB_OPTIONAL ? NULL : number(k->def, text, size);
+	case KNOB_BOOL: return k->def != 0 ? "true" : "false";
 	case KNOB_CHOICE:
-		while (word && skip-- > 0) {
+		for (int i = 0; word && i < (int)k->def; i++) {
 			word = strchr(word, '|');
-			word += word != NULL;
+			word = word ? word + 1 : NULL;
 		}
 		if (!word)
-			break;
-		printf("\t%.*s", (int)strcspn(word, "|"), word);
-		return;
-	default: break;
+			return NULL;
+		snprintf(text, size, "%.*s", (int)strcspn(word, "|"), word);
+		return text;
+	default: return NULL;
 	}
-	printf("\t-");
 }
 
-/* Only numbers have a range; min >= max says any number. */
-static void range(const struct knob *k)
-{
-	if ((k->type == KNOB_INT || k->type == KNOB_REAL) && k->min < k->max)
-		printf("\t%.16g\t%.16g", k->min, k->max);
-	else
-		printf("\t-\t-");
-}
-
-static void knobs(const char *section, const struct knob *table)
+static void knobs(struct buf *out, bool json, const char *section, const struct knob *table)
 {
 	for (const struct knob *k = table; k->name; k++) {
-		printf("knob\t%s\t%s\t%s", section, k->name, type_name(k->type));
-		default_value(k);
-		range(k);
-		printf("\t%s\t%s\n", k->choices ? k->choices : "-", k->help);
+		const bool ranged = k->min < k->max;
+		char def[64], min[32], max[32];
+		const char *const value[] = {
+			section,
+			k->name,
+			type_name(k->type),
+			standard(k, def, sizeof(def)),
+			ranged ? number(k->min, min, sizeof(min)) : NULL,
+			ranged ? number(k->max, max, sizeof(max)) : NULL,
+			k->choices,
+			k->help,
+		};
+
+		record(out, json, "knob", knob_fields, FIELDS_MAX, value);
+	}
+}
+
+static void methods(struct buf *out, bool json)
+{
+	for (const struct method_ops *const *m = method_all(); *m; m++) {
+		const char *const value[] = { (*m)->name, (*m)->title, (*m)->cite, (*m)->peft_type,
+					      (*m)->merge || !(*m)->wants ? "merges" : NULL };
+
+		record(out, json, "method", method_fields, 5, value);
+		knobs(out, json, (*m)->name, (*m)->knobs);
 	}
 }
 
 static int describe(const struct args *a)
 {
-	(void)a;
-	for (const struct method_ops *const *m = method_all(); *m; m++) {
-		printf("method\t%s\t%s\t%s\t%s\t%s\n", (*m)->name, (*m)->title, (*m)->cite,
-		       (*m)->peft_type ? (*m)->peft_type : "-",
-		       (*m)->merge || !(*m)->wants ? "merges" : "-");
-		knobs((*m)->name, (*m)->knobs);
-	}
+	const bool json = args_has(a, "--json");
+	struct buf out;
+	int code;
+
+	buf_init(&out, (size_t)16 << 20);
+	methods(&out, json);
 	for (const struct model_ops *const *m = model_all(); *m; m++)
-		printf("model\t%s\t%s\n", (*m)->name, (*m)->title);
+		record(&out, json, "model", model_fields, 2,
+		       (const char *const[]){ (*m)->name, (*m)->title });
 	for (const struct gemm_ops *const *g = gemm_all(); *g; g++)
-		printf("backend\t%s\t%s\n", (*g)->name, (*g)->version ? (*g)->version() : "-");
-	knobs("task", recipe_task_knobs());
-	knobs("data", recipe_data_knobs());
-	knobs("train", recipe_train_knobs());
-	knobs("compute", recipe_compute_knobs());
-	return TT_OK;
+		record(&out, json, "backend", backend_fields, 2,
+		       (const char *const[]){ (*g)->name, (*g)->version ? (*g)->version() : NULL });
+	knobs(&out, json, "task", recipe_task_knobs());
+	knobs(&out, json, "data", recipe_data_knobs());
+	knobs(&out, json, "prompt", recipe_prompt_knobs());
+	knobs(&out, json, "train", recipe_train_knobs());
+	knobs(&out, json, "compute", recipe_compute_knobs());
+	code = buf_check(&out, "the catalogue");
+	if (!code && (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout)))
+		code = err_set(TT_IO, "cannot write the catalogue");
+	buf_done(&out);
+	return code;
 }
+
+static const struct arg options[] = {
+	{ "--json", 0, NULL, "JSON lines, a record each" },
+	{ 0 },
+};
 
 const struct command verb_describe = {
 	.name = "describe",
-	.usage = "",
+	.usage = "[--json]",
 	.summary = "Print what this engine can do: methods, models, settings with ranges, "
 		   "tab-separated.",
+	.options = options,
 	.max_args = 0,
 	.run = describe,
 };

@@ -56,7 +56,23 @@ static int check_memory(struct session *s)
 	return TT_OK;
 }
 
-int launch_load(struct session *s)
+/* A trainer over it all; the sink and the run's folder come later. */
+static int open_trainer(struct session *s, struct trainer *t)
+{
+	*t = (struct trainer){
+		.recipe = s->recipe,
+		.tokenizer = s->tokenizer,
+		.model = s->model,
+		.method = s->method,
+		.gemm = s->gemm,
+		.pool = s->pool,
+		.train = s->train,
+		.validation = s->other,
+	};
+	return train_open(t) ? err_in("%s", s->recipe->path) : TT_OK;
+}
+
+int launch_load(struct session *s, struct trainer *ret)
 {
 	int code = check_data(s->recipe);
 
@@ -66,7 +82,9 @@ int launch_load(struct session *s)
 		code = session_dataset(s, s->recipe->data.train, false, false, &s->train);
 	if (!code && s->recipe->data.validation)
 		code = session_dataset(s, s->recipe->data.validation, true, false, &s->other);
-	return code ? code : check_memory(s);
+	if (!code)
+		code = check_memory(s);
+	return code ? code : open_trainer(s, ret);
 }
 
 /* runs/ID with the recipe as it will run. The folder's name is the run's id. */
@@ -197,31 +215,7 @@ static int save_adapter(const struct session *s, const char *dir)
 	return code ? code : adapter_save(s->method, path, s->recipe->base_model);
 }
 
-static int run_to_end(struct session *s, const struct sink *sink, const char *dir, bool resume,
-		      enum train_end *end)
-{
-	struct trainer t = {
-		.recipe = s->recipe,
-		.tokenizer = s->tokenizer,
-		.model = s->model,
-		.method = s->method,
-		.gemm = s->gemm,
-		.pool = s->pool,
-		.train = s->train,
-		.validation = s->other,
-		.sink = sink,
-		.dir = dir,
-	};
-	int code = train_open(&t);
-
-	if (code)
-		return code;
-	code = train_run(&t, resume, end);
-	train_close(&t);
-	return code ? code : save_adapter(s, dir);
-}
-
-int launch_train(struct session *s, int64_t row, int attempt, const char *dir, bool resume)
+int launch_train(struct session *s, struct trainer *t, const struct launch *how)
 {
 	char path[PATH_MAX], cause[512];
 	struct runlog *log;
@@ -230,7 +224,7 @@ int launch_train(struct session *s, int64_t row, int attempt, const char *dir, b
 
 	code = home_path("runs.db", path, sizeof(path));
 	if (!code)
-		code = runlog_open(path, row, attempt, &log);
+		code = runlog_open(path, how->row, how->attempt, &log);
 	if (code)
 		return code;
 	log_line("trimtab-engine %s, %s, %d threads: %s", PACKAGE_VERSION, gemm_name(s->gemm),
@@ -239,7 +233,11 @@ int launch_train(struct session *s, int64_t row, int attempt, const char *dir, b
 		log_line("%s", s->model->unused);
 	if (s->model->fresh)
 		log_line("%s", s->model->fresh);
-	code = run_to_end(s, runlog_sink(log), dir, resume, &end);
+	t->sink = runlog_sink(log);
+	t->dir = how->dir;
+	code = train_run(t, how->resume, &end);
+	if (!code)
+		code = save_adapter(s, how->dir);
 	if (code == TT_STOPPED) {
 		code = TT_OK;
 		end = TRAIN_WAS_STOPPED;

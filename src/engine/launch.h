@@ -9,8 +9,11 @@
  * log hears of it, so a wrong recipe leaves nothing behind.
  */
 
-/* Data, model and method of a recipe that is to train; refuses what would not fit compute.memory_limit. */
-int launch_load(struct session *s);
+/*
+ * Data, model, method and trainer of a recipe that is to train; refuses what would not fit
+ * compute.memory_limit. The caller zeroes ret and closes it with train_close, before the session.
+ */
+int launch_load(struct session *s, struct trainer *ret);
 /* runs/ID with the recipe as it will run, and the run's row with its first attempt. dir: PATH_MAX bytes. */
 int launch_enter(struct session *s, const char *id, const char *parent, char *dir, int64_t *ret_row,
 		 int *ret_attempt);
@@ -20,6 +23,12 @@ int launch_enter(struct session *s, const char *id, const char *parent, char *di
  */
 int launch_report(const struct args *a, const char *id, const char *dir);
 /* Train to the end and write how it ended into the run log. */
-int launch_train(struct session *s, int64_t row, int attempt, const char *dir, bool resume);
+struct launch {
+	int64_t row;
+	int attempt;
+	const char *dir;
+	bool resume; /* from the newest checkpoint in dir */
+};
+int launch_train(struct session *s, struct trainer *t, const struct launch *how);
 
 #endif

@@ -37,9 +37,11 @@ static int resume_row(struct session *s, int64_t step, int *ret_attempt)
 
 static int resume_run(const struct args *a)
 {
+	struct launch how = { 0 };
+	struct trainer t = { 0 };
 	struct session s;
 	int64_t step;
-	int attempt, code;
+	int code;
 
 	engine_catch_signals();
 	code = session_open(a->pos[0], NULL, 0, &s);
@@ -51,15 +53,20 @@ static int resume_run(const struct args *a)
 		code = err_set(TT_INVALID, "run %s is finished; there is nothing left to do",
 			       s.run.id);
 	if (!code)
-		code = launch_load(&s);
+		code = launch_load(&s, &t);
 	if (!code)
 		code = newest(&s, &step);
 	if (!code)
-		code = resume_row(&s, step, &attempt);
+		code = resume_row(&s, step, &how.attempt);
 	if (!code)
 		code = launch_report(a, s.run.id, s.run.dir);
-	if (!code)
-		code = launch_train(&s, s.run.row, attempt, s.run.dir, step > 0);
+	if (!code) {
+		how.row = s.run.row;
+		how.dir = s.run.dir;
+		how.resume = step > 0;
+		code = launch_train(&s, &t, &how);
+	}
+	train_close(&t);
 	session_close(&s);
 	return code;
 }

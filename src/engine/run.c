@@ -8,9 +8,10 @@ static int new_run(const struct args *a)
 	const char *set[ARGS_MAX];
 	const size_t n = args_values(a, "--set", set, ARGS_MAX);
 	char id[RUN_ID_SIZE], dir[PATH_MAX];
+	struct launch how = { .dir = dir };
+	struct trainer t = { 0 };
 	struct session s;
-	int64_t row;
-	int attempt, code;
+	int code;
 
 	engine_catch_signals();
 	code = session_open(a->pos[0], set, n, &s);
@@ -18,14 +19,15 @@ static int new_run(const struct args *a)
 		return code;
 	if (args_value(a, "--name"))
 		s.recipe->name = args_value(a, "--name");
-	code = launch_load(&s);
+	code = launch_load(&s, &t);
 	run_id_new(id);
 	if (!code)
-		code = launch_enter(&s, id, args_value(a, "--parent"), dir, &row, &attempt);
+		code = launch_enter(&s, id, args_value(a, "--parent"), dir, &how.row, &how.attempt);
 	if (!code)
 		code = launch_report(a, id, dir);
 	if (!code)
-		code = launch_train(&s, row, attempt, dir, false);
+		code = launch_train(&s, &t, &how);
+	train_close(&t);
 	session_close(&s);
 	return code;
 }
