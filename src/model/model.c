@@ -533,6 +533,7 @@ static int check_params(struct model *m, const struct st_tensor **found, struct 
 static int load_params(struct model *m, uint64_t seed)
 {
 	const struct st_tensor **found = arena_zero(m->arena, m->nparam, sizeof(*found));
+	bool mapped = false;
 	struct listing unused = { .n = 0 }, fresh = { .n = 0 };
 	int rc;
 
@@ -545,6 +546,11 @@ static int load_params(struct model *m, uint64_t seed)
 		m->info[i].owned = true;
 		rc = found[i] ? take_param(m, m->param[i], found[i], &m->info[i].owned)
 			      : draw_param(m, m->param[i], seed);
+		mapped = mapped || !m->info[i].owned;
+	}
+	if (!mapped) { /* nothing lies in the file: let go of its pages */
+		st_close(m->file);
+		m->file = NULL;
 	}
 	if (!rc)
 		rc = listing_text(&unused, m->arena, "stored tensors are not used", &m->unused);

@@ -85,7 +85,7 @@ struct model {
 	size_t nparam;
 	struct param_name *by_name; /* [nparam] */
 	size_t site_room, param_room;
-	struct st_file *file; /* stays mapped */
+	struct st_file *file; /* mapped while a parameter lies in it; else NULL */
 	/* What a person may want to know of the loading: tensors not used, parameters drawn anew. NULL: nothing. */
 	const char *unused, *fresh;
 	void *state; /* the architecture's own */
