@@ -2,9 +2,11 @@
  * estimate: parameters and memory of a run before it starts.
  *
  * Activations follow from what the shards keep: a shard of T tokens keeps, for
- * every layer that lies above the lowest trainable parameter, the inputs of
- * its ops; layers below keep nothing. Every thread works on one shard at a
- * time, and backward makes a gradient for each activation that is kept.
+ * every layer above the lowest trainable parameter, the outputs of its ops;
+ * below, one layer's worth is reused. Every thread works on one shard at a
+ * time, and the largest shard comes from the lengths of the training rows. The
+ * numbers a token were fitted to the arenas of the encoder and checked against
+ * the resident size of runs (bench/).
  */
 #include "engine/estimate.h"
 
@@ -13,9 +15,13 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fs.h"
 #include "data/shard.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+
+/* Code, libraries and their buffers, the run log and its queue. */
+static const int64_t runtime_bytes = (int64_t)20 << 20;
 
 /* The lowest block a gradient must reach: 0 with a trainable parameter in the embeddings, all blocks when only the head trains. */
 static int64_t lowest_layer(const struct session *s)
@@ -36,24 +42,54 @@ static int64_t lowest_layer(const struct session *s)
 	return lowest;
 }
 
-/* Numbers kept for one token of one block: q, k, v, context, two projections, two norms and the two wide ones of the FFN. */
-static int64_t block_numbers(const struct hparams *h, int64_t tokens)
+/* Numbers a token that a block keeps for backward, and those in flight whatever is kept. */
+static int64_t kept_numbers(const struct hparams *h)
 {
-	return 9 * h->hidden_size + 3 * h->intermediate_size + h->num_attention_heads * tokens;
+	return 12 * h->hidden_size + 4 * h->intermediate_size;
 }
 
-static int64_t shard_bytes(const struct session *s, int64_t layers_kept)
+static int64_t flight_numbers(const struct hparams *h)
+{
+	return 10 * h->hidden_size + 3 * h->intermediate_size;
+}
+
+/* Tokens of the largest shard of an epoch in file order; without data the most that could be. */
+static int64_t largest_shard(const struct session *s)
 {
 	const struct hparams *h = &s->model->hp;
-	const int64_t length = s->recipe->data.max_length < h->max_position_embeddings
-				       ? s->recipe->data.max_length
-				       : h->max_position_embeddings;
-	const int64_t tokens = length > SHARD_TOKENS ? length : SHARD_TOKENS;
-	const int64_t head = s->model->head == HEAD_MLM ? tokens * 15 / 100 * h->vocab_size : 0;
-	const int64_t plain = block_numbers(h, length) + 3 * h->hidden_size;
+	const struct train_settings *t = &s->recipe->train;
+	const size_t window = (size_t)(t->per_device_train_batch_size *
+				       t->gradient_accumulation_steps);
+	const int64_t longest = s->recipe->data.max_length < h->max_position_embeddings
+					? s->recipe->data.max_length
+					: h->max_position_embeddings;
+	int64_t most = 0;
+	size_t end[1024];
 
-	/* kept blocks twice: the activation and its gradient */
-	return 4 * (tokens * (plain + 2 * layers_kept * block_numbers(h, length)) + 2 * head);
+	if (!s->train)
+		return longest > SHARD_TOKENS ? longest : SHARD_TOKENS;
+	for (size_t at = 0; at < dataset_count(s->train); at += window) {
+		const size_t left = dataset_count(s->train) - at;
+		const int32_t *length = dataset_lengths(s->train) + at;
+		const size_t n = shard_cut(length, left < window ? left : window, 1024, end);
+
+		for (size_t i = 0, k = 0; i < n; i++) {
+			int64_t tokens = 0;
+
+			while (k < end[i])
+				tokens += length[k++];
+			most = tokens > most ? tokens : most;
+		}
+	}
+	return most;
+}
+
+static int64_t shard_bytes(const struct session *s, int64_t tokens, int64_t layers_kept)
+{
+	const struct hparams *h = &s->model->hp;
+	const int64_t head = s->model->head == HEAD_MLM ? 2 * tokens * 15 / 100 * h->vocab_size : 0;
+
+	return 4 * (tokens * (flight_numbers(h) + layers_kept * kept_numbers(h)) + head);
 }
 
 static int64_t optimizer_numbers(const struct recipe *r, int64_t trainable)
@@ -64,22 +100,29 @@ static int64_t optimizer_numbers(const struct recipe *r, int64_t trainable)
 	}
 }
 
+/* The base parameters that train: their first values are kept too, for drift and for export. */
+static int64_t trained_base(const struct session *s)
+{
+	return method_param_count(s->method) - method_extra_count(s->method);
+}
+
 int estimate_make(struct session *s, struct estimate *ret)
 {
 	const int64_t base = model_param_count(s->model), trains = method_param_count(s->method);
-	const int64_t extra = method_extra_count(s->method);
+	const int64_t extra = method_extra_count(s->method), tokens = largest_shard(s);
 	const int64_t layers = s->model->hp.num_hidden_layers;
 	const int threads = pool_threads(s->pool);
 	struct estimate e = { .total_params = base + extra, .trainable_params = trains };
 
-	e.weights = 4 * (base + extra - trains);
+	e.weights = 4 * (base + extra - trains + trained_base(s));
 	e.trainable = 4 * trains;
 	e.gradients = 4 * trains;
 	e.optimizer = 4 * optimizer_numbers(s->recipe, trains);
-	e.activations = threads * shard_bytes(s, layers - lowest_layer(s));
-	e.total = e.weights + e.trainable + e.gradients + e.optimizer + e.activations;
-	e.full_finetune = 4 * (2 * base + optimizer_numbers(s->recipe, base)) +
-			  threads * shard_bytes(s, layers);
+	e.activations = threads * shard_bytes(s, tokens, layers - lowest_layer(s));
+	e.runtime = runtime_bytes + (s->train ? (int64_t)dataset_bytes(s->train) : 0);
+	e.total = e.weights + e.trainable + e.gradients + e.optimizer + e.activations + e.runtime;
+	e.full_finetune = 4 * (3 * base + optimizer_numbers(s->recipe, base)) +
+			  threads * shard_bytes(s, tokens, layers) + e.runtime;
 	*ret = e;
 	return TT_OK;
 }
@@ -90,9 +133,13 @@ static void write_json(const struct estimate *e, struct buf *out)
 		const char *name;
 		int64_t value;
 	} bytes[] = {
-		{ "weights", e->weights },         { "trainable", e->trainable },
-		{ "gradients", e->gradients },     { "optimizer", e->optimizer },
-		{ "activations", e->activations }, { "total", e->total },
+		{ "weights", e->weights },
+		{ "trainable", e->trainable },
+		{ "gradients", e->gradients },
+		{ "optimizer", e->optimizer },
+		{ "activations", e->activations },
+		{ "runtime", e->runtime },
+		{ "total", e->total },
 	};
 	struct jsonw w;
 
@@ -128,6 +175,7 @@ static void write_plain(const struct estimate *e, struct buf *out)
 	buf_printf(out, "gradients    %9.1f MiB\n", mib(e->gradients));
 	buf_printf(out, "optimizer    %9.1f MiB\n", mib(e->optimizer));
 	buf_printf(out, "activations  %9.1f MiB\n", mib(e->activations));
+	buf_printf(out, "runtime      %9.1f MiB\n", mib(e->runtime));
 	buf_printf(out, "total        %9.1f MiB (full fine-tuning: %.1f MiB)", mib(e->total),
 		   mib(e->full_finetune));
 }
@@ -144,6 +192,8 @@ static int estimate(const struct args *a)
 	if (code)
 		return code;
 	code = session_load(&s, true);
+	if (!code && s.recipe->data.train && fs_exists(s.recipe->data.train))
+		code = session_dataset(&s, s.recipe->data.train, false, false, &s.train);
 	if (!code)
 		code = estimate_make(&s, &e);
 	session_close(&s);

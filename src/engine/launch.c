@@ -87,17 +87,22 @@ int launch_load(struct session *s, struct trainer *ret)
 	return code ? code : open_trainer(s, ret);
 }
 
-/* runs/ID with the recipe as it will run. The folder's name is the run's id. */
-static int make_folder(const struct session *s, const char *id, char *dir, size_t size)
+/* The folder's name is the run's id. */
+static int run_folder(const char *id, char *ret, size_t size)
+{
+	char path[32 + RUN_ID_SIZE];
+
+	snprintf(path, sizeof(path), "runs/%s", id);
+	return home_path(path, ret, size);
+}
+
+/* runs/ID with the recipe as it will run. */
+static int write_recipe(const struct session *s, const char *dir)
 {
 	char path[PATH_MAX];
 	struct buf text;
-	int code;
+	int code = fs_mkdirs(dir);
 
-	snprintf(path, sizeof(path), "runs/%s", id);
-	code = home_path(path, dir, size);
-	if (!code)
-		code = fs_mkdirs(dir);
 	if (!code)
 		code = fs_join(path, sizeof(path), dir, "recipe.json");
 	if (code)
@@ -172,11 +177,13 @@ static int add_run(struct session *s, const char *id, const char *dir, const cha
 int launch_enter(struct session *s, const char *id, const char *parent, char *dir, int64_t *ret_row,
 		 int *ret_attempt)
 {
-	int code = make_folder(s, id, dir, PATH_MAX);
+	int code = run_folder(id, dir, PATH_MAX);
 
 	if (code)
 		return code;
-	code = add_run(s, id, dir, parent, ret_row, ret_attempt);
+	code = write_recipe(s, dir);
+	if (!code)
+		code = add_run(s, id, dir, parent, ret_row, ret_attempt);
 	if (code)
 		(void)fs_remove_tree(dir);
 	return code;
