@@ -16,7 +16,8 @@
 enum {
 	TICK_US = 200000, /* a row waits at most this long, plus one transaction */
 	HEARTBEAT_US = 1000000,
-	CLOSE_TRIES = 50, /* ticks that runlog_close waits for a disk that is full */
+	SETTLE_US = 2000000, /* so long a checkpoint waits for the rows before it */
+	CLOSE_TRIES = 50,    /* ticks that runlog_close waits for a disk that is full */
 	KEYS_MAX = 512,
 	BACKLOG_MAX = 1 << 20 /* rows kept while the log cannot be written; more ends the run */
 };
@@ -63,6 +64,8 @@ struct runlog {
 	char *key[KEYS_MAX];
 	size_t n_key;
 	bool closing, overflow;
+	bool hurry;     /* somebody waits for the writer */
+	bool unwritten; /* the writer holds what is not committed yet */
 	/* the writer's own */
 	struct pending out;
 	int64_t row, last_write;
@@ -214,6 +217,29 @@ static bool on_stop(void *arg)
 	return stop || engine_told_to_stop();
 }
 
+static bool pending_any(const struct pending *p)
+{
+	return p->n || p->n_event || p->n_answer || p->step >= 0 || p->has_best || p->has_state;
+}
+
+static void on_settle(void *arg)
+{
+	struct runlog *l = arg;
+	const int64_t end = proc_clock_us() + SETTLE_US;
+
+	gate_lock(l->gate);
+	l->hurry = true;
+	gate_wake(l->gate);
+	while (pending_any(&l->in) || l->unwritten) {
+		const int64_t left = end - proc_clock_us();
+
+		if (left <= 0 || l->overflow)
+			break;
+		(void)gate_wait(l->gate, left);
+	}
+	gate_unlock(l->gate);
+}
+
 static void pending_clear(struct pending *p)
 {
 	for (size_t i = 0; i < p->n_event; i++)
@@ -265,11 +291,6 @@ static int write_all(struct runlog *l, const struct pending *p, int64_t now)
 	return code;
 }
 
-static bool pending_any(const struct pending *p)
-{
-	return p->n || p->n_event || p->n_answer || p->step >= 0 || p->has_best || p->has_state;
-}
-
 /* Take what was said (the writer's last batch went through) and write it. */
 static int flush(struct runlog *l)
 {
@@ -282,6 +303,7 @@ static int flush(struct runlog *l)
 		gate_lock(l->gate);
 		l->out = l->in;
 		l->in = empty;
+		l->unwritten = pending_any(&l->out);
 		gate_unlock(l->gate);
 	}
 	if (!pending_any(&l->out) && now - l->last_write < HEARTBEAT_US)
@@ -298,6 +320,10 @@ static int flush(struct runlog *l)
 	l->complained = false;
 	l->last_write = now;
 	pending_clear(&l->out);
+	gate_lock(l->gate);
+	l->unwritten = false;
+	gate_wake(l->gate);
+	gate_unlock(l->gate);
 	return TT_OK;
 }
 
@@ -370,8 +396,9 @@ static void writer(void *arg)
 
 	while (!closing) {
 		gate_lock(l->gate);
-		if (!l->closing && !l->in.has_state && !l->in.n_answer)
+		if (!l->closing && !l->hurry && !l->in.has_state && !l->in.n_answer)
 			gate_wait(l->gate, TICK_US);
+		l->hurry = false;
 		closing = l->closing;
 		gate_unlock(l->gate);
 		(void)flush(l);
@@ -388,7 +415,7 @@ int runlog_open(const char *path, int64_t row, int attempt, struct runlog **ret)
 	if (!l)
 		return err_set(TT_NOMEM, "not enough memory for the run log's queue");
 	l->sink = (struct sink){ l,         on_metric,  on_progress, on_event, on_best,
-				 on_paused, on_command, on_answer,   on_stop };
+				 on_paused, on_command, on_answer,   on_stop,  on_settle };
 	l->row = row;
 	l->attempt = attempt;
 	l->in.step = l->out.step = -1;

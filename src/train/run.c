@@ -185,9 +185,13 @@ static void judge(struct run *r, const struct scores *s)
 
 static int save(struct run *r)
 {
+	const struct sink *sink = r->t->sink;
 	char text[64];
-	int rc = checkpoint_write(r->dir, &r->at, &r->parts);
+	int rc;
 
+	if (sink && sink->settle)
+		sink->settle(sink->arg);
+	rc = checkpoint_write(r->dir, &r->at, &r->parts);
 	if (rc)
 		return rc;
 	r->saved = r->at.step;

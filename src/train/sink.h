@@ -40,6 +40,11 @@ struct sink {
 	bool (*command)(void *arg, struct train_command *ret, int64_t timeout_us);
 	void (*answer)(void *arg, const struct train_command *c, const char *text);
 	bool (*stop)(void *arg); /* was the process told to end (SIGTERM)? */
+	/*
+	 * A checkpoint is about to be written: return once what was said is kept, so that a run
+	 * that goes on from there misses nothing, or after some seconds when it cannot be kept.
+	 */
+	void (*settle)(void *arg);
 };
 
 #endif
