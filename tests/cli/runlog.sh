@@ -1,0 +1,96 @@
+#!/bin/sh
+# ls, show, metrics, compare, logs, tag, note, rm: what the run log knows, as text and as JSON.
+. "$top_srcdir/tests/cli/tap.sh"
+
+tiny mr-lora --name one --set 'tags=["first"]' >/dev/null 2>&1
+tiny mr-lora --name two --set peft.r=2 --set train.learning_rate=0.01 >/dev/null 2>&1
+tiny mr-head --name three >/dev/null 2>&1
+
+expect 0 "three" "ls" "$trimtab" ls
+[ "$(sed 1d "$work/out" | wc -l)" = 3 ] && sed -n 2p "$work/out" | grep -q three
+ok $? "a line a run, newest first"
+quietly "$trimtab" ls --json
+[ "$(wc -l <"$work/out")" = 3 ] && has_keys id name state cause method model task created started ended pid host step \
+	total_steps epoch trainable_params total_params best last dir parent tags && ! grep -q '"recipe"' "$work/out"
+ok $? "ls --json has every key but the recipe"
+[ "$("$trimtab" ls --json --state finished | wc -l)" = 3 ] && [ -z "$("$trimtab" ls --json --state running)" ]
+ok $? "ls --state"
+[ "$("$trimtab" ls --json --method head | field name)" = three ]
+ok $? "ls --method"
+[ "$("$trimtab" ls --json --tag first | field name)" = one ]
+ok $? "ls --tag"
+[ "$("$trimtab" ls --json --sort name --limit 1 | field name)" = one ] &&
+	[ "$("$trimtab" ls --json --sort -name --limit 1 | field name)" = two ]
+ok $? "ls --sort and --limit"
+least=$("$trimtab" ls --json | sed 's/.*"name": "\([a-z]*\)".*"eval\/loss": \([0-9.]*\).*/\2 \1/' | sort -n | sed -n '1s/.* //p')
+[ "$("$trimtab" ls --json --sort eval/loss --limit 1 | field name)" = "$least" ]
+ok $? "ls --sort by a metric: the best first"
+refuses 1 "" "ls --sort by what is no column" "$trimtab" ls --sort colour
+
+expect 0 "eval/accuracy" "show" "$trimtab" show one
+quietly "$trimtab" show one --json
+has_keys id name state cause method model task created started ended pid host step total_steps epoch trainable_params \
+	total_params best last recipe dir parent tags
+ok $? "show --json"
+[ "$(field step <"$work/out")" = 3 ] && [ "$(field total_steps <"$work/out")" = 3 ] &&
+	[ "$(field method <"$work/out")" = lora ] && [ "$(field task <"$work/out")" = seq_cls ]
+ok $? "with what was run"
+
+expect 0 "" "metrics" "$trimtab" metrics one
+has_keys key step epoch value time
+ok $? "are JSON lines with all keys"
+expect 0 "" "metrics --key" "$trimtab" metrics one --key train/loss --key eval/loss
+[ "$(grep -c '"key": "train/loss"' "$work/out")" = 3 ] && [ "$(grep -c '"key": "eval/loss"' "$work/out")" = "$(grep -vc train/loss "$work/out")" ]
+ok $? "only these"
+[ "$(grep train/loss "$work/out" | head -n 1 | field step)" = 1 ]
+ok $? "steps count from 1"
+expect 0 "key,step,epoch,value,time" "metrics --csv" "$trimtab" metrics one --csv --key train/loss
+[ "$(wc -l <"$work/out")" = 4 ]
+ok $? "has a header and three rows"
+refuses 1 "did you mean train/loss?" "a metric misspelt" "$trimtab" metrics one --key trian/loss
+
+expect 0 "settings that differ" "compare" "$trimtab" compare one two
+grep -q '^peft.r  *8  *2' "$work/out" && ! grep -q '^task.type' "$work/out"
+ok $? "shows what differs, and only that"
+expect 0 "" "compare --json" "$trimtab" compare one two three --json --key eval/accuracy
+has_keys runs differences path values metrics key mean stdev tests
+ok $? "has its keys"
+grep -q '"path": "peft.method", "values": \["lora", "lora", "head"\]' "$work/out"
+ok $? "a value a run"
+grep -q '"path": "peft.r", "values": \[8, 2, null\]' "$work/out"
+ok $? "null where there is none"
+grep -q '"metrics": \[{"key": "eval/accuracy", "values": \[[0-9.]*, [0-9.]*, [0-9.]*\], "mean"' "$work/out"
+ok $? "the metric of each"
+
+expect 0 "step 3: checkpoint" "logs" "$trimtab" logs one
+expect 0 "step 3: checkpoint" "logs -f of a run that is over ends" "$trimtab" logs one -f
+
+expect 0 "" "tag" "$trimtab" tag two good quick
+expect 0 "good quick" "tag without one prints" "$trimtab" tag two
+expect 0 "" "tag --remove" "$trimtab" tag two --remove quick
+[ "$("$trimtab" tag two)" = good ] && "$trimtab" show two --json | grep -q '"tags": \["good"\]'
+ok $? "takes it away"
+refuses 1 "" "a tag that is not there" "$trimtab" tag two --remove quick
+expect 0 "" "note" "$trimtab" note two 'diverged, "maybe"'
+expect 0 'diverged, "maybe"' "note without a text prints" "$trimtab" note two
+"$trimtab" show two | grep -qF 'diverged, "maybe"'
+ok $? "show prints it too"
+quietly "$trimtab" note two ""
+[ -z "$("$trimtab" note two)" ]
+ok $? "an empty note is none"
+
+dir=$("$trimtab" show two --json | field dir)
+id=$("$trimtab" show two --json | field id)
+expect 0 "trimtab rm --undo" "rm" "$trimtab" rm two
+[ "$("$trimtab" ls --json | wc -l)" = 2 ] && [ "$("$trimtab" ls --trash --json | field name)" = two ] && [ -d "$dir" ]
+ok $? "puts a run into the trash, whole"
+refuses 1 "two" "where its name does not find it" "$trimtab" show two
+expect 0 "is back" "rm --undo" "$trimtab" rm --undo
+[ "$("$trimtab" show two --json | field id)" = "$id" ]
+ok $? "brings it back"
+refuses 1 "" "rm --undo with an empty trash" "$trimtab" rm --undo
+expect 0 "" "rm of several" "$trimtab" rm one two
+expect 0 "2 runs deleted" "rm --empty-trash" "$trimtab" rm --empty-trash
+[ ! -d "$dir" ] && [ -z "$("$trimtab" ls --trash --json)" ] && [ "$("$trimtab" ls --json | field name)" = three ]
+ok $? "deletes for good, these only"
+end
