@@ -7,6 +7,7 @@ screen_plugins = %D%/screen/runs.c %D%/screen/run.c %D%/screen/help.c
 	%D%/widget/table.c %D%/widget/table.h %D%/widget/text.c %D%/widget/text.h \
 	$(screen_plugins)
 %C%_libui_a_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+UI_DEPS = ui/libui.a db/libdb.a src/base/libbase.a
 UI_LIBS = ui/libui.a db/libdb.a $(BASE_LIBS) $(CURSES_LIBS) $(SQLITE_LIBS)
 EXTRA_DIST += %D%/README.md
 BUILT_SOURCES += %D%/list.inc

@@ -1,1 +1,29 @@
-# tests of ui
+ui_tests = %D%/test_ema %D%/test_pictures %D%/test_plot %D%/test_screens %D%/test_table %D%/test_tail \
+	%D%/test_text %D%/test_trainer %D%/test_workbench
+check_PROGRAMS += $(ui_tests)
+EXTRA_DIST += %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.screen %D%/run-ascii.keys %D%/run-ascii.screen \
+	%D%/run-block.keys %D%/run-block.screen %D%/run-log.keys %D%/run-log.screen %D%/run-nan.keys %D%/run-nan.screen \
+	%D%/run-small.keys %D%/run-small.screen %D%/run-wide.keys %D%/run-wide.screen %D%/runs.keys %D%/runs.screen \
+	%D%/runs-ascii.keys %D%/runs-ascii.screen %D%/runs-delete.keys %D%/runs-delete.screen \
+	%D%/runs-empty.keys %D%/runs-empty.screen %D%/runs-filter.keys %D%/runs-filter.screen \
+	%D%/runs-wide.keys %D%/runs-wide.screen %D%/small.keys %D%/small.screen
+%C%_test_ema_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_ema_LDADD = $(UI_LIBS)
+%C%_test_plot_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_plot_LDADD = $(UI_LIBS)
+%C%_test_table_LDADD = $(UI_LIBS)
+%C%_test_tail_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_tail_LDADD = $(UI_LIBS)
+%C%_test_text_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_text_LDADD = $(UI_LIBS)
+%C%_test_screens_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_screens_LDADD = $(UI_LIBS)
+%C%_test_pictures_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_pictures_LDADD = $(UI_LIBS)
+%C%_test_trainer_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_trainer_LDADD = $(UI_LIBS)
+%C%_test_workbench_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_workbench_LDADD = $(UI_LIBS) -lutil
+%C%_test_workbench_DEPENDENCIES = trimtab $(UI_DEPS)
+update-screens: %D%/test_pictures
+	UPDATE_SCREENS=1 top_srcdir='$(abs_top_srcdir)' %D%/test_pictures

@@ -776,7 +776,7 @@ static const struct keybind keys[] = {
 	{ 'L', { 0 }, "log", "open or close the trainer's own words", run_log, why_not_any, false },
 	{ '.', { 0 }, "stop", "stop the run with a checkpoint", run_stop, why_not_stop, false },
 	{ 'p', { 0 }, "pause", "pause a live run, or let a paused one go on", run_pause, why_not_pause, false },
-	{ 'r', { 0 }, "resume", "start a stopped, failed or lost run again from its newest checkpoint",
+	{ 'r', { 0 }, "resume", "go on with a stopped, failed or lost run from its checkpoint",
 	  run_resume_it, why_not_resume, false },
 	{ '=', { 0 }, "rate", "change the learning rate of a live run", run_rate, why_not_rate, false },
 	{ '+', { 0 }, "smooth", "smooth more", run_smoother, why_not_any, false },

@@ -328,6 +328,8 @@ static void params_text(const struct run *run, char ret[CELL])
 
 	if (isnan(percent))
 		snprintf(ret, CELL, "-");
+	else if (percent > 0 && percent < 0.005)
+		snprintf(ret, CELL, "<0.01%%");
 	else
 		snprintf(ret, CELL, percent < 9.995 ? "%.2f%%" : percent < 99.95 ? "%.1f%%" : "%.0f%%", percent);
 }
@@ -808,13 +810,13 @@ static void runs_close(struct screen *s)
 static const struct keybind keys[] = {
 	{ KEY_RETURN, { '\n', KEY_TERMINAL(KEY_ENTER) }, "open", "open the run", runs_open, why_not_any, false },
 	{ '/', { 0 }, "search", "search by name or id", runs_search, why_not_any, false },
-	{ 'f', { 0 }, "filter", "show only some runs: a state, method:NAME, tag:WORD, part of a name or id",
+	{ 'f', { 0 }, "filter", "show some: a state, method:NAME, tag:WORD, part of name or id",
 	  runs_filter, why_not_list, false },
-	{ 's', { 0 }, "sort", "sort by the next of newest, name, state, method, step, best, loss, parameters",
+	{ 's', { 0 }, "sort", "sort by the next column; the sorted one has an arrow",
 	  runs_sort, why_not_list, false },
 	{ '.', { 0 }, "stop", "stop the run with a checkpoint", runs_stop, why_not_stop, false },
 	{ 'p', { 0 }, "pause", "pause a live run, or let a paused one go on", runs_pause, why_not_pause, false },
-	{ 'r', { 0 }, "resume", "start a stopped, failed or lost run again from its newest checkpoint",
+	{ 'r', { 0 }, "resume", "go on with a stopped, failed or lost run from its checkpoint",
 	  runs_resume, why_not_resume, false },
 	{ 'd', { 0 }, "delete", "move the run to the trash", runs_delete, why_not_delete, false },
 	{ 'u', { 0 }, "undo", "bring back the run that was deleted last", runs_undo, why_not_undo, false },

@@ -397,22 +397,34 @@ static void draw_axes(WINDOW *w, const struct plot *p, const struct plot_range *
 	theme_set(t, w, ROLE_TEXT);
 }
 
-/* What the cursor points at: one value, or the span of a column. */
+/* The bucket at or before the cursor that holds anything; NULL: none. */
+static const struct metric_bucket *under_cursor(const struct plot *p, const struct plot_series *s, size_t buckets)
+{
+	for (size_t i = plot_bucket_of(p->cursor, p->lo, p->hi, buckets) + 1; i-- > 0;)
+		if (s->bucket[i].count)
+			return &s->bucket[i];
+	return NULL;
+}
+
+/* What the cursor points at: one value, the span of a column, or the last value before it. */
 static void reading(const struct plot *p, const struct plot_series *s, size_t buckets, char *ret, size_t size)
 {
-	const struct metric_bucket *b = &s->bucket[plot_bucket_of(p->cursor, p->lo, p->hi, buckets)];
+	const struct metric_bucket *b = under_cursor(p, s, buckets);
 	char lo[NUMBER_SIZE], hi[NUMBER_SIZE];
 
+	snprintf(ret, size, "-");
+	if (!b)
+		return;
 	number_value(lo, b->count > 1 ? b->min : b->last, 7);
 	number_value(hi, b->max, 7);
-	if (!b->count)
-		snprintf(ret, size, "-");
-	else if (b->count > 1 && b->min != b->max)
+	if (b->count > 1 && b->min != b->max)
 		snprintf(ret, size, "%s..%s", lo, hi);
 	else
 		snprintf(ret, size, "%s", lo);
-	if (b->nans || b->infs)
+	if (b->count > 1 && (b->nans || b->infs))
 		snprintf(ret + strlen(ret), size - strlen(ret), " %s", b->nans ? "NaN" : "inf");
+	if (plot_bucket_of(b->last_step, p->lo, p->hi, buckets) != plot_bucket_of(p->cursor, p->lo, p->hi, buckets))
+		snprintf(ret + strlen(ret), size - strlen(ret), " at %lld", (long long)b->last_step);
 }
 
 /* The latest value of a curve. */
@@ -428,7 +440,7 @@ static double latest(const struct plot_series *s, size_t buckets)
 static void legend(const struct plot *p, size_t i, size_t buckets, char *ret, size_t size)
 {
 	const bool narrow = p->cols < NARROW;
-	char value[96];
+	char value[128];
 
 	if (p->cursor >= 0)
 		reading(p, &p->series[i], buckets, value, sizeof(value));
@@ -451,6 +463,9 @@ static void draw_title(WINDOW *w, const struct plot *p, size_t buckets, const st
 
 	theme_set(t, w, ROLE_STRONG);
 	x += text_put(w, p->y, x, end - x, title) + (title[0] ? 1 : 0);
+	theme_set(t, w, ROLE_DIM);
+	if (p->log)
+		x += text_put(w, p->y, x, end - x, "log") + 1;
 	for (size_t i = 0; i < p->n; i++) {
 		char text[192];
 
@@ -458,9 +473,6 @@ static void draw_title(WINDOW *w, const struct plot *p, size_t buckets, const st
 		theme_set(t, w, (enum role)(ROLE_SERIES + (int)i));
 		x += text_put(w, p->y, x, end - x, text) + 2;
 	}
-	theme_set(t, w, ROLE_DIM);
-	if (p->log)
-		text_put(w, p->y, x, end - x, "log");
 	theme_set(t, w, ROLE_TEXT);
 }
 

@@ -122,6 +122,8 @@ static wchar_t tame(int32_t code, bool unicode, int *ret_width)
 	*ret_width = 1;
 	if (code >= 0x20 && code < 0x7f)
 		return (wchar_t)code;
+	if (code == '\t')
+		return L' ';
 	if (is_dangerous(code))
 		return mark(unicode);
 	if (is_silent(code)) {

@@ -9,7 +9,7 @@
 /*
  * Text from anywhere on the screen. Names, causes and log lines come from
  * files and are hostile: control characters, escape sequences, bidi controls
- * and broken UTF-8 become a mark, joiners and variation selectors vanish, a
+ * and broken UTF-8 become a mark, a tab a blank, joiners and variation selectors vanish, a
  * base takes few combining characters, and widths are columns, not bytes.
  * Where the locale is not UTF-8 everything beyond ASCII is '?'.
  */
