@@ -1,9 +1,13 @@
-check_PROGRAMS += %D%/test_arena %D%/test_buf %D%/test_fs %D%/test_json %D%/test_knob %D%/test_log \
-	%D%/test_proc %D%/test_recipe %D%/test_rng
+check_PROGRAMS += %D%/test_arena %D%/test_args %D%/test_buf %D%/test_command %D%/test_fs %D%/test_json %D%/test_knob \
+	%D%/test_log %D%/test_place %D%/test_proc %D%/test_recipe %D%/test_rng
 %C%_test_arena_SOURCES = %D%/test_arena.c
 %C%_test_arena_LDADD = $(BASE_LIBS)
+%C%_test_args_SOURCES = %D%/test_args.c
+%C%_test_args_LDADD = $(BASE_LIBS)
 %C%_test_buf_SOURCES = %D%/test_buf.c
 %C%_test_buf_LDADD = $(BASE_LIBS)
+%C%_test_command_SOURCES = %D%/test_command.c
+%C%_test_command_LDADD = $(BASE_LIBS)
 %C%_test_fs_SOURCES = %D%/test_fs.c
 %C%_test_fs_LDADD = $(BASE_LIBS)
 %C%_test_json_SOURCES = %D%/test_json.c
@@ -12,6 +16,8 @@ check_PROGRAMS += %D%/test_arena %D%/test_buf %D%/test_fs %D%/test_json %D%/test
 %C%_test_knob_LDADD = $(BASE_LIBS)
 %C%_test_log_SOURCES = %D%/test_log.c
 %C%_test_log_LDADD = $(BASE_LIBS)
+%C%_test_place_SOURCES = %D%/test_place.c
+%C%_test_place_LDADD = $(BASE_LIBS)
 %C%_test_proc_SOURCES = %D%/test_proc.c
 %C%_test_proc_LDADD = $(BASE_LIBS)
 %C%_test_recipe_SOURCES = %D%/test_recipe.c

@@ -56,7 +56,9 @@ ok $? "the files are there"
 promptly "eval-now" "$trimtab" eval-now "$id"
 expect 0 '"key": "eval/accuracy"' "there is an evaluation" "$trimtab" metrics "$id" --key eval/accuracy
 
-promptly "stop" "$trimtab" stop "$id"
+promptly "stop" "$trimtab" stop "$id" --json
+has_keys id done
+ok $? "says so as JSON"
 within 30 state_is "$id" stopped
 ok $? "it is stopped"
 for verb in stop pause checkpoint eval-now; do

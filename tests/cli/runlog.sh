@@ -79,18 +79,33 @@ quietly "$trimtab" note two ""
 [ -z "$("$trimtab" note two)" ]
 ok $? "an empty note is none"
 
+expect 0 "" "tag --json" "$trimtab" tag two --json
+has_keys id tags
+ok $? "has its keys"
+expect 0 "" "note --json" "$trimtab" note two --json
+has_keys id note
+ok $? "has its keys"
+expect 0 "" "logs --json" "$trimtab" logs two --json
+has_keys line
+ok $? "has its keys"
+expect 0 "" "describe --json" "$trimtab" describe --json
+has_keys record section name type default min max choices help
+ok $? "has its keys"
+
 dir=$("$trimtab" show two --json | field dir)
 id=$("$trimtab" show two --json | field id)
 expect 0 "trimtab rm --undo" "rm" "$trimtab" rm two
 [ "$("$trimtab" ls --json | wc -l)" = 2 ] && [ "$("$trimtab" ls --trash --json | field name)" = two ] && [ -d "$dir" ]
 ok $? "puts a run into the trash, whole"
 refuses 1 "two" "where its name does not find it" "$trimtab" show two
-expect 0 "is back" "rm --undo" "$trimtab" rm --undo
+expect 0 "back from the trash" "rm --undo" "$trimtab" rm --undo
 [ "$("$trimtab" show two --json | field id)" = "$id" ]
 ok $? "brings it back"
 refuses 1 "" "rm --undo with an empty trash" "$trimtab" rm --undo
-expect 0 "" "rm of several" "$trimtab" rm one two
-expect 0 "2 runs deleted" "rm --empty-trash" "$trimtab" rm --empty-trash
+expect 0 "" "rm of several" "$trimtab" rm one two --json
+has_keys id done && [ "$(wc -l <"$work/out")" = 2 ]
+ok $? "is a line each with --json"
+expect 0 "deleted for good" "rm --empty-trash" "$trimtab" rm --empty-trash
 [ ! -d "$dir" ] && [ -z "$("$trimtab" ls --trash --json)" ] && [ "$("$trimtab" ls --json | field name)" = three ]
 ok $? "deletes for good, these only"
 end
