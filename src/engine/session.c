@@ -190,14 +190,28 @@ static int load_model(struct session *s, bool train)
 	return code;
 }
 
+/* The folder. A name that comes with trimtab is written as its path, so that the recipe as run says all. */
+static int find_model(struct session *s)
+{
+	struct recipe *r = s->recipe;
+	int code = place_model(r->base_model, s->model_dir, sizeof(s->model_dir));
+
+	if (!code && !strchr(r->base_model, '/') && *s->model_dir == '/') {
+		r->base_model = arena_text(r->arena, s->model_dir);
+		code = r->base_model ? TT_OK : TT_NOMEM;
+	}
+	return code;
+}
+
 int session_load(struct session *s, bool train)
 {
 	struct recipe *r = s->recipe;
 	const int threads = r->compute.threads ? (int)r->compute.threads : pool_cores();
 	int code = refuse_unsupported(r);
 
-	if (!code)
-		code = place_model(r->base_model, s->model_dir, sizeof(s->model_dir));
+	if (code)
+		return code;
+	code = find_model(s);
 	if (code)
 		return err_in("%s: base_model", r->path);
 	code = load_labels(s);
