@@ -432,7 +432,7 @@ int run_id_width(struct store *st, int *ret)
 			same++;
 		if (same + 1 > width && id[same])
 			width = same + 1;
-		snprintf(before, sizeof(before), "%s", id);
+		strncpy(before, id, sizeof(before) - 1); /* quicker than printing, and there are many */
 	}
 	sql_done(q);
 	if (got < 0)

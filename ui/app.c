@@ -201,7 +201,9 @@ static bool open_store(struct app *app)
 
 int app_init(struct app *app, const char *db, int64_t (*clock)(void))
 {
-	*app = (struct app){ .clock = clock, .rows = 24, .cols = 80 };
+	const int rows = getmaxy(stdscr) - 2;
+
+	*app = (struct app){ .clock = clock, .rows = rows > 1 ? rows : 1, .cols = getmaxx(stdscr) };
 	if (strlen(db) >= sizeof(app->db))
 		return err_set(TT_INVALID, "the path of the run log is too long");
 	snprintf(app->db, sizeof(app->db), "%s", db);
@@ -379,7 +381,8 @@ void app_draw(struct app *app, WINDOW *w)
 	if (app->rows != rows - 2 || app->cols != cols) { /* what is read depends on what is shown */
 		app->rows = rows - 2;
 		app->cols = cols;
-		poll_top(app);
+		if (s->ops->poll)
+			(void)s->ops->poll(s);
 	}
 	body = derwin(w, rows - 2, cols, 0, 0);
 	if (!body)

@@ -103,6 +103,17 @@ static int refuse(const char *why)
 	return TT_INVALID;
 }
 
+/* Asked before newterm, which leaves memory behind when it fails. */
+static bool is_known(const char *type)
+{
+	int found;
+
+	if (setupterm(type, STDOUT_FILENO, &found) != OK)
+		return false;
+	(void)del_curterm(cur_term);
+	return true;
+}
+
 static int open_terminal(SCREEN **ret)
 {
 	const char *type = getenv("TERM");
@@ -112,13 +123,15 @@ static int open_terminal(SCREEN **ret)
 		return refuse("this is none");
 	if (!type || !*type || !strcmp(type, "dumb") || !strcmp(type, "unknown"))
 		return refuse("TERM does not name one that can move its cursor");
+	if (!is_known(type))
+		return refuse("TERM names none that this system knows");
 	if (pipe2(terminal.pipe, O_CLOEXEC | O_NONBLOCK))
 		return refuse("the system has no pipe left");
 	terminal.saved = !tcgetattr(STDIN_FILENO, &terminal.before);
 	catch_signals(); /* first: curses then leaves them alone */
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen)
-		return refuse("TERM names none that this system knows");
+		return refuse("curses cannot use this one");
 	note_leave();
 	(void)cbreak();
 	(void)noecho();
