@@ -128,7 +128,11 @@ const struct keybind keys_everywhere[] = {
 	  .act = charts,
 	  .why_not = why_not_charts,
 	  .quiet = true },
-	{ .key = CTRL_L, .label = "redraw", .help = "draw everything anew", .act = redraw, .quiet = true },
+	{ .key = CTRL_L,
+	  .label = "redraw",
+	  .help = "draw everything anew",
+	  .act = redraw,
+	  .quiet = true },
 	{ 0 }
 };
 
@@ -378,7 +382,8 @@ void app_draw(struct app *app, WINDOW *w)
 		draw_small(w);
 		return;
 	}
-	if (app->rows != rows - 2 || app->cols != cols) { /* what is read depends on what is shown */
+	if (app->rows != rows - 2 ||
+	    app->cols != cols) { /* what is read depends on what is shown */
 		app->rows = rows - 2;
 		app->cols = cols;
 		if (s->ops->poll)

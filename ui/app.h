@@ -28,11 +28,12 @@ struct launched {
 };
 
 struct app {
-	struct store *store;      /* for reading; NULL: there is no run log yet, or `trouble` says why not */
-	char db[PATH_MAX];        /* path of the run log */
-	char trouble[512];        /* why it cannot be read, "" when it can */
-	int64_t (*clock)(void);   /* microseconds since 1970 */
-	bool changed;             /* the run log changed since the last poll, or was never looked at */
+	struct store
+		*store; /* for reading; NULL: there is no run log yet, or `trouble` says why not */
+	char db[PATH_MAX];      /* path of the run log */
+	char trouble[512];      /* why it cannot be read, "" when it can */
+	int64_t (*clock)(void); /* microseconds since 1970 */
+	bool changed; /* the run log changed since the last poll, or was never looked at */
 	struct theme theme;
 	struct screen *stack[APP_DEPTH];
 	int depth;

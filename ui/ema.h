@@ -22,14 +22,15 @@ struct ema {
 	struct ema_point {
 		int64_t step;
 		double value;
-	} *point;
+	} * point;
 	size_t count, room;
 	bool more; /* the curve goes on: read again */
 };
 
 void ema_start(struct ema *e, double decay, int attempt); /* forget what was read */
 void ema_done(struct ema *e);
-void ema_add(struct ema *e, int64_t step, double value); /* in step order; what is not finite is left out */
+void ema_add(struct ema *e, int64_t step,
+	     double value); /* in step order; what is not finite is left out */
 int ema_read(struct ema *e, struct store *st, int64_t run, const char *key);
 /* The average at the last point of each bucket; NAN where there is none. */
 void ema_columns(const struct ema *e, const struct metric_bucket *b, size_t n, double *ret);

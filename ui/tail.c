@@ -39,7 +39,8 @@ static void take(struct tail *t, int fd, const struct stat *s)
 	if (!text)
 		return;
 	n = read_at(fd, text, TAIL_BYTES, from);
-	for (size_t i = 0; i < n; i++) /* the text is cut by lines and ends in NUL, so it may hold neither */
+	for (size_t i = 0; i < n;
+	     i++) /* the text is cut by lines and ends in NUL, so it may hold neither */
 		if (!text[i])
 			text[i] = '\x01';
 	text[n] = 0;
@@ -65,7 +66,8 @@ bool tail_read(struct tail *t, const char *path)
 		t->missing = true;
 	} else {
 		changed = (int64_t)s.st_mtim.tv_sec * 1000000000 + s.st_mtim.tv_nsec;
-		new = t->missing || !t->text || t->file_size != s.st_size || t->changed_ns != changed;
+		new = t->missing || !t->text || t->file_size != s.st_size ||
+		      t->changed_ns != changed;
 		if (new)
 			take(t, fd, &s);
 		t->missing = false;

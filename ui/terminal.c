@@ -64,7 +64,8 @@ static void on_crash(int number)
 static void catch_signals(void)
 {
 	struct sigaction tell = { .sa_handler = on_told, .sa_flags = SA_RESTART };
-	struct sigaction crash = { .sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND | SA_NODEFER };
+	struct sigaction crash = { .sa_handler = on_crash,
+				   .sa_flags = (int)SA_RESETHAND | SA_NODEFER };
 
 	sigemptyset(&tell.sa_mask);
 	sigemptyset(&crash.sa_mask);
@@ -98,7 +99,9 @@ static void note_leave(void)
 
 static int refuse(const char *why)
 {
-	fprintf(stderr, "trimtab: the workbench needs a terminal, and %s; `trimtab --help` lists the verbs\n",
+	fprintf(stderr,
+		"trimtab: the workbench needs a terminal, and %s; `trimtab --help` lists the "
+		"verbs\n",
 		why);
 	return TT_INVALID;
 }

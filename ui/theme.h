@@ -25,7 +25,7 @@ enum role {
 };
 
 struct theme {
-	int colours; /* 0, 8 or 256 */
+	int colours;  /* 0, 8 or 256 */
 	bool unicode; /* the locale is UTF-8 */
 	enum charts charts;
 };

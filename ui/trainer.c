@@ -137,7 +137,9 @@ static int spawn(const struct run *r, pid_t *ret)
 {
 	char path[PATH_MAX], log[PATH_MAX], verb[] = "resume", id[RUN_ID_SIZE];
 	char *argv[] = { path, verb, id, NULL };
-	struct proc_spawn how = { .argv = argv, .log_path = log, .own_session = true, .pipe_fd = -1 };
+	struct proc_spawn how = {
+		.argv = argv, .log_path = log, .own_session = true, .pipe_fd = -1
+	};
 	int code = proc_engine_path(path, sizeof(path));
 
 	snprintf(id, sizeof(id), "%s", r->id);
@@ -258,7 +260,8 @@ static bool look_launched(struct app *app, struct launched *s)
 		app_complain(app, "%.5s: the trainer could not go on; the log says why", s->run);
 		say = true;
 	} else if (got == s->pid && early && WIFSIGNALED(status)) {
-		app_complain(app, "%.5s: the trainer was ended by signal %d", s->run, WTERMSIG(status));
+		app_complain(app, "%.5s: the trainer was ended by signal %d", s->run,
+			     WTERMSIG(status));
 		say = true;
 	}
 	s->pid = 0;
@@ -306,7 +309,8 @@ int64_t trainer_left(struct store *st, const struct run *r)
 	if (r->state != RUN_RUNNING || todo < 0 || r->total_steps <= 0 ||
 	    metric_walk(st, r->row, "train/loss", from, pace_add, &pace))
 		return -1;
-	if (pace.n < 2 || pace.last.step <= pace.first.step || pace.last.time_us <= pace.first.time_us)
+	if (pace.n < 2 || pace.last.step <= pace.first.step ||
+	    pace.last.time_us <= pace.first.time_us)
 		return -1;
 	us = (double)(pace.last.time_us - pace.first.time_us) /
 	     (double)(pace.last.step - pace.first.step) * (double)todo;

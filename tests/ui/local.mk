@@ -1,4 +1,4 @@
-ui_tests = %D%/test_ema %D%/test_pictures %D%/test_plot %D%/test_screens %D%/test_table %D%/test_tail \
+ui_tests = %D%/test_ema %D%/test_pictures %D%/test_plot %D%/test_run %D%/test_screens %D%/test_table %D%/test_tail \
 	%D%/test_text %D%/test_trainer %D%/test_workbench
 check_PROGRAMS += $(ui_tests)
 EXTRA_DIST += %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.screen %D%/run-ascii.keys %D%/run-ascii.screen \
@@ -16,6 +16,8 @@ EXTRA_DIST += %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.scr
 %C%_test_tail_LDADD = $(UI_LIBS)
 %C%_test_text_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_text_LDADD = $(UI_LIBS)
+%C%_test_run_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_run_LDADD = $(UI_LIBS)
 %C%_test_screens_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_screens_LDADD = $(UI_LIBS)
 %C%_test_pictures_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)

@@ -151,7 +151,8 @@ static inline double stage_loss(const struct stage_run *r, int64_t step)
 	return 0.2 + 0.6 * exp(-(double)step / 120) + 0.03 * sin((double)step * 1.7);
 }
 
-static inline void stage_metrics(struct store *st, int64_t row, const struct stage_run *r, int64_t end)
+static inline void stage_metrics(struct store *st, int64_t row, const struct stage_run *r,
+				 int64_t end)
 {
 	struct metric *m = calloc((size_t)r->step * 6 + 8, sizeof(*m));
 	size_t n = 0;
@@ -160,17 +161,24 @@ static inline void stage_metrics(struct store *st, int64_t row, const struct sta
 		const int64_t at = end - (r->step - s) * 500000;
 
 		m[n++] = (struct metric){ "train/loss", s, stage_loss(r, s), at };
-		m[n++] = (struct metric){ "train/grad_norm", s, 0.5 + 2 * exp(-(double)s / 60), at };
-		m[n++] = (struct metric){ "train/learning_rate", s, 5e-4 * (1 - (double)s / (double)(r->total + 1)), at };
+		m[n++] = (struct metric){ "train/grad_norm", s, 0.5 + 2 * exp(-(double)s / 60),
+					  at };
+		m[n++] = (struct metric){ "train/learning_rate", s,
+					  5e-4 * (1 - (double)s / (double)(r->total + 1)), at };
 		if (s % 50)
 			continue;
 		m[n++] = (struct metric){ "eval/loss", s, 0.25 + 0.5 * exp(-(double)s / 120), at };
-		m[n++] = (struct metric){ "eval/accuracy", s, 0.9 - 0.4 * exp(-(double)s / 100), at };
+		m[n++] = (struct metric){ "eval/accuracy", s, 0.9 - 0.4 * exp(-(double)s / 100),
+					  at };
 	}
 	m[n++] = (struct metric){ "train/tokens_per_second", r->step, 9312, end };
 	m[n++] = (struct metric){ "system/rss_bytes", r->step, 310e6, end };
-	stage_must(metric_batch_add(st, &(struct metric_batch){ .run = row, .attempt = 1, .metric = m, .n = n,
-								.step = r->step, .epoch = (double)r->step / 360,
+	stage_must(metric_batch_add(st, &(struct metric_batch){ .run = row,
+								.attempt = 1,
+								.metric = m,
+								.n = n,
+								.step = r->step,
+								.epoch = (double)r->step / 360,
 								.time_us = end }));
 	free(m);
 }
@@ -180,18 +188,33 @@ static inline void stage_add(struct store *st, int n, const struct stage_run *r,
 {
 	const bool live = r->state == RUN_RUNNING || r->state == RUN_PAUSED;
 	const int64_t began = STAGE_NOW - r->began_s * 1000000, end = began + r->took_s * 1000000;
-	struct run_process who = { .pid = 4242, .pid_start = 7, .boot_id = "boot", .host = "trainbox" };
+	struct run_process who = {
+		.pid = 4242, .pid_start = 7, .boot_id = "boot", .host = "trainbox"
+	};
 	char id[RUN_ID_SIZE], dir[PATH_MAX];
-	struct run run = { .id = id, .name = r->name, .method = r->method, .model = "mini-bert-en", .task = "seq_cls",
-			   .cause = r->cause, .state = live ? RUN_QUEUED : r->state, .created = began, .dir = dir,
-			   .started = r->state == RUN_QUEUED ? 0 : began, .ended = live || r->state == RUN_QUEUED ? 0 : end,
-			   .metric_key = "eval/accuracy", .best_greater = true, .total_steps = r->total,
-			   .steps_per_epoch = 360, .trainable_params = r->trainable, .total_params = 11171074 };
+	struct run run = { .id = id,
+			   .name = r->name,
+			   .method = r->method,
+			   .model = "mini-bert-en",
+			   .task = "seq_cls",
+			   .cause = r->cause,
+			   .state = live ? RUN_QUEUED : r->state,
+			   .created = began,
+			   .dir = dir,
+			   .started = r->state == RUN_QUEUED ? 0 : began,
+			   .ended = live || r->state == RUN_QUEUED ? 0 : end,
+			   .metric_key = "eval/accuracy",
+			   .best_greater = true,
+			   .total_steps = r->total,
+			   .steps_per_epoch = 360,
+			   .trainable_params = r->trainable,
+			   .total_params = 11171074 };
 	int64_t row = 0;
 	int attempt;
 
 	run_id_make(id, began, (uint32_t)n);
-	snprintf(dir, sizeof(dir), "%.200s/runs/%s", getenv("STAGE_DIR") ? getenv("STAGE_DIR") : "/nowhere", id);
+	snprintf(dir, sizeof(dir), "%.200s/runs/%s",
+		 getenv("STAGE_DIR") ? getenv("STAGE_DIR") : "/nowhere", id);
 	stage_must(run_add(st, &run, "{}", &row));
 	if (live)
 		stage_must(run_start(st, row, &who, &attempt));
@@ -210,21 +233,65 @@ static inline void stage_add(struct store *st, int n, const struct stage_run *r,
 }
 
 static const struct stage_run stage_runs[] = {
-	{ .name = "mr-head", .method = "head", .state = RUN_FINISHED, .step = 300, .total = 300, .trainable = 514,
-	  .began_s = 9000, .took_s = 130 },
-	{ .name = "mr-lora-r8", .method = "lora", .state = RUN_FINISHED, .step = 400, .total = 400, .trainable = 148482,
-	  .began_s = 8000, .took_s = 200, .spike = true },
-	{ .name = "boolq-full", .method = "full", .cause = "train/loss is NaN at step 88; a lower train.learning_rate often helps",
-	  .state = RUN_FAILED, .step = 88, .total = 1080, .trainable = 11171074, .began_s = 7000, .took_s = 44,
+	{ .name = "mr-head",
+	  .method = "head",
+	  .state = RUN_FINISHED,
+	  .step = 300,
+	  .total = 300,
+	  .trainable = 514,
+	  .began_s = 9000,
+	  .took_s = 130 },
+	{ .name = "mr-lora-r8",
+	  .method = "lora",
+	  .state = RUN_FINISHED,
+	  .step = 400,
+	  .total = 400,
+	  .trainable = 148482,
+	  .began_s = 8000,
+	  .took_s = 200,
+	  .spike = true },
+	{ .name = "boolq-full",
+	  .method = "full",
+	  .cause = "train/loss is NaN at step 88; a lower train.learning_rate often helps",
+	  .state = RUN_FAILED,
+	  .step = 88,
+	  .total = 1080,
+	  .trainable = 11171074,
+	  .began_s = 7000,
+	  .took_s = 44,
 	  .nan = true },
-	{ .name = "mr-bitfit", .method = "bitfit", .state = RUN_STOPPED, .step = 120, .total = 1080, .trainable = 20000,
-	  .began_s = 6000, .took_s = 60 },
-	{ .name = "mr-long", .method = "lora", .state = RUN_PAUSED, .step = 200, .total = 1080, .trainable = 148482,
-	  .began_s = 400, .took_s = 0 },
-	{ .name = "sst2-lora-r8", .method = "lora", .state = RUN_RUNNING, .step = 412, .total = 1080,
-	  .trainable = 37122, .began_s = 252, .took_s = 0 },
-	{ .name = "sst2-next", .method = "lora", .state = RUN_QUEUED, .step = 0, .total = 1080, .trainable = 37122,
-	  .began_s = 10, .took_s = 0 },
+	{ .name = "mr-bitfit",
+	  .method = "bitfit",
+	  .state = RUN_STOPPED,
+	  .step = 120,
+	  .total = 1080,
+	  .trainable = 20000,
+	  .began_s = 6000,
+	  .took_s = 60 },
+	{ .name = "mr-long",
+	  .method = "lora",
+	  .state = RUN_PAUSED,
+	  .step = 200,
+	  .total = 1080,
+	  .trainable = 148482,
+	  .began_s = 400,
+	  .took_s = 0 },
+	{ .name = "sst2-lora-r8",
+	  .method = "lora",
+	  .state = RUN_RUNNING,
+	  .step = 412,
+	  .total = 1080,
+	  .trainable = 37122,
+	  .began_s = 252,
+	  .took_s = 0 },
+	{ .name = "sst2-next",
+	  .method = "lora",
+	  .state = RUN_QUEUED,
+	  .step = 0,
+	  .total = 1080,
+	  .trainable = 37122,
+	  .began_s = 10,
+	  .took_s = 0 },
 };
 
 enum { STAGE_RUNS = sizeof(stage_runs) / sizeof(stage_runs[0]), STAGE_LIVE = 5 };

@@ -9,8 +9,9 @@
 #include "tests/ui/stage.h"
 
 static const char *const pictures[] = {
-	"runs", "runs-ascii", "runs-wide", "runs-empty", "runs-filter", "runs-delete", "run", "run-ascii",
-	"run-wide", "run-block", "run-nan", "run-log", "run-small", "help", "small",
+	"runs",        "runs-ascii", "runs-wide", "runs-empty", "runs-filter",
+	"runs-delete", "run",        "run-ascii", "run-wide",   "run-block",
+	"run-nan",     "run-log",    "run-small", "help",       "small",
 };
 
 struct script {
@@ -57,9 +58,17 @@ static bool read_script(const char *name, struct script *ret)
 
 static int key_of(const char *word)
 {
-	static const int named[] = { KEY_ESCAPE, KEY_RETURN, ' ', KEY_TERMINAL(KEY_UP), KEY_TERMINAL(KEY_DOWN),
-				     KEY_TERMINAL(KEY_LEFT), KEY_TERMINAL(KEY_RIGHT), KEY_TERMINAL(KEY_PPAGE),
-				     KEY_TERMINAL(KEY_NPAGE), KEY_TERMINAL(KEY_HOME), KEY_TERMINAL(KEY_END) };
+	static const int named[] = { KEY_ESCAPE,
+				     KEY_RETURN,
+				     ' ',
+				     KEY_TERMINAL(KEY_UP),
+				     KEY_TERMINAL(KEY_DOWN),
+				     KEY_TERMINAL(KEY_LEFT),
+				     KEY_TERMINAL(KEY_RIGHT),
+				     KEY_TERMINAL(KEY_PPAGE),
+				     KEY_TERMINAL(KEY_NPAGE),
+				     KEY_TERMINAL(KEY_HOME),
+				     KEY_TERMINAL(KEY_END) };
 	char name[KEY_NAME_SIZE];
 
 	for (size_t i = 0; i < COUNT(named); i++) {
@@ -84,11 +93,12 @@ static void type(struct stage *s, const char *keys)
 
 static void write_log(struct stage *s, const char *id)
 {
-	static const char log[] = "2026-03-01T11:55:48Z trimtab-engine 0.1.0, openblas, 2 threads\n"
-				  "a line with \033[31mcolours\033[0m and a tab\tin it\n"
-				  "a line that is a good deal longer than the room that the log has on a screen of "
-				  "eighty columns, and so it ends in an ellipsis\n"
-				  "step 206: checkpoint\n";
+	static const char log[] =
+		"2026-03-01T11:55:48Z trimtab-engine 0.1.0, openblas, 2 threads\n"
+		"a line with \033[31mcolours\033[0m and a tab\tin it\n"
+		"a line that is a good deal longer than the room that the log has on a screen of "
+		"eighty columns, and so it ends in an ellipsis\n"
+		"step 206: checkpoint\n";
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/runs/%s", s->dir, id);

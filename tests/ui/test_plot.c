@@ -12,7 +12,9 @@ enum { TALL = 12, WIDE = 50, MOST = 256 };
 static void cut(const double *v, int64_t n, size_t buckets, struct metric_bucket *ret)
 {
 	for (size_t i = 0; i < buckets; i++)
-		ret[i] = (struct metric_bucket){ .min = NAN, .max = NAN, .first = NAN, .last = NAN };
+		ret[i] = (struct metric_bucket){
+			.min = NAN, .max = NAN, .first = NAN, .last = NAN
+		};
 	for (int64_t s = 0; s < n; s++) {
 		struct metric_bucket *b = &ret[plot_bucket_of(s, 0, n - 1, buckets)];
 
@@ -37,8 +39,16 @@ static void draw_one(struct stage *s, const double *v, int64_t n, bool log)
 {
 	static struct metric_bucket bucket[MOST];
 	const struct plot_series series = { "x", bucket, NULL };
-	const struct plot p = { .rows = TALL, .cols = WIDE, .title = "curve", .brief = "curve", .series = &series,
-				.n = 1, .lo = 0, .hi = n - 1, .log = log, .cursor = -1 };
+	const struct plot p = { .rows = TALL,
+				.cols = WIDE,
+				.title = "curve",
+				.brief = "curve",
+				.series = &series,
+				.n = 1,
+				.lo = 0,
+				.hi = n - 1,
+				.log = log,
+				.cursor = -1 };
 
 	cut(v, n, plot_buckets(WIDE, &s->app.theme), bucket);
 	(void)werase(s->w);
@@ -122,7 +132,9 @@ static void log_axis(struct stage *s)
 static void stays_inside(struct stage *s)
 {
 	static struct metric_bucket bucket[MOST];
-	static const struct event events[] = { { 1, 0, 0, "checkpoint", "" }, { 2, 99, 0, "x", "" }, { 3, 500, 0, "y", "" } };
+	static const struct event events[] = { { 1, 0, 0, "checkpoint", "" },
+					       { 2, 99, 0, "x", "" },
+					       { 3, 500, 0, "y", "" } };
 	struct plot_series series[2] = { { "a", bucket, NULL }, { "b", bucket, NULL } };
 	double v[100];
 	bool clean = true;
@@ -132,9 +144,18 @@ static void stays_inside(struct stage *s)
 	for (int kind = 0; kind < CHARTS_KINDS; kind++)
 		for (int cols = 0; cols <= WIDE; cols++)
 			for (int rows = 0; rows <= TALL; rows++) {
-				const struct plot p = { .y = 3, .x = 5, .rows = rows, .cols = cols, .title = "t",
-							.brief = "t", .series = series, .n = 2, .lo = 0, .hi = 99,
-							.cursor = cols % 3 ? -1 : 40, .event = events,
+				const struct plot p = { .y = 3,
+							.x = 5,
+							.rows = rows,
+							.cols = cols,
+							.title = "t",
+							.brief = "t",
+							.series = series,
+							.n = 2,
+							.lo = 0,
+							.hi = 99,
+							.cursor = cols % 3 ? -1 : 40,
+							.event = events,
 							.event_n = COUNT(events) };
 				char line[4096];
 
@@ -144,7 +165,8 @@ static void stays_inside(struct stage *s)
 				plot_draw(s->w, &p, &s->app.theme);
 				for (int y = 0; y < 24; y++) {
 					stage_line(s, y, line, sizeof(line));
-					if ((y < 3 || y >= 3 + rows) ? line[0] != 0 : text_width(line) > 5 + cols)
+					if ((y < 3 || y >= 3 + rows) ? line[0] != 0
+								     : text_width(line) > 5 + cols)
 						clean = false;
 				}
 			}
@@ -161,6 +183,8 @@ static void buckets_agree(void)
 	CHECK(plot_bucket_of(-5, 0, 99, 10) == 0);
 	CHECK(plot_bucket_of(500, 0, 99, 10) == 9);
 	CHECK(plot_bucket_of(7, 7, 7, 10) == 0);
+	CHECK(plot_bucket_of(29, 0, 99, 100) == 29); /* 29 / 100 * 100 is less than 29 in doubles */
+	CHECK(plot_bucket_of(INT64_C(1) << 45, 0, (INT64_C(1) << 46) - 1, 65536) == 32768);
 	CHECK(plot_event_letter("checkpoint") == 'c' && plot_event_letter("\033[2J") == '*');
 }
 
@@ -170,7 +194,9 @@ static void sparks(struct stage *s)
 	char line[4096];
 
 	for (size_t i = 0; i < COUNT(b); i++)
-		b[i] = (struct metric_bucket){ .count = 9, .min = 1, .max = 1, .first = 1, .last = 1 };
+		b[i] = (struct metric_bucket){
+			.count = 9, .min = 1, .max = 1, .first = 1, .last = 1
+		};
 	b[3].max = 9; /* seen although the column's other values are low */
 	b[5].nans = 1;
 	b[6].min = -9;

@@ -91,8 +91,10 @@ static void tables_are_sound(void)
 			char name[KEY_NAME_SIZE];
 
 			keymap_name(k->key, name);
-			CHECK_NAMED(k->key && k->label && k->label[0] && k->help[0] && k->act, name);
-			CHECK_NAMED(strlen(k->help) <= 61, k->help); /* whole on the help page at 80 columns */
+			CHECK_NAMED(k->key && k->label && k->label[0] && k->help[0] && k->act,
+				    name);
+			CHECK_NAMED(strlen(k->help) <= 61,
+				    k->help); /* whole on the help page at 80 columns */
 			CHECK_NAMED(name[0] && strncmp(name, "key ", 4) != 0, name);
 			for (const struct keybind *m = (*o)->keys; m < k; m++)
 				CHECK_NAMED(!same_key(k, m), name);
@@ -114,7 +116,9 @@ static void footer_and_help(struct stage *s)
 			stage_must(app_open(&s->app, (*o)->name, NULL));
 		stage_draw(s);
 		stage_line(s, 23, line, sizeof(line));
-		CHECK_NAMED(strstr(line, first->label) && strstr(line, "? help") && strstr(line, "q quit"), (*o)->name);
+		CHECK_NAMED(strstr(line, first->label) && strstr(line, "? help") &&
+				    strstr(line, "q quit"),
+			    (*o)->name);
 		if (!strcmp((*o)->name, "help"))
 			continue;
 		stage_size(s, 60, 120);
@@ -148,7 +152,8 @@ static void random_keys(struct stage *s, const char *arg)
 		}
 		if (rng_below(&r, 40) == 0 && s->app.depth < APP_DEPTH)
 			(void)app_open(&s->app, "run", arg);
-		press(s, rng_below(&r, 6) ? key[rng_below(&r, (uint32_t)n)] : (int)rng_below(&r, 0x201000));
+		press(s, rng_below(&r, 6) ? key[rng_below(&r, (uint32_t)n)]
+					  : (int)rng_below(&r, 0x201000));
 		while (s->app.depth > 4)
 			screen_close(s->app.stack[--s->app.depth]);
 	}
@@ -160,8 +165,15 @@ static void random_keys(struct stage *s, const char *arg)
 static void hostile_names(struct stage *s)
 {
 	static const char *const names[] = {
-		"\033[2J\033[H", "\xff\xfe\xc0\xaf", "\u202Erun\u2066", "数据集-微调-实验-很长的名字", "e\u0301\u0301\u0301\u0301\u0301",
-		"\u200D\uFE0F\uFEFF", "a\nb\rc\td", " ", "%s%n%d",
+		"\033[2J\033[H",
+		"\xff\xfe\xc0\xaf",
+		"\u202Erun\u2066",
+		"数据集-微调-实验-很长的名字",
+		"e\u0301\u0301\u0301\u0301\u0301",
+		"\u200D\uFE0F\uFEFF",
+		"a\nb\rc\td",
+		" ",
+		"%s%n%d",
 	};
 	struct store *st;
 	char line[4096];
@@ -181,7 +193,8 @@ static void hostile_names(struct stage *s)
 	(void)app_tick(&s->app);
 	stage_draw(s);
 	stage_line(s, 1, line, sizeof(line));
-	column = strstr(line, "state") ? (int)(strstr(line, "state") - line) : -1; /* the titles are ASCII, but for an arrow */
+	column = strstr(line, "state") ? (int)(strstr(line, "state") - line)
+				       : -1; /* the titles are ASCII, but for an arrow */
 	column -= strstr(line, "▾") ? 2 : 0;
 	for (int y = 2; y < 2 + (int)COUNT(names); y++) {
 		char *at;

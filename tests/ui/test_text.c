@@ -12,12 +12,24 @@ static const struct {
 	{ "empty", "", "", 0 },
 	{ "escape sequence", "a\033[31mred", "a\uFFFD[31mred", 9 },
 	{ "title sequence", "\033]0;x\007", "\uFFFD]0;x\uFFFD", 6 },
-	{ "C1 control", "a\xc2\x9b" "2J", "a\uFFFD2J", 4 },
-	{ "newline and tab", "a\nb\tc", "a\uFFFD" "b c", 5 },
+	{ "C1 control",
+	  "a\xc2\x9b"
+	  "2J",
+	  "a\uFFFD2J", 4 },
+	{ "newline and tab", "a\nb\tc",
+	  "a\uFFFD"
+	  "b c",
+	  5 },
 	{ "delete", "a\x7f", "a\uFFFD", 2 },
-	{ "bidi override", "abc\u202Edef", "abc\uFFFD" "def", 7 },
+	{ "bidi override", "abc\u202Edef",
+	  "abc\uFFFD"
+	  "def",
+	  7 },
 	{ "bidi isolate", "\u2066x\u2069", "\uFFFDx\uFFFD", 3 },
-	{ "line separator", "a\u2028b", "a\uFFFD" "b", 3 },
+	{ "line separator", "a\u2028b",
+	  "a\uFFFD"
+	  "b",
+	  3 },
 	{ "lone continuation", "a\x80z", "a\uFFFDz", 3 },
 	{ "cut off sequence", "a\xe6\x95", "a\uFFFD\uFFFD", 3 },
 	{ "overlong slash", "\xc0\xaf", "\uFFFD\uFFFD", 2 },
@@ -38,7 +50,8 @@ static void is_tamed(struct stage *s)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		(void)werase(s->w);
 		CHECK_NAMED(text_width(cases[i].text) == cases[i].width, cases[i].what);
-		CHECK_NAMED(text_put(s->w, 0, 0, 40, cases[i].text) == cases[i].width, cases[i].what);
+		CHECK_NAMED(text_put(s->w, 0, 0, 40, cases[i].text) == cases[i].width,
+			    cases[i].what);
 		stage_line(s, 0, line, sizeof(line));
 		CHECK_NAMED(!strcmp(line, cases[i].shown), cases[i].what);
 	}
@@ -50,14 +63,17 @@ static void is_cut(struct stage *s)
 		const char *text, *shown;
 		int width, used;
 	} cut[] = {
-		{ "abcdef", "abcdef", 6, 6 }, { "abcdef", "abcd…", 5, 5 }, { "abcdef", "…", 1, 1 }, { "abcdef", "", 0, 0 },
-		{ "数据集", "数据…", 5, 5 },  { "数据集", "数…", 4, 3 },   { "数据集", "数据集", 6, 6 },
+		{ "abcdef", "abcdef", 6, 6 }, { "abcdef", "abcd…", 5, 5 },
+		{ "abcdef", "…", 1, 1 },      { "abcdef", "", 0, 0 },
+		{ "数据集", "数据…", 5, 5 },  { "数据集", "数…", 4, 3 },
+		{ "数据集", "数据集", 6, 6 },
 	};
 	char line[4096];
 
 	for (size_t i = 0; i < COUNT(cut); i++) {
 		(void)werase(s->w);
-		CHECK_NAMED(text_put(s->w, 0, 0, cut[i].width, cut[i].text) == cut[i].used, cut[i].shown);
+		CHECK_NAMED(text_put(s->w, 0, 0, cut[i].width, cut[i].text) == cut[i].used,
+			    cut[i].shown);
 		stage_line(s, 0, line, sizeof(line));
 		CHECK_NAMED(!strcmp(line, cut[i].shown), cut[i].shown);
 	}
@@ -111,9 +127,10 @@ static void numbers(void)
 		int room;
 		const char *text;
 	} values[] = {
-		{ 0.87123, 6, "0.8712" }, { 0.2, 5, "0.200" },   { 412.345, 6, "412.35" }, { 123456, 6, "123456" },
-		{ 1234567, 6, "1e+06" },  { 5e-4, 7, "0.0005" }, { 4.137e-5, 6, "4e-05" }, { 0, 5, "0.000" },
-		{ -3.14159, 5, "-3.14" }, { 1e300, 7, "1e+300" }, { NAN, 5, "NaN" },       { -INFINITY, 5, "-inf" },
+		{ 0.87123, 6, "0.8712" }, { 0.2, 5, "0.200" },     { 412.345, 6, "412.35" },
+		{ 123456, 6, "123456" },  { 1234567, 6, "1e+06" }, { 5e-4, 7, "0.0005" },
+		{ 4.137e-5, 6, "4e-05" }, { 0, 5, "0.000" },       { -3.14159, 5, "-3.14" },
+		{ 1e300, 7, "1e+300" },   { NAN, 5, "NaN" },       { -INFINITY, 5, "-inf" },
 	};
 	char text[NUMBER_SIZE];
 

@@ -24,15 +24,22 @@
 #include "ui/widget/text.h"
 
 enum { CHARTS = 4, CURVES = 2, BUCKETS_MAX = 2048, FACTS = 27, LABEL = 8, EVENTS_MAX = 4096 };
+enum { GRID_FROM = 64 /* steps a bucket; the store has summaries of as many */ };
 enum { LOSS, JUDGED, RATE, NORM };
 
-static const int64_t look_us = 2000000; /* how often a live run is looked up again: lost is no change of the log */
+static const int64_t look_us =
+	2000000; /* how often a live run is looked up again: lost is no change of the log */
 
 struct curve {
 	char key[METRIC_KEY_MAX + 1]; /* "": none */
 	const char *label;
-	struct metric_bucket *bucket; /* BUCKETS_MAX */
-	double *smooth;               /* BUCKETS_MAX */
+	struct metric_bucket *bucket; /* BUCKETS_MAX; cut as `cut` says */
+	struct {
+		int64_t lo, hi;
+		size_t n; /* 0: nothing was read */
+		int attempt;
+	} cut;
+	double *smooth; /* BUCKETS_MAX */
 	struct ema ema;
 };
 
@@ -66,7 +73,10 @@ struct view {
 
 static bool narrow(int cols) { return cols < 72; }
 
-static int facts_cols(int cols) { return cols >= 120 ? FACTS + 7 : narrow(cols) ? FACTS - 4 : FACTS; }
+static int facts_cols(int cols)
+{
+	return cols >= 120 ? FACTS + 7 : narrow(cols) ? FACTS - 4 : FACTS;
+}
 
 /* The charts' part of the screen, cut into a grid that leaves each chart room to be read. */
 static void lay_out(struct view *v, int rows, int cols)
@@ -97,10 +107,17 @@ static void lay_out(struct view *v, int rows, int cols)
 
 /* ---- reading ---- */
 
+static bool is_live(const struct view *v)
+{
+	return v->run.state == RUN_RUNNING || v->run.state == RUN_PAUSED;
+}
+
 static void name_chart(struct chart *c, const char *title, const char *brief, const char *key)
 {
 	snprintf(c->title, sizeof(c->title), "%.60s", title);
 	snprintf(c->brief, sizeof(c->brief), "%.15s", brief);
+	if (strcmp(c->curve[0].key, key) != 0)
+		c->curve[0].cut.n = 0;
 	snprintf(c->curve[0].key, sizeof(c->curve[0].key), "%s", key);
 }
 
@@ -108,7 +125,8 @@ static void name_chart(struct chart *c, const char *title, const char *brief, co
 static void name_charts(struct view *v)
 {
 	const char *judged = v->run.metric_key;
-	const bool own = judged[0] && strcmp(judged, "eval/loss") != 0 && strlen(judged) <= METRIC_KEY_MAX;
+	const bool own = judged[0] && strcmp(judged, "eval/loss") != 0 &&
+			 strlen(judged) <= METRIC_KEY_MAX;
 	struct curve *eval = &v->chart[LOSS].curve[1];
 
 	name_chart(&v->chart[LOSS], "loss", "loss", "train/loss");
@@ -116,9 +134,11 @@ static void name_charts(struct view *v)
 	snprintf(eval->key, sizeof(eval->key), "eval/loss");
 	eval->label = "eval";
 	if (own)
-		name_chart(&v->chart[JUDGED], judged, strncmp(judged, "eval/", 5) ? judged : judged + 5, judged);
+		name_chart(&v->chart[JUDGED], judged,
+			   strncmp(judged, "eval/", 5) ? judged : judged + 5, judged);
 	else
-		name_chart(&v->chart[JUDGED], "tokens per second", "tokens/s", "train/tokens_per_second");
+		name_chart(&v->chart[JUDGED], "tokens per second", "tokens/s",
+			   "train/tokens_per_second");
 	name_chart(&v->chart[RATE], "learning rate", "rate", "train/learning_rate");
 	name_chart(&v->chart[NORM], "gradient norm", "norm", "train/grad_norm");
 }
@@ -130,15 +150,34 @@ static size_t chart_buckets(const struct chart *c, const struct theme *t)
 	return n < BUCKETS_MAX ? n : BUCKETS_MAX;
 }
 
-/* All charts share one axis of steps, so that one cursor reads them all. */
-static int read_span(struct store *st, struct view *v)
+/*
+ * The axis of a live run that is long already grows by a whole grid of buckets:
+ * the end of the axis then lies a little ahead, by an eighth at most, and of a
+ * curve only the last bucket must be read when it goes on.
+ */
+static int64_t axis_end(int64_t lo, int64_t hi, size_t n)
+{
+	const int64_t range = hi - lo + 1;
+	int64_t width = (range + (int64_t)n - 1) / (int64_t)n, grid = 1;
+
+	if (width < GRID_FROM)
+		return hi;
+	while (grid * 16 <= width)
+		grid *= 2;
+	width = (width + grid - 1) / grid * grid;
+	return lo + width * (int64_t)n - 1;
+}
+
+/* All charts share one axis of steps, so that one cursor reads them all; all that are shown are equally wide. */
+static int read_span(struct store *st, struct view *v, size_t n)
 {
 	int64_t lo = INT64_MAX, hi = -1;
 
 	for (int i = 0; i < CHARTS * CURVES; i++) {
 		const struct curve *c = &v->chart[i / CURVES].curve[i % CURVES];
 		int64_t from, to;
-		int code = c->key[0] ? metric_span(st, v->run.row, c->key, &from, &to) : TT_NOTFOUND;
+		int code = c->key[0] ? metric_span(st, v->run.row, c->key, &from, &to)
+				     : TT_NOTFOUND;
 
 		if (code == TT_NOTFOUND)
 			continue;
@@ -148,28 +187,55 @@ static int read_span(struct store *st, struct view *v)
 		hi = to > hi ? to : hi;
 	}
 	v->lo = hi < 0 ? 0 : lo;
-	v->hi = hi < 0 ? 0 : hi;
+	v->hi = hi < 0 ? 0 : is_live(v) ? axis_end(lo, hi, n) : hi;
 	return TT_OK;
+}
+
+/* The first bucket that must be read: when the cut is the same, all before the last one that holds anything are known. */
+static size_t first_unknown(const struct view *v, const struct curve *c, size_t n)
+{
+	size_t at = n;
+
+	if (c->cut.lo != v->lo || c->cut.hi != v->hi || c->cut.n != n ||
+	    c->cut.attempt != v->run.attempt || (v->hi - v->lo + 1) % (int64_t)n)
+		return 0;
+	while (at > 0 && !c->bucket[at - 1].count)
+		at--;
+	return at ? at - 1 : 0;
 }
 
 static int read_curve(struct store *st, struct view *v, struct curve *c, size_t n)
 {
+	const size_t from = first_unknown(v, c, n);
+	const int64_t width = (v->hi - v->lo + 1) / (int64_t)n;
+	int code;
+
 	if (!c->key[0])
 		return TT_OK;
-	return metric_buckets(st, v->run.row, c->key, v->lo, v->hi, n, c->bucket);
+	c->cut.n = 0;
+	code = metric_buckets(st, v->run.row, c->key, v->lo + (from ? (int64_t)from * width : 0),
+			      v->hi, n - from, c->bucket + from);
+	if (code)
+		return code;
+	c->cut.lo = v->lo;
+	c->cut.hi = v->hi;
+	c->cut.n = n;
+	c->cut.attempt = v->run.attempt;
+	return TT_OK;
 }
 
 static int read_charts(struct app *app, struct view *v)
 {
-	int code = read_span(app->store, v);
+	size_t n = 1;
+	int code;
 
-	for (int i = 0; !code && i < CHARTS; i++) {
-		struct chart *c = &v->chart[i];
-		const size_t n = chart_buckets(c, &app->theme);
-
-		for (int k = 0; !code && c->rows && k < CURVES; k++)
-			code = read_curve(app->store, v, &c->curve[k], n);
-	}
+	for (int i = 0; i < CHARTS; i++)
+		if (v->chart[i].rows)
+			n = chart_buckets(&v->chart[i], &app->theme);
+	code = read_span(app->store, v, n);
+	for (int i = 0; !code && i < CHARTS; i++)
+		for (int k = 0; !code && v->chart[i].rows && k < CURVES; k++)
+			code = read_curve(app->store, v, &v->chart[i].curve[k], n);
 	return code;
 }
 
@@ -258,8 +324,6 @@ static bool read_log(struct view *v)
 	return tail_read(&v->tail, path);
 }
 
-static bool is_live(const struct view *v) { return v->run.state == RUN_RUNNING || v->run.state == RUN_PAUSED; }
-
 static bool more_to_smooth(const struct view *v)
 {
 	for (int i = 0; v->smoothing && i < CHARTS * CURVES; i++) {
@@ -275,7 +339,8 @@ static bool more_to_smooth(const struct view *v)
 static bool laid_anew(struct app *app, struct view *v)
 {
 	const int sx = (int)plot_buckets(100, &app->theme);
-	const bool same = v->laid_rows == app->rows && v->laid_cols == app->cols && v->laid_sx == sx;
+	const bool same = v->laid_rows == app->rows && v->laid_cols == app->cols &&
+			  v->laid_sx == sx;
 
 	lay_out(v, app->rows, app->cols);
 	v->laid_rows = app->rows;
@@ -291,7 +356,8 @@ static bool run_poll(struct screen *s)
 	const int64_t now = app->clock();
 	const bool second = is_live(v) && now / 1000000 != v->now / 1000000;
 	const bool anew = laid_anew(app, v);
-	const bool again = app->changed || anew || !v->run.row || (is_live(v) && now - v->looked_us > look_us);
+	const bool again = app->changed || anew || !v->run.row ||
+			   (is_live(v) && now - v->looked_us > look_us);
 	const bool log = read_log(v), smooth = again || more_to_smooth(v);
 	int code = TT_OK;
 
@@ -424,7 +490,8 @@ static void fact_value(struct facts *f, const char *label, const char *key)
 
 static void facts_state(struct facts *f)
 {
-	static const enum role role[] = { ROLE_WAIT, ROLE_LIVE, ROLE_WAIT, ROLE_TEXT, ROLE_WAIT, ROLE_BAD, ROLE_BAD };
+	static const enum role role[] = { ROLE_WAIT, ROLE_LIVE, ROLE_WAIT, ROLE_TEXT,
+					  ROLE_WAIT, ROLE_BAD,  ROLE_BAD };
 	const struct view *v = f->s->state;
 	const struct run *r = &v->run;
 
@@ -437,7 +504,8 @@ static void facts_state(struct facts *f)
 		theme_set(&f->s->app->theme, f->w, ROLE_LIVE);
 		bar_draw(f->w, f->y, 1, f->cols - 7, part, &f->s->app->theme);
 		theme_set(&f->s->app->theme, f->w, ROLE_TEXT);
-		text_printf(f->w, f->y++, f->cols - 5, 4, "%3.0f%%", part < 1 ? floor(part * 100) : 100);
+		text_printf(f->w, f->y++, f->cols - 5, 4, "%3.0f%%",
+			    part < 1 ? floor(part * 100) : 100);
 	}
 }
 
@@ -469,7 +537,8 @@ static void facts_numbers(struct facts *f)
 {
 	const struct view *v = f->s->state;
 	const struct run *r = &v->run;
-	const double speed = last_of(v, "train/tokens_per_second"), rss = last_of(v, "system/rss_bytes");
+	const double speed = last_of(v, "train/tokens_per_second"),
+		     rss = last_of(v, "system/rss_bytes");
 	char n[NUMBER_SIZE], at[NUMBER_SIZE], text[96];
 
 	if (isfinite(speed)) {
@@ -504,7 +573,8 @@ static void facts_params(struct facts *f)
 	number_short(all, (double)r->total_params);
 	snprintf(text, sizeof(text), "%s of %s", n, all);
 	fact(f, ROLE_TEXT, "trains", text);
-	snprintf(text, sizeof(text), "%.3g%%", 100.0 * (double)r->trainable_params / (double)r->total_params);
+	snprintf(text, sizeof(text), "%.3g%%",
+		 100.0 * (double)r->trainable_params / (double)r->total_params);
 	fact(f, ROLE_TEXT, "", text);
 }
 
@@ -563,7 +633,8 @@ static void draw_chart(const struct screen *s, WINDOW *w, const struct chart *c)
 	for (int k = 0; k < CURVES; k++)
 		if (c->curve[k].key[0])
 			series[p.n++] = (struct plot_series){ c->curve[k].label, c->curve[k].bucket,
-							      v->smoothing ? c->curve[k].smooth : NULL };
+							      v->smoothing ? c->curve[k].smooth
+									   : NULL };
 	plot_draw(w, &p, &s->app->theme);
 }
 
@@ -579,7 +650,8 @@ static void draw_log(const struct screen *s, WINDOW *w)
 	if (v->tail.missing)
 		text_put(w, v->log_y + 1, x, width, "there is no log.txt in the run's folder");
 	for (int row = v->log_rows - 1, i = 0; row > 0; row--, i++)
-		if (!v->tail.missing && tail_line(&v->tail, v->back + (size_t)i, line, sizeof(line)))
+		if (!v->tail.missing &&
+		    tail_line(&v->tail, v->back + (size_t)i, line, sizeof(line)))
 			text_put(w, v->log_y + row, x, width, line);
 }
 
@@ -605,7 +677,8 @@ static void run_draw(const struct screen *s, WINDOW *w)
 	if (!v->run.row) {
 		app_title(s->app, w, v->id, "");
 		theme_set(&s->app->theme, w, ROLE_BAD);
-		text_put(w, 2, 2, getmaxx(w) - 4, v->trouble[0] ? v->trouble : "there is no such run");
+		text_put(w, 2, 2, getmaxx(w) - 4,
+			 v->trouble[0] ? v->trouble : "there is no such run");
 		theme_set(&s->app->theme, w, ROLE_TEXT);
 		return;
 	}
@@ -634,7 +707,10 @@ static const struct run *the_run(const struct screen *s)
 	return v->run.row ? &v->run : NULL;
 }
 
-static const char *why_not_any(const struct screen *s) { return the_run(s) ? NULL : "there is no run here"; }
+static const char *why_not_any(const struct screen *s)
+{
+	return the_run(s) ? NULL : "there is no run here";
+}
 
 static unsigned run_back(struct screen *s)
 {
@@ -686,7 +762,9 @@ static unsigned move_cursor(struct screen *s, int by)
 
 	for (int i = 0; i < CHARTS; i++)
 		if (v->chart[i].rows)
-			cell = (v->hi - v->lo + 1) / (v->chart[i].cols > PLOT_AXIS + 1 ? v->chart[i].cols - PLOT_AXIS - 1 : 1);
+			cell = (v->hi - v->lo + 1) / (v->chart[i].cols > PLOT_AXIS + 1
+							      ? v->chart[i].cols - PLOT_AXIS - 1
+							      : 1);
 	if (cell < 1)
 		cell = 1;
 	if (v->cursor < 0)
@@ -726,7 +804,8 @@ static unsigned run_log_up(struct screen *s)
 	struct view *v = view_of(s);
 	char line[2];
 
-	if (tail_line(&v->tail, v->back + (size_t)(v->log_rows > 1 ? v->log_rows - 1 : 1), line, sizeof(line)))
+	if (tail_line(&v->tail, v->back + (size_t)(v->log_rows > 1 ? v->log_rows - 1 : 1), line,
+		      sizeof(line)))
 		v->back++;
 	return UI_DRAW;
 }
@@ -751,12 +830,19 @@ static unsigned run_stop(struct screen *s) { return trainer_stop(s->app, the_run
 static unsigned run_pause(struct screen *s) { return trainer_pause(s->app, the_run(s)); }
 static unsigned run_resume_it(struct screen *s) { return trainer_resume(s->app, the_run(s)); }
 static const char *why_not_stop(const struct screen *s) { return trainer_why_not_stop(the_run(s)); }
-static const char *why_not_pause(const struct screen *s) { return trainer_why_not_pause(the_run(s)); }
-static const char *why_not_resume(const struct screen *s) { return trainer_why_not_resume(the_run(s)); }
+static const char *why_not_pause(const struct screen *s)
+{
+	return trainer_why_not_pause(the_run(s));
+}
+static const char *why_not_resume(const struct screen *s)
+{
+	return trainer_why_not_resume(the_run(s));
+}
 
 static const char *why_not_rate(const struct screen *s)
 {
-	return trainer_why_not_stop(the_run(s)) ? "only a live run can change its learning rate" : NULL;
+	return trainer_why_not_stop(the_run(s)) ? "only a live run can change its learning rate"
+						: NULL;
 }
 
 static unsigned set_rate(struct screen *s, const char *text)
@@ -772,23 +858,74 @@ static unsigned run_rate(struct screen *s)
 
 static const struct keybind keys[] = {
 	{ KEY_ESCAPE, { 0 }, "back", "go back to the list", run_back, NULL, false },
-	{ 'v', { 0 }, "chart", "show one chart alone, then the next, then all", run_zoom, why_not_any, false },
+	{ 'v',
+	  { 0 },
+	  "chart",
+	  "show one chart alone, then the next, then all",
+	  run_zoom,
+	  why_not_any,
+	  false },
 	{ 'L', { 0 }, "log", "open or close the trainer's own words", run_log, why_not_any, false },
 	{ '.', { 0 }, "stop", "stop the run with a checkpoint", run_stop, why_not_stop, false },
-	{ 'p', { 0 }, "pause", "pause a live run, or let a paused one go on", run_pause, why_not_pause, false },
-	{ 'r', { 0 }, "resume", "go on with a stopped, failed or lost run from its checkpoint",
-	  run_resume_it, why_not_resume, false },
-	{ '=', { 0 }, "rate", "change the learning rate of a live run", run_rate, why_not_rate, false },
+	{ 'p',
+	  { 0 },
+	  "pause",
+	  "pause a live run, or let a paused one go on",
+	  run_pause,
+	  why_not_pause,
+	  false },
+	{ 'r',
+	  { 0 },
+	  "resume",
+	  "go on with a stopped, failed or lost run from its checkpoint",
+	  run_resume_it,
+	  why_not_resume,
+	  false },
+	{ '=',
+	  { 0 },
+	  "rate",
+	  "change the learning rate of a live run",
+	  run_rate,
+	  why_not_rate,
+	  false },
 	{ '+', { 0 }, "smooth", "smooth more", run_smoother, why_not_any, false },
 	{ '-', { 0 }, "less", "smooth less", run_rougher, why_not_rougher, true },
 	{ '0', { 0 }, "raw", "smooth nothing", run_raw, why_not_rougher, true },
-	{ 'y', { 0 }, "log axis", "upright axis: logarithm, or plain", run_log_axis, why_not_any, false },
-	{ KEY_TERMINAL(KEY_LEFT), { 'h' }, "earlier", "move the cursor that reads values off every chart",
-	  run_left, why_not_cursor, true },
-	{ KEY_TERMINAL(KEY_RIGHT), { 'l' }, "later", "move it to the right; beyond the end it goes away", run_right,
-	  why_not_cursor, true },
-	{ 'k', { KEY_TERMINAL(KEY_UP) }, "log up", "scroll the log up", run_log_up, why_not_scroll, true },
-	{ 'j', { KEY_TERMINAL(KEY_DOWN) }, "log down", "scroll the log down", run_log_down, why_not_scroll, true },
+	{ 'y',
+	  { 0 },
+	  "log axis",
+	  "upright axis: logarithm, or plain",
+	  run_log_axis,
+	  why_not_any,
+	  false },
+	{ KEY_TERMINAL(KEY_LEFT),
+	  { 'h' },
+	  "earlier",
+	  "move the cursor that reads values off every chart",
+	  run_left,
+	  why_not_cursor,
+	  true },
+	{ KEY_TERMINAL(KEY_RIGHT),
+	  { 'l' },
+	  "later",
+	  "move it to the right; beyond the end it goes away",
+	  run_right,
+	  why_not_cursor,
+	  true },
+	{ 'k',
+	  { KEY_TERMINAL(KEY_UP) },
+	  "log up",
+	  "scroll the log up",
+	  run_log_up,
+	  why_not_scroll,
+	  true },
+	{ 'j',
+	  { KEY_TERMINAL(KEY_DOWN) },
+	  "log down",
+	  "scroll the log down",
+	  run_log_down,
+	  why_not_scroll,
+	  true },
 	{ 0 }
 };
 

@@ -21,7 +21,8 @@
 
 enum { SPARK_MAX = 24, SHOWN_MAX = 512, WORD = 256 };
 
-static const int64_t look_us = 2000000; /* how often live runs are looked up again: lost is no change of the log */
+static const int64_t look_us =
+	2000000; /* how often live runs are looked up again: lost is no change of the log */
 
 /* One row on the screen. */
 struct shown {
@@ -32,7 +33,7 @@ struct shown {
 };
 
 struct runs {
-	struct run_index *place; /* what the filter lets through, in order */
+	struct run_index *place;  /* what the filter lets through, in order */
 	size_t n, at, from, rows; /* rows: how many the window holds */
 	int64_t at_row;           /* the run under the cursor, wherever it moves */
 	struct shown *shown;
@@ -45,15 +46,33 @@ struct runs {
 	char trouble[512];
 };
 
-enum { C_MARK, C_ID, C_NAME, C_METHOD, C_PARAMS, C_STEP, C_BEST, C_LOSS, C_SPARK, C_STATE, COLUMNS };
+enum {
+	C_MARK,
+	C_ID,
+	C_NAME,
+	C_METHOD,
+	C_PARAMS,
+	C_STEP,
+	C_BEST,
+	C_LOSS,
+	C_SPARK,
+	C_STATE,
+	COLUMNS
+};
 
 /* What s cycles through; the title of the column wears an arrow. */
 static const struct {
 	const char *word;
 	int column;
 } sorts[] = {
-	{ "", C_ID },	    { "name", C_NAME }, { "state", C_STATE },	  { "method", C_METHOD },
-	{ "step", C_STEP }, { "best", C_BEST }, { "train/loss", C_LOSS }, { "trainable_params", C_PARAMS },
+	{ "", C_ID },
+	{ "name", C_NAME },
+	{ "state", C_STATE },
+	{ "method", C_METHOD },
+	{ "step", C_STEP },
+	{ "best", C_BEST },
+	{ "train/loss", C_LOSS },
+	{ "trainable_params", C_PARAMS },
 };
 
 /* ---- reading ---- */
@@ -143,7 +162,10 @@ static void keep_window(struct runs *r)
 	r->at_row = r->n ? r->place[r->at].row : 0;
 }
 
-static size_t spark_width(const struct app *app) { return app->cols >= 120 ? 16 : app->cols >= 100 ? 10 : 6; }
+static size_t spark_width(const struct app *app)
+{
+	return app->cols >= 120 ? 16 : app->cols >= 100 ? 10 : 6;
+}
 
 /* Move what is known of a row out of the old window. */
 static struct shown take_shown(struct runs *r, int64_t row)
@@ -171,7 +193,8 @@ static int read_row(struct app *app, int64_t row, bool again, struct shown *s)
 	code = run_get_row(app->store, row, &run);
 	if (code)
 		return code;
-	same = known && run.step == s->run.step && run.attempt == s->run.attempt && s->spark_room == room;
+	same = known && run.step == s->run.step && run.attempt == s->run.attempt &&
+	       s->spark_room == room;
 	run_done(&s->run);
 	s->run = run;
 	s->left_us = trainer_left(app->store, &run);
@@ -200,7 +223,8 @@ static int read_shown(struct app *app, struct runs *r, bool again)
 	for (size_t i = 0; !code && i < n; i++) {
 		next[i] = take_shown(r, r->place[r->from + i].row);
 		code = read_row(app, r->place[r->from + i].row, again, &next[i]);
-		if (code == TT_NOTFOUND) /* purged meanwhile: the next look at the places misses it */
+		if (code ==
+		    TT_NOTFOUND) /* purged meanwhile: the next look at the places misses it */
 			code = TT_OK;
 	}
 	free_shown(r->shown, r->shown_n);
@@ -252,10 +276,10 @@ static bool runs_poll(struct screen *s)
 /* ---- drawing ---- */
 
 static const struct table_column columns[COLUMNS] = {
-	[C_MARK] = { "", 1, 1, false, 0 },         [C_ID] = { "id", 5, 14, false, 0 },
-	[C_NAME] = { "name", 10, 48, false, 0 },   [C_METHOD] = { "method", 7, 12, false, 1 },
-	[C_PARAMS] = { "train", 5, 6, true, 3 },   [C_STEP] = { "step", 6, 23, true, 0 },
-	[C_BEST] = { "best", 5, 12, true, 0 },     [C_LOSS] = { "loss", 5, 7, true, 0 },
+	[C_MARK] = { "", 1, 1, false, 0 },          [C_ID] = { "id", 5, 14, false, 0 },
+	[C_NAME] = { "name", 10, 48, false, 0 },    [C_METHOD] = { "method", 7, 12, false, 1 },
+	[C_PARAMS] = { "train", 5, 6, true, 3 },    [C_STEP] = { "step", 6, 23, true, 0 },
+	[C_BEST] = { "best", 5, 12, true, 0 },      [C_LOSS] = { "loss", 5, 7, true, 0 },
 	[C_SPARK] = { "", 6, SPARK_MAX, false, 2 }, [C_STATE] = { "state", 14, 120, false, 0 },
 };
 
@@ -323,7 +347,8 @@ static void step_text(const struct run *run, char ret[CELL])
 static void params_text(const struct run *run, char ret[CELL])
 {
 	const double percent = run->total_params > 0 && run->trainable_params >= 0
-				       ? 100.0 * (double)run->trainable_params / (double)run->total_params
+				       ? 100.0 * (double)run->trainable_params /
+						 (double)run->total_params
 				       : NAN;
 
 	if (isnan(percent))
@@ -331,20 +356,27 @@ static void params_text(const struct run *run, char ret[CELL])
 	else if (percent > 0 && percent < 0.005)
 		snprintf(ret, CELL, "<0.01%%");
 	else
-		snprintf(ret, CELL, percent < 9.995 ? "%.2f%%" : percent < 99.95 ? "%.1f%%" : "%.0f%%", percent);
+		snprintf(ret, CELL,
+			 percent < 9.995   ? "%.2f%%"
+			 : percent < 99.95 ? "%.1f%%"
+					   : "%.0f%%",
+			 percent);
 }
 
 /* Digits of a measured value: fewer where columns are few. */
 static int value_room(const struct app *app) { return app->cols >= 100 ? 6 : 5; }
 
-static void cell_text(const struct screen *screen, const struct shown *s, int column, int width, char ret[CELL])
+static void cell_text(const struct screen *screen, const struct shown *s, int column, int width,
+		      char ret[CELL])
 {
 	const struct runs *r = screen->state;
 	const struct run *run = &s->run;
 
 	ret[0] = 0;
 	switch (column) {
-	case C_MARK: snprintf(ret, CELL, "%s", state_mark(run->state, screen->app->theme.unicode)); break;
+	case C_MARK:
+		snprintf(ret, CELL, "%s", state_mark(run->state, screen->app->theme.unicode));
+		break;
 	case C_ID: snprintf(ret, CELL, "%.*s", r->id_width, run->id); break;
 	case C_NAME: snprintf(ret, CELL, "%.250s", run->name); break;
 	case C_METHOD: snprintf(ret, CELL, "%.60s", run->method); break;
@@ -392,7 +424,9 @@ static void title_text(const struct screen *s, int column, char ret[CELL])
 	const bool sorted = sorts[r->sort].column == column;
 
 	snprintf(ret, CELL, "%.200s%s", column == C_BEST ? best_title(r) : columns[column].title,
-		 !sorted ? "" : s->app->theme.unicode ? "▾" : "v");
+		 !sorted                 ? ""
+		 : s->app->theme.unicode ? "▾"
+					 : "v");
 }
 
 static void layout(const struct screen *s, int width, int ret[COLUMNS])
@@ -446,8 +480,8 @@ static void draw_titles(const struct screen *s, WINDOW *w, int y, const int *wid
 	theme_set(&s->app->theme, w, ROLE_TEXT);
 }
 
-static void draw_row(const struct screen *s, WINDOW *w, int y, const int *width, const struct shown *row,
-		     bool selected)
+static void draw_row(const struct screen *s, WINDOW *w, int y, const int *width,
+		     const struct shown *row, bool selected)
 {
 	const struct theme *t = &s->app->theme;
 	int x = 1;
@@ -463,7 +497,9 @@ static void draw_row(const struct screen *s, WINDOW *w, int y, const int *width,
 			continue;
 		cell_text(s, row, c, width[c], text);
 		if (!selected)
-			theme_set(t, w, c == C_MARK || c == C_STATE ? state_role(row->run.state) : ROLE_TEXT);
+			theme_set(t, w,
+				  c == C_MARK || c == C_STATE ? state_role(row->run.state)
+							      : ROLE_TEXT);
 		if (c == C_SPARK)
 			spark_draw(w, y, x, width[c], row->spark, row->spark_n, t);
 		else
@@ -481,8 +517,9 @@ static void counts_text(const struct runs *r, bool unicode, char *ret, size_t si
 	static const struct {
 		enum run_state state;
 		const char *word;
-	} words[] = { { RUN_RUNNING, "running" },   { RUN_PAUSED, "paused" }, { RUN_QUEUED, "queued" },
-		      { RUN_FINISHED, "finished" }, { RUN_STOPPED, "stopped" }, { RUN_FAILED, "failed" },
+	} words[] = { { RUN_RUNNING, "running" }, { RUN_PAUSED, "paused" },
+		      { RUN_QUEUED, "queued" },   { RUN_FINISHED, "finished" },
+		      { RUN_STOPPED, "stopped" }, { RUN_FAILED, "failed" },
 		      { RUN_LOST, "lost" } };
 	size_t used = 0;
 
@@ -493,8 +530,11 @@ static void counts_text(const struct runs *r, bool unicode, char *ret, size_t si
 		if (!r->count[words[i].state])
 			continue;
 		number_count(n, (int64_t)r->count[words[i].state]);
-		used += (size_t)snprintf(ret + used, size - used, "%s%s %s", !used ? "" : unicode ? " · " : ", ", n,
-					 words[i].word);
+		used += (size_t)snprintf(ret + used, size - used, "%s%s %s",
+					 !used     ? ""
+					 : unicode ? " · "
+						   : ", ",
+					 n, words[i].word);
 	}
 }
 
@@ -518,13 +558,16 @@ static void draw_empty(const struct screen *s, WINDOW *w, int y)
 		theme_set(&s->app->theme, w, ROLE_BAD);
 		text_put(w, y, 2, width, s->app->trouble[0] ? s->app->trouble : r->trouble);
 	} else if (r->filter[0]) {
-		text_put(w, y, 2, width, "No run fits the filter. f changes it, esc takes it away.");
+		text_put(w, y, 2, width,
+			 "No run fits the filter. f changes it, esc takes it away.");
 	} else {
-		text_put(w, y, 2, width, "There are no runs yet. Type this in a shell to start the first:");
+		text_put(w, y, 2, width,
+			 "There are no runs yet. Type this in a shell to start the first:");
 		theme_set(&s->app->theme, w, ROLE_STRONG);
 		text_put(w, y + 2, 6, width, "trimtab run mr-lora");
 		theme_set(&s->app->theme, w, ROLE_TEXT);
-		text_put(w, y + 4, 2, width, "It shows up here by itself. `trimtab recipes` lists other recipes.");
+		text_put(w, y + 4, 2, width,
+			 "It shows up here by itself. `trimtab recipes` lists other recipes.");
 	}
 	theme_set(&s->app->theme, w, ROLE_TEXT);
 }
@@ -594,7 +637,8 @@ static const struct run *selected(const struct screen *s)
 	const struct runs *r = s->state;
 	const size_t i = r->at - r->from;
 
-	return r->n && r->at >= r->from && i < r->shown_n && r->shown[i].run.row ? &r->shown[i].run : NULL;
+	return r->n && r->at >= r->from && i < r->shown_n && r->shown[i].run.row ? &r->shown[i].run
+										 : NULL;
 }
 
 static const char *why_not_any(const struct screen *s)
@@ -723,7 +767,9 @@ static unsigned filter_by(struct screen *s, const char *text)
 	for (word = strsep(&at, " "); word; word = strsep(&at, " ")) {
 		if (!*word || filter_word(r, word))
 			continue;
-		app_complain(s->app, "%s is no state; there are queued, running, paused, finished, stopped, failed, lost",
+		app_complain(s->app,
+			     "%s is no state; there are queued, running, paused, finished, "
+			     "stopped, failed, lost",
 			     word);
 		filter_clear(r);
 		return UI_DRAW | UI_RELOAD;
@@ -737,7 +783,8 @@ static unsigned runs_filter(struct screen *s)
 {
 	const struct runs *r = s->state;
 
-	prompt_line(&s->app->prompt, "filter (a state, method:lora, tag:x, part of a name):", r->filter, filter_by);
+	prompt_line(&s->app->prompt,
+		    "filter (a state, method:lora, tag:x, part of a name):", r->filter, filter_by);
 	return UI_DRAW;
 }
 
@@ -767,10 +814,22 @@ static unsigned runs_sort(struct screen *s)
 static unsigned runs_stop(struct screen *s) { return trainer_stop(s->app, selected(s)); }
 static unsigned runs_pause(struct screen *s) { return trainer_pause(s->app, selected(s)); }
 static unsigned runs_resume(struct screen *s) { return trainer_resume(s->app, selected(s)); }
-static const char *why_not_stop(const struct screen *s) { return trainer_why_not_stop(selected(s)); }
-static const char *why_not_pause(const struct screen *s) { return trainer_why_not_pause(selected(s)); }
-static const char *why_not_resume(const struct screen *s) { return trainer_why_not_resume(selected(s)); }
-static const char *why_not_delete(const struct screen *s) { return trainer_why_not_delete(selected(s)); }
+static const char *why_not_stop(const struct screen *s)
+{
+	return trainer_why_not_stop(selected(s));
+}
+static const char *why_not_pause(const struct screen *s)
+{
+	return trainer_why_not_pause(selected(s));
+}
+static const char *why_not_resume(const struct screen *s)
+{
+	return trainer_why_not_resume(selected(s));
+}
+static const char *why_not_delete(const struct screen *s)
+{
+	return trainer_why_not_delete(selected(s));
+}
 
 static unsigned delete_it(struct screen *s, const char *text)
 {
@@ -808,24 +867,69 @@ static void runs_close(struct screen *s)
 }
 
 static const struct keybind keys[] = {
-	{ KEY_RETURN, { '\n', KEY_TERMINAL(KEY_ENTER) }, "open", "open the run", runs_open, why_not_any, false },
+	{ KEY_RETURN,
+	  { '\n', KEY_TERMINAL(KEY_ENTER) },
+	  "open",
+	  "open the run",
+	  runs_open,
+	  why_not_any,
+	  false },
 	{ '/', { 0 }, "search", "search by name or id", runs_search, why_not_any, false },
-	{ 'f', { 0 }, "filter", "show some: a state, method:NAME, tag:WORD, part of name or id",
-	  runs_filter, why_not_list, false },
-	{ 's', { 0 }, "sort", "sort by the next column; the sorted one has an arrow",
-	  runs_sort, why_not_list, false },
+	{ 'f',
+	  { 0 },
+	  "filter",
+	  "show some: a state, method:NAME, tag:WORD, part of name or id",
+	  runs_filter,
+	  why_not_list,
+	  false },
+	{ 's',
+	  { 0 },
+	  "sort",
+	  "sort by the next column; the sorted one has an arrow",
+	  runs_sort,
+	  why_not_list,
+	  false },
 	{ '.', { 0 }, "stop", "stop the run with a checkpoint", runs_stop, why_not_stop, false },
-	{ 'p', { 0 }, "pause", "pause a live run, or let a paused one go on", runs_pause, why_not_pause, false },
-	{ 'r', { 0 }, "resume", "go on with a stopped, failed or lost run from its checkpoint",
-	  runs_resume, why_not_resume, false },
+	{ 'p',
+	  { 0 },
+	  "pause",
+	  "pause a live run, or let a paused one go on",
+	  runs_pause,
+	  why_not_pause,
+	  false },
+	{ 'r',
+	  { 0 },
+	  "resume",
+	  "go on with a stopped, failed or lost run from its checkpoint",
+	  runs_resume,
+	  why_not_resume,
+	  false },
 	{ 'd', { 0 }, "delete", "move the run to the trash", runs_delete, why_not_delete, false },
-	{ 'u', { 0 }, "undo", "bring back the run that was deleted last", runs_undo, why_not_undo, false },
-	{ 'n', { 0 }, "next", "go to the next run that was searched for", runs_next, why_not_next, true },
+	{ 'u',
+	  { 0 },
+	  "undo",
+	  "bring back the run that was deleted last",
+	  runs_undo,
+	  why_not_undo,
+	  false },
+	{ 'n',
+	  { 0 },
+	  "next",
+	  "go to the next run that was searched for",
+	  runs_next,
+	  why_not_next,
+	  true },
 	{ 'N', { 0 }, "previous", "go to the one before", runs_previous, why_not_next, true },
 	{ KEY_ESCAPE, { 0 }, "all", "take the filter away", runs_unfilter, why_not_unfilter, true },
 	{ 'j', { KEY_TERMINAL(KEY_DOWN) }, "down", "go down", runs_down, NULL, true },
 	{ 'k', { KEY_TERMINAL(KEY_UP) }, "up", "go up", runs_up, NULL, true },
-	{ KEY_TERMINAL(KEY_NPAGE), { 6 }, "page down", "go down by a page", runs_page_down, NULL, true },
+	{ KEY_TERMINAL(KEY_NPAGE),
+	  { 6 },
+	  "page down",
+	  "go down by a page",
+	  runs_page_down,
+	  NULL,
+	  true },
 	{ KEY_TERMINAL(KEY_PPAGE), { 2 }, "page up", "go up by a page", runs_page_up, NULL, true },
 	{ 'g', { KEY_TERMINAL(KEY_HOME) }, "first", "go to the first run", runs_first, NULL, true },
 	{ 'G', { KEY_TERMINAL(KEY_END) }, "last", "go to the last run", runs_last, NULL, true },

@@ -13,14 +13,19 @@
 #include "base/array.h"
 #include "ui/widget/text.h"
 
-enum { MARK_EVERY = 9, /* cells between the marks of a dense curve */ NARROW = 40, /* columns of a chart whose title has no room for both labels and values */ FAINT = 255 /* what lies behind a smooth curve */ };
+enum {
+	MARK_EVERY = 9,
+	/* cells between the marks of a dense curve */ NARROW = 40,
+	/* columns of a chart whose title has no room for both labels and values */ FAINT =
+		255 /* what lies behind a smooth curve */
+};
 
 struct canvas {
-	int cols, rows;         /* cells */
-	int sx, sy;             /* dots of a cell */
-	unsigned char *dot;     /* one bit a dot of a cell, from the left top, line by line */
-	unsigned char *series;  /* whose: 1 + number, or FAINT; the last one drawn */
-	char *mark;             /* a letter over the cell, 0: none */
+	int cols, rows;        /* cells */
+	int sx, sy;            /* dots of a cell */
+	unsigned char *dot;    /* one bit a dot of a cell, from the left top, line by line */
+	unsigned char *series; /* whose: 1 + number, or FAINT; the last one drawn */
+	char *mark;            /* a letter over the cell, 0: none */
 };
 
 static void grain(const struct theme *t, int *sx, int *sy)
@@ -45,7 +50,8 @@ size_t plot_bucket_of(int64_t step, int64_t lo, int64_t hi, size_t n)
 		return 0;
 	if (step >= hi)
 		return n - 1;
-	return (size_t)((double)(step - lo) / (double)(hi - lo + 1) * (double)n);
+	return (size_t)((step - lo) * (int64_t)n /
+			(hi - lo + 1)); /* as the store cuts; steps are below 2^47 */
 }
 
 char plot_event_letter(const char *kind)
@@ -53,8 +59,11 @@ char plot_event_letter(const char *kind)
 	static const struct {
 		const char *kind;
 		char letter;
-	} known[] = { { "checkpoint", 'c' }, { "learning_rate", 'l' }, { "paused", 'p' },
-		      { "resumed", 'r' },    { "continued", 'r' } };
+	} known[] = { { "checkpoint", 'c' },
+		      { "learning_rate", 'l' },
+		      { "paused", 'p' },
+		      { "resumed", 'r' },
+		      { "continued", 'r' } };
 
 	for (size_t i = 0; i < COUNT(known); i++)
 		if (!strcmp(known[i].kind, kind))
@@ -74,7 +83,8 @@ static void widen(struct plot_range *r, double v, bool log)
 		r->hi = v;
 }
 
-bool plot_range(const struct plot_series *s, size_t n, size_t buckets, bool log, struct plot_range *ret)
+bool plot_range(const struct plot_series *s, size_t n, size_t buckets, bool log,
+		struct plot_range *ret)
 {
 	struct plot_range r = { INFINITY, -INFINITY };
 
@@ -109,7 +119,8 @@ static double place(const struct plot_range *r, bool log, double v)
 
 static double value_at(const struct plot_range *r, bool log, double at)
 {
-	return log ? pow(10, log10(r->lo) + at * (log10(r->hi) - log10(r->lo))) : r->lo + at * (r->hi - r->lo);
+	return log ? pow(10, log10(r->lo) + at * (log10(r->hi) - log10(r->lo)))
+		   : r->lo + at * (r->hi - r->lo);
 }
 
 /* ---- the canvas ---- */
@@ -154,7 +165,8 @@ static void line(struct canvas *c, int x0, int y0, int x1, int y1, size_t series
 	int before = y0;
 
 	for (int x = x0; x <= x1; x++) {
-		const int y = x1 == x0 ? y1 : y0 + (int)lround((double)(y1 - y0) * (x - x0) / (x1 - x0));
+		const int y = x1 == x0 ? y1
+				       : y0 + (int)lround((double)(y1 - y0) * (x - x0) / (x1 - x0));
 
 		upright(c, x, before, y, series);
 		before = y;
@@ -259,7 +271,10 @@ static void draw_curves(struct canvas *c, const struct plot *p, const struct plo
 	const size_t buckets = (size_t)(c->cols * c->sx);
 
 	for (size_t i = 0; i < p->n; i++) {
-		struct pen pen = { .c = c, .range = *range, .log = p->log, .x = -1,
+		struct pen pen = { .c = c,
+				   .range = *range,
+				   .log = p->log,
+				   .x = -1,
 				   .series = p->series[i].smooth ? FAINT : i };
 
 		draw_series(&pen, &p->series[i], buckets);
@@ -286,8 +301,9 @@ static wchar_t braille(unsigned bits)
 
 static wchar_t block(unsigned bits)
 {
-	static const wchar_t quadrant[] = { L' ',   0x2598, 0x259d, 0x2580, 0x2596, 0x258c, 0x259e, 0x259b,
-					    0x2597, 0x259a, 0x2590, 0x259c, 0x2584, 0x2599, 0x259f, 0x2588 };
+	static const wchar_t quadrant[] = { L' ',   0x2598, 0x259d, 0x2580, 0x2596, 0x258c,
+					    0x259e, 0x259b, 0x2597, 0x259a, 0x2590, 0x259c,
+					    0x2584, 0x2599, 0x259f, 0x2588 };
 
 	return quadrant[bits & 15];
 }
@@ -304,7 +320,8 @@ static void put_wide(WINDOW *w, int y, int x, wchar_t wc)
 		(void)mvwadd_wch(w, y, x, &cc);
 }
 
-static void show_cell(WINDOW *w, int y, int x, const struct canvas *c, size_t i, const struct theme *t)
+static void show_cell(WINDOW *w, int y, int x, const struct canvas *c, size_t i,
+		      const struct theme *t)
 {
 	const bool faint = c->series[i] == FAINT;
 	const int series = c->series[i] && !faint ? c->series[i] - 1 : 0;
@@ -321,10 +338,12 @@ static void show_cell(WINDOW *w, int y, int x, const struct canvas *c, size_t i,
 	else if (t->charts == CHARTS_ASCII)
 		put_wide(w, y, x, faint ? L'.' : (wchar_t)series_letter[series]);
 	else
-		put_wide(w, y, x, t->charts == CHARTS_BLOCK ? block(c->dot[i]) : braille(c->dot[i]));
+		put_wide(w, y, x,
+			 t->charts == CHARTS_BLOCK ? block(c->dot[i]) : braille(c->dot[i]));
 }
 
-static void show_canvas(WINDOW *w, const struct plot *p, const struct canvas *c, const struct theme *t)
+static void show_canvas(WINDOW *w, const struct plot *p, const struct canvas *c,
+			const struct theme *t)
 {
 	for (int row = 0; row < c->rows; row++)
 		for (int col = 0; col < c->cols; col++) {
@@ -355,7 +374,8 @@ static void draw_events(WINDOW *w, const struct plot *p, int cols, int rows, con
 	theme_set(t, w, ROLE_TEXT);
 }
 
-static void draw_event_letters(WINDOW *w, const struct plot *p, int cols, int y, const struct theme *t)
+static void draw_event_letters(WINDOW *w, const struct plot *p, int cols, int y,
+			       const struct theme *t)
 {
 	theme_set(t, w, ROLE_EVENT);
 	for (size_t i = 0; i < p->event_n; i++)
@@ -375,8 +395,8 @@ static void draw_cursor(WINDOW *w, const struct plot *p, int cols, int rows, con
 	theme_set(t, w, ROLE_TEXT);
 }
 
-static void draw_axes(WINDOW *w, const struct plot *p, const struct plot_range *r, int cols, int rows,
-		      const struct theme *t)
+static void draw_axes(WINDOW *w, const struct plot *p, const struct plot_range *r, int cols,
+		      int rows, const struct theme *t)
 {
 	const int left = p->x + PLOT_AXIS, foot = p->y + 1 + rows;
 	char text[NUMBER_SIZE];
@@ -387,7 +407,8 @@ static void draw_axes(WINDOW *w, const struct plot *p, const struct plot_range *
 	for (int i = 0; r && i < 3 && rows > 2; i++) {
 		const int row = i * (rows - 1) / 2;
 
-		number_value(text, value_at(r, p->log, 1 - (double)row / (rows - 1)), PLOT_AXIS - 1);
+		number_value(text, value_at(r, p->log, 1 - (double)row / (rows - 1)),
+			     PLOT_AXIS - 1);
 		text_put_right(w, p->y + 1 + row, p->x, PLOT_AXIS - 1, text);
 	}
 	number_count(text, p->lo);
@@ -398,7 +419,8 @@ static void draw_axes(WINDOW *w, const struct plot *p, const struct plot_range *
 }
 
 /* The bucket at or before the cursor that holds anything; NULL: none. */
-static const struct metric_bucket *under_cursor(const struct plot *p, const struct plot_series *s, size_t buckets)
+static const struct metric_bucket *under_cursor(const struct plot *p, const struct plot_series *s,
+						size_t buckets)
 {
 	for (size_t i = plot_bucket_of(p->cursor, p->lo, p->hi, buckets) + 1; i-- > 0;)
 		if (s->bucket[i].count)
@@ -407,7 +429,8 @@ static const struct metric_bucket *under_cursor(const struct plot *p, const stru
 }
 
 /* What the cursor points at: one value, the span of a column, or the last value before it. */
-static void reading(const struct plot *p, const struct plot_series *s, size_t buckets, char *ret, size_t size)
+static void reading(const struct plot *p, const struct plot_series *s, size_t buckets, char *ret,
+		    size_t size)
 {
 	const struct metric_bucket *b = under_cursor(p, s, buckets);
 	char lo[NUMBER_SIZE], hi[NUMBER_SIZE];
@@ -423,8 +446,10 @@ static void reading(const struct plot *p, const struct plot_series *s, size_t bu
 		snprintf(ret, size, "%s", lo);
 	if (b->count > 1 && (b->nans || b->infs))
 		snprintf(ret + strlen(ret), size - strlen(ret), " %s", b->nans ? "NaN" : "inf");
-	if (plot_bucket_of(b->last_step, p->lo, p->hi, buckets) != plot_bucket_of(p->cursor, p->lo, p->hi, buckets))
-		snprintf(ret + strlen(ret), size - strlen(ret), " at %lld", (long long)b->last_step);
+	if (plot_bucket_of(b->last_step, p->lo, p->hi, buckets) !=
+	    plot_bucket_of(p->cursor, p->lo, p->hi, buckets))
+		snprintf(ret + strlen(ret), size - strlen(ret), " at %lld",
+			 (long long)b->last_step);
 }
 
 /* The latest value of a curve. */
@@ -449,7 +474,8 @@ static void legend(const struct plot *p, size_t i, size_t buckets, char *ret, si
 	if (p->n == 1)
 		snprintf(ret, size, "%s", value);
 	else if (narrow)
-		snprintf(ret, size, "%c %s", series_letter[i], p->cursor >= 0 ? value : p->series[i].label);
+		snprintf(ret, size, "%c %s", series_letter[i],
+			 p->cursor >= 0 ? value : p->series[i].label);
 	else
 		snprintf(ret, size, "%c %s %s", series_letter[i], p->series[i].label, value);
 }
@@ -507,7 +533,9 @@ void plot_draw(WINDOW *w, const struct plot *p, const struct theme *t)
 	theme_set(t, w, ROLE_DIM);
 	if (!shows)
 		text_put(w, p->y + 1 + rows / 2, p->x + PLOT_AXIS + 2, cols - 1,
-			 !any_point(p, buckets) ? "no values yet" : p->log ? "nothing above zero" : "nothing finite");
+			 !any_point(p, buckets) ? "no values yet"
+			 : p->log               ? "nothing above zero"
+						: "nothing finite");
 	theme_set(t, w, ROLE_TEXT);
 	free(c.dot);
 }

@@ -22,11 +22,12 @@ enum { PLOT_SERIES = 4, PLOT_AXIS = 8 }; /* columns that the numbers of the upri
 struct plot_series {
 	const char *label;
 	const struct metric_bucket *bucket; /* plot_buckets() of them */
-	const double *smooth;               /* as many, NAN where there is none; NULL: not smoothed */
+	const double *smooth; /* as many, NAN where there is none; NULL: not smoothed */
 };
 
 struct plot {
-	int y, x, rows, cols; /* where in the window; rows: a title, the chart, an axis line with numbers */
+	int y, x, rows,
+		cols; /* where in the window; rows: a title, the chart, an axis line with numbers */
 	const char *title, *brief; /* brief: where values need the room */
 	const struct plot_series *series;
 	size_t n;
@@ -49,6 +50,7 @@ char plot_event_letter(const char *kind);
 struct plot_range {
 	double lo, hi;
 };
-bool plot_range(const struct plot_series *s, size_t n, size_t buckets, bool log, struct plot_range *ret);
+bool plot_range(const struct plot_series *s, size_t n, size_t buckets, bool log,
+		struct plot_range *ret);
 
 #endif

@@ -20,7 +20,8 @@ static void shrink(size_t n, int width, const int *least, int *w)
 		size_t most = n;
 
 		for (size_t i = 0; i < n; i++)
-			if (w[i] > least[i] && (most == n || w[i] - least[i] > w[most] - least[most]))
+			if (w[i] > least[i] &&
+			    (most == n || w[i] - least[i] > w[most] - least[most]))
 				most = i;
 		if (most == n)
 			return;

@@ -8,9 +8,9 @@
 
 struct table_column {
 	const char *title;
-	int min, max;  /* columns of the terminal */
-	bool number;   /* stands flush right and is never cut: half a number would lie */
-	int drop;      /* > 0: left out when there is no room, the highest first */
+	int min, max; /* columns of the terminal */
+	bool number;  /* stands flush right and is never cut: half a number would lie */
+	int drop;     /* > 0: left out when there is no room, the highest first */
 };
 
 enum { TABLE_COLUMNS = 16, TABLE_GAP = 1 };

@@ -27,7 +27,8 @@ bool text_next(const char **p, struct text_cell *ret);
 int text_width(const char *text);
 /* At most `width` columns at y, x with the window's attributes; too long ends in an ellipsis. Returns the columns used. */
 int text_put(WINDOW *w, int y, int x, int width, const char *text);
-int text_put_right(WINDOW *w, int y, int x, int width, const char *text); /* flush right; the same */
+int text_put_right(WINDOW *w, int y, int x, int width,
+		   const char *text); /* flush right; the same */
 /* Plain text of our own, in printf's words, put the same way. */
 int text_printf(WINDOW *w, int y, int x, int width, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
@@ -40,9 +41,10 @@ void text_chop(char *text); /* take the last code point away */
 
 /* Numbers for people; ret holds NUMBER_SIZE bytes. */
 enum { NUMBER_SIZE = 32 };
-void number_count(char *ret, int64_t n);          /* 1,080 */
-void number_short(char *ret, double n);           /* 1.2M, 340k: for parameters and bytes */
-void number_value(char *ret, double v, int room); /* as many digits as `room` columns hold, at least 5; NaN, inf */
-void number_duration(char *ret, int64_t us);      /* 04:12, 3:04:12, 12d 3h */
+void number_count(char *ret, int64_t n); /* 1,080 */
+void number_short(char *ret, double n);  /* 1.2M, 340k: for parameters and bytes */
+void number_value(char *ret, double v,
+		  int room); /* as many digits as `room` columns hold, at least 5; NaN, inf */
+void number_duration(char *ret, int64_t us); /* 04:12, 3:04:12, 12d 3h */
 
 #endif
