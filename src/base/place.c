@@ -62,7 +62,7 @@ int place_recipe(const char *name, char *ret, size_t size)
 	char share[PATH_MAX], dir[PATH_MAX], path[PATH_MAX + 8];
 	const char *const form[] = { "%s/recipes/%s", "%s/recipes/%s.json" };
 
-	if (fs_exists(name))
+	if (fs_exists(name) && !fs_is_dir(name)) /* a folder may well have a recipe's name */
 		return found(ret, size, name);
 	if (!strchr(name, '/') && *name && !place_share(share, sizeof(share)))
 		for (size_t i = 0; i < COUNT(form); i++) {

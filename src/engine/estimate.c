@@ -187,7 +187,7 @@ static int estimate(const struct args *a)
 	struct estimate e;
 	struct session s;
 	struct buf out;
-	int code = session_open(a->pos[0], set, n, &s);
+	int code = session_open_recipe(a->pos[0], set, n, &s);
 
 	if (code)
 		return code;

@@ -127,14 +127,11 @@ static int export(const struct args *a)
 	const char *which = args_value(a, "--checkpoint");
 	struct session s;
 	bool merged;
-	int code = session_open(a->pos[0], NULL, 0, &s);
+	int code = session_open_run(a->pos[0], &s);
 
 	if (code)
 		return code;
-	if (!s.run.id)
-		code = err_set(TT_INVALID, "%s is a recipe; export takes a run", a->pos[0]);
-	if (!code)
-		code = check_target(a->pos[1]);
+	code = check_target(a->pos[1]);
 	if (!code)
 		code = session_load(&s, false);
 	if (!code)

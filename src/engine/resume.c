@@ -44,12 +44,10 @@ static int resume_run(const struct args *a)
 	int code;
 
 	engine_catch_signals();
-	code = session_open(a->pos[0], NULL, 0, &s);
+	code = session_open_run(a->pos[0], &s);
 	if (code)
 		return code;
-	if (!s.run.id)
-		code = err_set(TT_INVALID, "%s is a recipe; resume takes a run", a->pos[0]);
-	else if (s.run.state == RUN_FINISHED)
+	if (s.run.state == RUN_FINISHED)
 		code = err_set(TT_INVALID, "run %s is finished; there is nothing left to do",
 			       s.run.id);
 	if (!code)

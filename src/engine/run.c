@@ -14,7 +14,7 @@ static int new_run(const struct args *a)
 	int code;
 
 	engine_catch_signals();
-	code = session_open(a->pos[0], set, n, &s);
+	code = session_open_recipe(a->pos[0], set, n, &s);
 	if (code)
 		return code;
 	if (args_value(a, "--name"))

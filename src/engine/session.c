@@ -30,7 +30,9 @@ static int open_run(const char *what, struct run *run, char *recipe, size_t size
 		return code;
 	code = store_open_read(path, &store);
 	if (code == TT_NOTFOUND)
-		return err_set(TT_NOTFOUND, "there is no recipe and no run '%s'", what);
+		return err_set(TT_NOTFOUND,
+			       "there is no run '%s', and no recipe that `trimtab recipes` lists",
+			       what);
 	if (code)
 		return code;
 	code = run_find(store, what, run);
@@ -38,24 +40,55 @@ static int open_run(const char *what, struct run *run, char *recipe, size_t size
 	return code ? code : fs_join(recipe, size, run->dir, "recipe.json");
 }
 
+/* With the recipe's path known, or with the error that there is none. */
+static int open_at(int code, const char *path, const char *const *set, size_t n_set,
+		   struct session *s)
+{
+	if (!code)
+		code = recipe_load(path, set, n_set, method_table(), &s->recipe);
+	if (code)
+		session_close(s);
+	return code;
+}
+
+int session_open_recipe(const char *what, const char *const *set, size_t n_set, struct session *ret)
+{
+	char path[PATH_MAX];
+
+	memset(ret, 0, sizeof(*ret));
+	return open_at(place_recipe(what, path, sizeof(path)), path, set, n_set, ret);
+}
+
+int session_open_run(const char *what, struct session *ret)
+{
+	char path[PATH_MAX];
+
+	memset(ret, 0, sizeof(*ret));
+	return open_at(open_run(what, &ret->run, path, sizeof(path)), path, NULL, 0, ret);
+}
+
+static bool is_file_name(const char *what)
+{
+	const size_t n = strlen(what);
+
+	return (fs_exists(what) && !fs_is_dir(what)) || strchr(what, '/') ||
+	       (n > 5 && !strcmp(what + n - 5, ".json"));
+}
+
 int session_open(const char *what, const char *const *set, size_t n_set, struct session *ret)
 {
 	char path[PATH_MAX];
 	int code;
 
+	if (is_file_name(what))
+		return session_open_recipe(what, set, n_set, ret);
 	memset(ret, 0, sizeof(*ret));
-	if (place_recipe(what, path, sizeof(path))) {
-		code = strlen(what) > 5 && !strcmp(what + strlen(what) - 5, ".json")
-			       ? err_set(TT_NOTFOUND, "there is no recipe '%s'", what)
-			       : open_run(what, &ret->run, path, sizeof(path));
-		if (code)
-			goto out;
-	}
-	code = recipe_load(path, set, n_set, method_table(), &ret->recipe);
-out:
-	if (code)
-		session_close(ret);
-	return code;
+	code = open_run(what, &ret->run, path, sizeof(path));
+	if (code && !place_recipe(what, path, sizeof(path)))
+		code = TT_OK;
+	else if (code) /* say again what is wrong with it as a run */
+		code = open_run(what, &ret->run, path, sizeof(path));
+	return open_at(code, path, set, n_set, ret);
 }
 
 void session_close(struct session *s)

@@ -28,9 +28,14 @@ struct session {
 };
 
 /*
- * what: a recipe's path or name, or a run (id, prefix, name, latest); a file
- * wins. set: PATH=VALUE overrides. For a run the recipe is the one it ran.
+ * A recipe: a file, or a name that `trimtab recipes` lists. A run: id, prefix,
+ * name, latest; its recipe is the one it ran. Where both are allowed a file
+ * wins, then a run, then a recipe by name, so that after `trimtab run mr-lora`
+ * the name means what came of it. set: PATH=VALUE overrides.
  */
+int session_open_recipe(const char *what, const char *const *set, size_t n_set,
+			struct session *ret);
+int session_open_run(const char *what, struct session *ret);
 int session_open(const char *what, const char *const *set, size_t n_set, struct session *ret);
 void session_close(struct session *s); /* a zeroed one is fine */
 /* Tokenizer, labels, matrix products, threads, model and method; init_adapter is loaded. train: prepare for backward. */

@@ -47,6 +47,9 @@ static void recipes(void)
 	CHECK(place_recipe("", path, sizeof(path)) == TT_NOTFOUND);
 	CHECK(place_recipe("../recipes/mr", path, sizeof(path)) == TT_NOTFOUND);
 	CHECK(place_recipe("mr", tiny, sizeof(tiny)) == TT_INVALID);
+	CHECK(fs_mkdirs(in_top("mr")) == TT_OK); /* a folder of that name is no recipe */
+	CHECK(place_recipe("mr", path, sizeof(path)) == TT_OK);
+	CHECK_STR(path, in_top("share/recipes/mr.json"));
 	make("mr.json", "{}");
 	CHECK(place_recipe("mr.json", path, sizeof(path)) == TT_OK); /* the file here wins */
 	CHECK_STR(path, "mr.json");

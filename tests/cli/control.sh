@@ -57,7 +57,7 @@ promptly "eval-now" "$trimtab" eval-now "$id"
 expect 0 '"key": "eval/accuracy"' "there is an evaluation" "$trimtab" metrics "$id" --key eval/accuracy
 
 promptly "stop" "$trimtab" stop "$id" --json
-has_keys id done
+has_keys id name answer
 ok $? "says so as JSON"
 within 30 state_is "$id" stopped
 ok $? "it is stopped"

@@ -55,8 +55,14 @@ expect 0 "" "export --checkpoint STEP" "$trimtab" export "$run" "$work/step" --c
 cmp -s "$work/step/adapter_model.safetensors" "$work/lora/adapter_model.safetensors"
 [ $? = 1 ]
 ok $? "is another adapter than the last"
+expect 0 "" "export by a name that is a recipe's, too" "$trimtab" export mr-lora "$work/by-name"
+cmp -s "$work/by-name/adapter_model.safetensors" "$work/lora/adapter_model.safetensors"
+ok $? "is the run's"
 expect 0 "" "init_adapter goes on from an export" tiny mr-lora --set init_adapter="$work/lora"
-refuses 1 "is a recipe; export takes a run" "export of a recipe" "$trimtab" export mr-lora "$work/x"
+"$trimtab" rm mr-head >"$work/out" 2>&1
+refuses 1 "mr-head" "export of a recipe that no run has the name of" "$trimtab" export mr-head "$work/x"
+[ ! -e "$work/x" ]
+ok $? "leaves no folder"
 echo x >"$work/file"
 refuses 1 "is a file; export needs a folder" "export onto a file" "$trimtab" export "$run" "$work/file"
 mkdir "$work/mine" && echo x >"$work/mine/thesis.tex"

@@ -55,7 +55,7 @@ expect 0 "" "ls --json without a run log" "$trimtab" ls --json
 ok $? "is no line"
 refuses 1 "there are no runs yet" "ls without a run log" "$trimtab" ls
 refuses 1 "there are no runs yet" "show without a run log" "$trimtab" show latest
-refuses 1 "there is no recipe and no run 'nothing'" "eval of nothing" "$trimtab" eval nothing
+refuses 1 "there is no run 'nothing', and no recipe" "eval of nothing" "$trimtab" eval nothing
 
 expect 0 "lora" "methods" "$trimtab" methods
 quietly "$trimtab" methods --json

@@ -17,6 +17,12 @@ ok $? "has the logits"
 expect 0 "" "a pair of texts" "$trimtab" predict taught --text "a joy" --text-b "a bore" --json
 expect 0 "" "an empty text" "$trimtab" predict taught --text "" --json
 expect 0 "" "predict of a recipe" "$trimtab" predict mr-lora --text "a joy" --json
+cp "$work/out" "$work/untaught"
+tiny mr-lora --set train.learning_rate=0.01 >/dev/null 2>&1
+mkdir "$work/mr-lora"
+(cd "$work" && "$trimtab" predict mr-lora --text "a joy" --json) >"$work/out" 2>"$work/err"
+[ -s "$work/out" ] && ! cmp -s "$work/out" "$work/untaught"
+ok $? "once there is a run of that name, it is meant, whatever folders lie about"
 
 cat >"$work/rows.jsonl" <<'EOF'
 {"text_a": "a joy from start to finish", "label": "positive"}

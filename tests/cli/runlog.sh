@@ -103,7 +103,7 @@ expect 0 "back from the trash" "rm --undo" "$trimtab" rm --undo
 ok $? "brings it back"
 refuses 1 "" "rm --undo with an empty trash" "$trimtab" rm --undo
 expect 0 "" "rm of several" "$trimtab" rm one two --json
-has_keys id done && [ "$(wc -l <"$work/out")" = 2 ]
+has_keys id "done" && [ "$(wc -l <"$work/out")" = 2 ]
 ok $? "is a line each with --json"
 expect 0 "deleted for good" "rm --empty-trash" "$trimtab" rm --empty-trash
 [ ! -d "$dir" ] && [ -z "$("$trimtab" ls --trash --json)" ] && [ "$("$trimtab" ls --json | field name)" = three ]
