@@ -38,7 +38,7 @@ static void must(int code)
 	if (!code)
 		return;
 	fprintf(stderr, "screen: %s\n", err_text());
-	exit(1);
+	abort();
 }
 
 static double since(int64_t start) { return (double)(proc_clock_us() - start) / 1e3; }

@@ -86,6 +86,26 @@ static void is_cut(struct stage *s)
 	CHECK_STR(line, "      数据");
 }
 
+static void is_broken_at_blanks(struct stage *s)
+{
+	char line[4096];
+
+	(void)werase(s->w);
+	CHECK(text_paragraph(s->w, 0, 0, 10, 9, "one two three four abcdefghijklmno z") == 5);
+	stage_line(s, 0, line, sizeof(line));
+	CHECK_STR(line, "one two");
+	stage_line(s, 1, line, sizeof(line));
+	CHECK_STR(line, "three four");
+	stage_line(s, 3, line, sizeof(line));
+	CHECK(strlen(line) <= 10 && strspn(line, "abcdefghijklmno") == strlen(line));
+	(void)werase(s->w);
+	CHECK(text_paragraph(s->w, 0, 0, 10, 2, "one two three four five six") == 2);
+	stage_line(s, 1, line, sizeof(line));
+	CHECK_STR(line, "three fou…");
+	CHECK(text_paragraph(s->w, 0, 0, 10, 3, "") == 0 &&
+	      text_paragraph(s->w, 0, 0, 0, 3, "abc") <= 3);
+}
+
 static void ascii_only(void)
 {
 	struct stage s;
@@ -168,6 +188,7 @@ int main(void)
 	stage_open(&s, "C.UTF-8", "xterm");
 	is_tamed(&s);
 	is_cut(&s);
+	is_broken_at_blanks(&s);
 	stage_close(&s);
 	ascii_only();
 	edits();

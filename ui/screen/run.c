@@ -432,37 +432,13 @@ static void fact(struct facts *f, enum role role, const char *label, const char 
 	theme_set(t, f->w, ROLE_TEXT);
 }
 
-/* Where the next line of a sentence ends: at a blank if one is near enough. */
-static size_t line_end(const char *text, int width)
-{
-	const char *at = text;
-	struct text_cell c;
-	size_t end = 0, blank = 0;
-
-	while (text_next(&at, &c)) {
-		width -= c.width;
-		if (width < 0)
-			return blank ? blank : end;
-		end = (size_t)(at - text);
-		if (c.wc[0] == L' ')
-			blank = end;
-	}
-	return end;
-}
-
-/* A long sentence over several lines. */
-static void paragraph(struct facts *f, enum role role, const char *text)
+static void sentence(struct facts *f, enum role role, const char *text)
 {
 	enum { LINES_MOST = 4 };
-	const int width = f->cols - 2;
+	const int room = getmaxy(f->w) - f->y, most = room < LINES_MOST ? room : LINES_MOST;
 
 	theme_set(&f->s->app->theme, f->w, role);
-	for (int i = 0; i < LINES_MOST && *text && f->y < getmaxy(f->w); i++) {
-		const size_t n = i + 1 < LINES_MOST ? line_end(text, width) : strlen(text);
-
-		text_printf(f->w, f->y++, 1, width, "%.*s", (int)n, text);
-		text += n ? n : strlen(text);
-	}
+	f->y += text_paragraph(f->w, f->y, 1, f->cols - 2, most, text);
 	theme_set(&f->s->app->theme, f->w, ROLE_TEXT);
 }
 
@@ -497,7 +473,7 @@ static void facts_state(struct facts *f)
 
 	fact(f, role[r->state], "state", run_state_name((int)r->state));
 	if (r->cause[0])
-		paragraph(f, r->state == RUN_FAILED ? ROLE_BAD : ROLE_TEXT, r->cause);
+		sentence(f, r->state == RUN_FAILED ? ROLE_BAD : ROLE_TEXT, r->cause);
 	if (r->total_steps > 0) {
 		const double part = (double)r->step / (double)r->total_steps;
 
@@ -677,8 +653,8 @@ static void run_draw(const struct screen *s, WINDOW *w)
 	if (!v->run.row) {
 		app_title(s->app, w, v->id, "");
 		theme_set(&s->app->theme, w, ROLE_BAD);
-		text_put(w, 2, 2, getmaxx(w) - 4,
-			 v->trouble[0] ? v->trouble : "there is no such run");
+		text_paragraph(w, 2, 2, getmaxx(w) - 4, 6,
+			       v->trouble[0] ? v->trouble : "there is no such run");
 		theme_set(&s->app->theme, w, ROLE_TEXT);
 		return;
 	}

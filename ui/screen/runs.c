@@ -556,7 +556,8 @@ static void draw_empty(const struct screen *s, WINDOW *w, int y)
 
 	if (s->app->trouble[0] || r->trouble[0]) {
 		theme_set(&s->app->theme, w, ROLE_BAD);
-		text_put(w, y, 2, width, s->app->trouble[0] ? s->app->trouble : r->trouble);
+		text_paragraph(w, y, 2, width, 6,
+			       s->app->trouble[0] ? s->app->trouble : r->trouble);
 	} else if (r->filter[0]) {
 		text_put(w, y, 2, width,
 			 "No run fits the filter. f changes it, esc takes it away.");
@@ -568,6 +569,9 @@ static void draw_empty(const struct screen *s, WINDOW *w, int y)
 		theme_set(&s->app->theme, w, ROLE_TEXT);
 		text_put(w, y + 4, 2, width,
 			 "It shows up here by itself. `trimtab recipes` lists other recipes.");
+		if (r->trashed)
+			text_put(w, y + 6, 2, width,
+				 "u brings back the run that was deleted last.");
 	}
 	theme_set(&s->app->theme, w, ROLE_TEXT);
 }

@@ -453,12 +453,14 @@ static void reading(const struct plot *p, const struct plot_series *s, size_t bu
 }
 
 /* The latest value of a curve. */
-static double latest(const struct plot_series *s, size_t buckets)
+static void latest(const struct plot_series *s, size_t buckets, char *ret)
 {
 	for (size_t i = buckets; i-- > 0;)
-		if (s->bucket[i].count)
-			return s->bucket[i].last;
-	return NAN;
+		if (s->bucket[i].count) {
+			number_value(ret, s->bucket[i].last, 7);
+			return;
+		}
+	snprintf(ret, NUMBER_SIZE, "-");
 }
 
 /* One curve of the title: mark, label and value, as far as a narrow chart has room for them. */
@@ -470,7 +472,7 @@ static void legend(const struct plot *p, size_t i, size_t buckets, char *ret, si
 	if (p->cursor >= 0)
 		reading(p, &p->series[i], buckets, value, sizeof(value));
 	else
-		number_value(value, latest(&p->series[i], buckets), 7);
+		latest(&p->series[i], buckets, value);
 	if (p->n == 1)
 		snprintf(ret, size, "%s", value);
 	else if (narrow)

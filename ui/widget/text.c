@@ -265,6 +265,41 @@ int text_printf(WINDOW *w, int y, int x, int width, const char *fmt, ...)
 	return text_put(w, y, x, width, text);
 }
 
+/* Where the next line of a paragraph ends: behind a blank if there is one. */
+static size_t line_end(const char *text, int width)
+{
+	const char *at = text;
+	struct text_cell c;
+	size_t end = 0, blank = 0;
+
+	while (text_next(&at, &c)) {
+		width -= c.width;
+		if (c.wc[0] == L' ')
+			blank = (size_t)(at - text);
+		if (width < 0)
+			return blank ? blank : end;
+		end = (size_t)(at - text);
+	}
+	return end;
+}
+
+int text_paragraph(WINDOW *w, int y, int x, int width, int most, const char *text)
+{
+	int used = 0;
+
+	for (; used < most && *text; used++) {
+		const size_t n = used + 1 < most ? line_end(text, width) : strlen(text);
+
+		size_t shown = n;
+
+		while (shown && text[shown - 1] == ' ')
+			shown--;
+		text_printf(w, y + used, x, width, "%.*s", (int)shown, text);
+		text += n ? n : strlen(text);
+	}
+	return used;
+}
+
 void number_count(char *ret, int64_t n)
 {
 	char digits[NUMBER_SIZE];

@@ -33,6 +33,9 @@ int text_put_right(WINDOW *w, int y, int x, int width,
 int text_printf(WINDOW *w, int y, int x, int width, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
 
+/* Over at most `most` lines, broken at blanks where there are any. Returns the lines used. */
+int text_paragraph(WINDOW *w, int y, int x, int width, int most, const char *text);
+
 /* One code point of UTF-8; *p moves on. -1 for a broken byte, 0 at the end. */
 int32_t text_decode(const char **p);
 /* Append a code point to a NUL-terminated text in a room of `size`; false when it does not fit. */
