@@ -16,3 +16,4 @@ noinst_LIBRARIES += %D%/libbase.a
 %C%_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(CJSON_CFLAGS) \
 	-DLIBEXECDIR='"$(libexecdir)"' -DPKGDATADIR='"$(pkgdatadir)"'
 BASE_LIBS = src/base/libbase.a $(CJSON_LIBS)
+EXTRA_DIST += %D%/README.md

@@ -8,3 +8,4 @@ BUILT_SOURCES += %D%/list.inc
 CLEANFILES    += %D%/list.inc
 %D%/list.inc: tools/list.sh Makefile
 	$(AM_V_GEN)$(MKDIR_P) %D% && $(SHELL) $(top_srcdir)/tools/list.sh $(command_plugins) > $@
+EXTRA_DIST += %D%/README.md

@@ -9,3 +9,4 @@ CLEANFILES    += %D%/list.inc
 %D%/list.inc: tools/list.sh Makefile
 	$(AM_V_GEN)$(MKDIR_P) %D% && $(SHELL) $(top_srcdir)/tools/list.sh $(model_plugins) > $@
 MODEL_LIBS = src/model/libmodel.a $(DATA_LIBS) $(TENSOR_LIBS)
+EXTRA_DIST += %D%/README.md

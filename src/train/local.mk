@@ -3,3 +3,4 @@ noinst_LIBRARIES += %D%/libtrain.a
 	%D%/optim.c %D%/optim.h %D%/run.c %D%/schedule.c %D%/schedule.h %D%/sink.h %D%/step.c %D%/step.h \
 	%D%/train.c %D%/train.h %D%/usage.c %D%/usage.h
 TRAIN_LIBS = src/train/libtrain.a $(METHOD_LIBS)
+EXTRA_DIST += %D%/README.md
