@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 
-enum { PART = 50000 }; /* points a call: some 10 ms */
+enum { PART = 20000 }; /* points a call: some 10 ms, so that keys are not kept waiting */
 
 void ema_start(struct ema *e, double decay, int attempt)
 {

@@ -80,7 +80,7 @@ static void parts(void)
 		CHECK(ema_read(&e, st, row, "train/loss") == TT_OK);
 		calls++;
 	}
-	CHECK(calls == 3 && e.count == STEPS);
+	CHECK(calls > 3 && e.count == STEPS);
 	for (int i = 0; i < STEPS; i++) {
 		sum = sum * 0.99 + m[i].value;
 		n = n * 0.99 + 1;
