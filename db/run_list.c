@@ -432,7 +432,8 @@ int run_id_width(struct store *st, int *ret)
 			same++;
 		if (same + 1 > width && id[same])
 			width = same + 1;
-		strncpy(before, id, sizeof(before) - 1); /* quicker than printing, and there are many */
+		strncpy(before, id,
+			sizeof(before) - 1); /* quicker than printing, and there are many */
 	}
 	sql_done(q);
 	if (got < 0)
@@ -796,6 +797,7 @@ void run_list_done(struct run_list *l)
 struct index_rows {
 	struct run_index *entry;
 	size_t n, room;
+	bool turned; /* ids were not in order: begin again */
 };
 
 static int index_add(struct index_rows *l, const struct run_index *e)
@@ -837,16 +839,24 @@ static int index_derive(struct store *st, const struct run_filter *f, struct ind
 	return TT_OK;
 }
 
-static int index_read(struct store *st, const struct run_filter *f, const char *sql,
-		      struct index_rows *l)
+/* Is this id on the wrong side of the one before? */
+static bool index_turns(const struct run_filter *f, char before[RUN_ID_SIZE], const char *id)
 {
-	sqlite3_stmt *q;
-	int got = 0, code = sql_prepare_once(st, sql, &q);
+	const bool rising = f->sort && f->sort[0];
+	const int by = before[0] ? strcmp(before, id) : 0;
 
-	if (code)
-		return code;
-	code = list_bind(st, f, q);
-	while (!code && (got = sql_step(st, q)) > 0) {
+	strncpy(before, id, RUN_ID_SIZE - 1);
+	return rising ? by > 0 : by < 0;
+}
+
+static int index_rows_read(struct store *st, const struct run_filter *f, sqlite3_stmt *q,
+			   bool by_row, struct index_rows *l)
+{
+	char before[RUN_ID_SIZE] = "";
+	int got = 0, code = list_bind(st, f, q);
+
+	l->turned = false;
+	while (!code && !l->turned && (got = sql_step(st, q)) > 0) {
 		struct run_index e = { sqlite3_column_int64(q, 0), RUN_FAILED,
 				       sqlite3_column_int64(q, 2) > 0 };
 		const int state = sqlite3_column_int(q, 1);
@@ -854,33 +864,57 @@ static int index_read(struct store *st, const struct run_filter *f, const char *
 		if (state >= RUN_QUEUED && state < RUN_LOST) /* else the file is damaged */
 			e.state = (enum run_state)state;
 		code = index_add(l, &e);
+		if (by_row)
+			l->turned = index_turns(f, before, sql_text(q, 3));
 	}
-	sqlite3_finalize(q);
-	if (!code)
-		code = got < 0 ? got : index_derive(st, f, l);
-	return code;
+	return code ? code : got < 0 ? got : TT_OK;
 }
 
-int run_index(struct store *st, const struct run_filter *f, struct run_index **ret, size_t *ret_n)
+/* by_row: in the order of the table, which is quicker and the order of ids as well unless runs were imported. */
+static int index_read(struct store *st, const struct run_filter *f, bool by_row,
+		      struct index_rows *l)
 {
-	struct index_rows l = { NULL, 0, 0 };
 	struct buf sql;
+	sqlite3_stmt *q;
 	int code = TT_OK;
 
 	buf_init(&sql, 8192);
-	buf_text(&sql, "SELECT row, state, trashed");
+	buf_text(&sql, "SELECT row, state, trashed, run.id");
 	from_sql(f, &sql);
 	if (by_age(f))
-		buf_printf(&sql, " ORDER BY run.id%s", f->sort && f->sort[0] ? "" : " DESC");
+		buf_printf(&sql, " ORDER BY %s%s", by_row ? "row" : "run.id",
+			   f->sort && f->sort[0] ? "" : " DESC");
 	else
 		code = sort_sql(f->sort, &sql);
 	if (!code)
 		code = buf_check(&sql, "the list of runs");
 	if (!code)
-		code = sql_begin_read(st);
-	if (!code)
-		code = sql_end(st, index_read(st, f, sql.data, &l));
+		code = sql_prepare_once(st, sql.data, &q);
 	buf_done(&sql);
+	if (code)
+		return code;
+	l->n = 0;
+	code = index_rows_read(st, f, q, by_row, l);
+	sqlite3_finalize(q);
+	return code;
+}
+
+static int index_all(struct store *st, const struct run_filter *f, struct index_rows *l)
+{
+	int code = index_read(st, f, by_age(f), l);
+
+	if (!code && l->turned)
+		code = index_read(st, f, false, l);
+	return code ? code : index_derive(st, f, l);
+}
+
+int run_index(struct store *st, const struct run_filter *f, struct run_index **ret, size_t *ret_n)
+{
+	struct index_rows l = { NULL, 0, 0, false };
+	int code = sql_begin_read(st);
+
+	if (!code)
+		code = sql_end(st, index_all(st, f, &l));
 	if (code) {
 		free(l.entry);
 		return code;
