@@ -1,5 +1,5 @@
 # tests of model
-EXTRA_DIST += %D%/toy.h
+EXTRA_DIST += %D%/pack.h %D%/toy.h
 check_PROGRAMS += %D%/test_safetensors %D%/test_site %D%/test_model %D%/test_bert %D%/test_conformance
 %C%_test_safetensors_LDADD = $(MODEL_LIBS)
 %C%_test_site_LDADD = $(MODEL_LIBS)
