@@ -253,6 +253,20 @@ bool app_key(struct app *app, int key)
 	return true;
 }
 
+/* Is the run that the workbench was opened for over? */
+static bool watched_is_over(const struct app *app)
+{
+	struct run r = { 0 };
+	bool over;
+
+	if (!app->watched[0] || !app->store)
+		return false;
+	over = run_get(app->store, app->watched, &r) ||
+	       (r.state != RUN_QUEUED && r.state != RUN_RUNNING && r.state != RUN_PAUSED);
+	run_done(&r);
+	return over;
+}
+
 bool app_tick(struct app *app)
 {
 	struct screen *s = app_top(app);
@@ -267,6 +281,7 @@ bool app_tick(struct app *app)
 	if (s && s->ops->poll && s->ops->poll(s))
 		redraw = true;
 	app->changed = false;
+	app->quit = app->quit || watched_is_over(app);
 	return redraw;
 }
 

@@ -42,12 +42,15 @@ struct app {
 	bool message_bad, small, quit, busy; /* busy: a screen has more to read, so do not wait */
 	int patience;                        /* ticks until the run log is tried again */
 	int rows, cols;                      /* of the screen's part, as last drawn */
+	char watched[RUN_ID_SIZE]; /* the workbench closes when this run is over; "": none */
 	struct asked asked[APP_ASKED];
 	struct launched launched[APP_ASKED];
 };
 
 /* The program without a verb. Returns the exit status. */
 int app_main(void);
+/* The Run screen of a live run, which closes by itself when the run is over. Returns the exit status. */
+int app_watch(const char *id);
 
 /* A workbench on the run log at `db`, without a terminal; opens the Runs screen. */
 int app_init(struct app *app, const char *db, int64_t (*clock)(void));

@@ -264,7 +264,18 @@ static void die_of(int number)
 	(void)raise(number);
 }
 
-int app_main(void)
+/* With a run to watch, its screen lies on top and the workbench closes with it. */
+static int begin(struct app *app, const char *db, const char *watched)
+{
+	int code = app_init(app, db, proc_now_us);
+
+	if (code || !watched)
+		return code;
+	snprintf(app->watched, sizeof(app->watched), "%s", watched);
+	return app_open(app, "run", watched);
+}
+
+static int work(const char *watched)
 {
 	char home[PATH_MAX], db[PATH_MAX];
 	struct app app;
@@ -279,7 +290,7 @@ int app_main(void)
 	}
 	if (open_terminal(&screen))
 		return 1;
-	code = app_init(&app, db, proc_now_us);
+	code = begin(&app, db, watched);
 	if (!code)
 		number = loop(&app);
 	(void)endwin();
@@ -291,3 +302,7 @@ int app_main(void)
 		die_of(number);
 	return code ? 1 : 0;
 }
+
+int app_main(void) { return work(NULL); }
+
+int app_watch(const char *id) { return work(id); }

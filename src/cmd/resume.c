@@ -33,6 +33,7 @@ static int resume(const struct args *a)
 static const struct arg options[] = {
 	{ "--detach", 0, NULL, "return at once" },
 	{ "--wait", 0, NULL, "follow the run to its end (the default)" },
+	{ "--watch", 0, NULL, "open the run's screen, which closes when the run is over" },
 	{ "--json", 0, NULL, "one JSON document: id, name, state, dir, last metrics" },
 	{ 0 }
 };

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "db/metric.h"
+#include "ui/app.h"
 
 static void write_metrics(struct store *st, const struct run *r, struct jsonw *w)
 {
@@ -101,6 +102,8 @@ int cmd_finish(const struct started *s, const struct args *a)
 		puts(s->id);
 		return TT_OK;
 	}
+	if (args_has(a, "--watch") && app_watch(s->id))
+		return TT_SAID;
 	code = cmd_follow(s, false);
 	return code ? code : cmd_say_result(s->id, json);
 }
@@ -143,6 +146,8 @@ static int run(const struct args *a)
 		code = args_int(a, "--first-seed", 0, 1000000000, 1, &first);
 	if (code)
 		return err_set(TT_USAGE, "%s", err_text());
+	if (args_has(a, "--detach") && args_has(a, "--watch"))
+		return err_set(TT_USAGE, "--detach and --watch exclude each other");
 	if (args_has(a, "--detach") && args_has(a, "--wait"))
 		return err_set(TT_USAGE, "--detach and --wait exclude each other");
 	if (args_has(a, "--detach") && seeds > 1)
@@ -163,6 +168,7 @@ static const struct arg options[] = {
 	{ "--name", 0, "NAME", "the run's name" },
 	{ "--detach", 0, NULL, "print the run's id and return at once" },
 	{ "--wait", 0, NULL, "follow the run to its end (the default)" },
+	{ "--watch", 0, NULL, "open the run's screen, which closes when the run is over" },
 	{ "--seeds", 0, "N", "run with N seeds, one after the other" },
 	{ "--first-seed", 0, "K", "with --seeds: K, K+1, ... (1)" },
 	{ "--json", 0, NULL, "one JSON document a run: id, name, state, dir, last metrics" },
@@ -171,7 +177,8 @@ static const struct arg options[] = {
 
 const struct command command_run = {
 	.name = "run",
-	.usage = "RECIPE [--set PATH=VALUE]... [--name N] [--detach|--wait] [--seeds N] [--json]",
+	.usage = "RECIPE [--set PATH=VALUE]... [--name N] [--detach|--wait|--watch] [--seeds N] "
+		 "[--json]",
 	.summary = "Train what a recipe says; RECIPE is a file or a name that `trimtab recipes` "
 		   "lists.",
 	.options = options,

@@ -99,6 +99,21 @@ static void gone(struct stage *s, struct store *st, int64_t row)
 	CHECK(!strcmp(app_top(&s->app)->ops->name, "runs"));
 }
 
+/* `run --watch`: the workbench stays while the run lives and closes when it is over. */
+static void watched(struct stage *s, struct store *st, int64_t row, const char *id)
+{
+	snprintf(s->app.watched, sizeof(s->app.watched), "%s", id);
+	(void)app_tick(&s->app);
+	CHECK(!s->app.quit);
+	stage_must(run_end(st, row, RUN_FINISHED, NULL));
+	(void)app_tick(&s->app);
+	CHECK(s->app.quit);
+	s->app.quit = false;
+	s->app.watched[0] = 0;
+	(void)app_tick(&s->app);
+	CHECK(!s->app.quit);
+}
+
 int main(void)
 {
 	const struct stage_run r = {
@@ -118,6 +133,7 @@ int main(void)
 	stage_draw(&s);
 	grows(&s, st, run.row, id);
 	resumed(&s, st, run.row, id);
+	watched(&s, st, run.row, id);
 	gone(&s, st, run.row);
 	run_done(&run);
 	store_close(st);
