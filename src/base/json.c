@@ -537,7 +537,7 @@ bool json_int(const struct json *j, int64_t *ret)
 {
 	const double v = json_number(j);
 
-	if (!(v >= -0x1p53 && v <= 0x1p53) || v != floor(v))
+	if (!(v >= -9007199254740992.0 && v <= 9007199254740992.0) || v != floor(v))
 		return false;
 	*ret = (int64_t)v;
 	return true;

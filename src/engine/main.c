@@ -46,10 +46,8 @@ static int unknown(const char *verb)
 	const char *names[64], *near;
 	size_t n = 0;
 
-	while (all[n] && n < sizeof(names) / sizeof(names[0])) {
-		names[n] = all[n]->name;
-		n++;
-	}
+	for (const struct command *const *c = all; *c && n < 64; c++)
+		names[n++] = (*c)->name;
 	near = knob_nearest(verb, names, n);
 	fprintf(stderr, "trimtab-engine: there is no verb '%s'%s%s%s\n", verb,
 		near ? "; did you mean " : "", near ? near : "",

@@ -198,7 +198,8 @@ static void on_answer(void *arg, const struct train_command *c, const char *text
 	gate_lock(l->gate);
 	if (copy &&
 	    room_for((void **)&p->answer, &p->answer_room, p->n_answer, sizeof(*p->answer))) {
-		p->answer[p->n_answer++] = (struct answer){ c->id, copy };
+		p->answer[p->n_answer].id = c->id;
+		p->answer[p->n_answer++].text = copy;
 		copy = NULL;
 	}
 	gate_wake(l->gate);

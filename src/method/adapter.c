@@ -279,7 +279,7 @@ static int by_text(const void *a, const void *b)
  */
 static int sort_members(char *text, struct buf *out)
 {
-	char *member[128];
+	char *member[128] = { 0 };
 	size_t n = 0;
 
 	for (char *p = strchr(text, '\n'); p; p = strchr(p + 1, '\n')) {
