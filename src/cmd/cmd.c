@@ -96,11 +96,13 @@ int cmd_say(const struct args *a, const struct run *r, const char *key, const ch
 	struct buf out;
 	int code;
 
+	buf_init(&out, 1 << 20);
 	if (!args_has(a, "--json")) {
-		fprintf(stderr, "run %s (%s): %s\n", r->id, r->name, text);
+		cmd_text(&out, r->name);
+		fprintf(stderr, "run %s (%s): %s\n", r->id, out.data ? out.data : "", text);
+		buf_done(&out);
 		return TT_OK;
 	}
-	buf_init(&out, 1 << 20);
 	jsonw_init(&w, &out, 0);
 	jsonw_object(&w);
 	jsonw_key(&w, "id");

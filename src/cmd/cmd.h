@@ -27,6 +27,10 @@ int cmd_find(struct store *st, const char *what, struct run *ret);
 
 /* Print a finished JSON text (or any text) as one line on stdout. */
 int cmd_print(const struct buf *out);
+/* Names, causes and paths come from others: control characters and escapes never reach the terminal. */
+void cmd_text(struct buf *out, const char *text);
+void cmd_left(struct buf *out, const char *text, int width);  /* flush left in so many columns */
+void cmd_right(struct buf *out, const char *text, int width); /* flush right */
 bool cmd_colour(int fd); /* a terminal, TERM not dumb, NO_COLOR not set */
 
 /* Latest values that were read with a list, so that a long one needs no look-up a run. */

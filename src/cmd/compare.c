@@ -225,15 +225,10 @@ static int write_json(struct compare *c, struct buf *out)
 	return code;
 }
 
-/* A cell of 16 columns; a long value keeps its end, where paths differ. */
 static void cell(struct buf *out, const char *text)
 {
-	const size_t n = strlen(text);
-
-	if (n > 16)
-		buf_printf(out, "  ..%s", text + n - 14);
-	else
-		buf_printf(out, "  %16s", text);
+	buf_text(out, "  ");
+	cmd_right(out, text, 16);
 }
 
 static void plain_differences(const struct compare *c, struct buf *out)
@@ -241,7 +236,8 @@ static void plain_differences(const struct compare *c, struct buf *out)
 	for (size_t p = 0; p < c->n_path; p++) {
 		if (!differs(c, c->path[p]))
 			continue;
-		buf_printf(out, "\n%-32s", c->path[p]);
+		buf_char(out, '\n');
+		cmd_left(out, c->path[p], 32);
 		for (size_t i = 0; i < c->n; i++) {
 			char *text = value_text(c->recipe[i], c->path[p]);
 

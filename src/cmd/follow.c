@@ -85,7 +85,8 @@ static void draw(struct follow *f)
 {
 	const int64_t total = f->run.total_steps > 0 ? f->run.total_steps : 1;
 	const int full = (int)(BAR * f->run.step / total);
-	char bar[BAR + 1], left[32], line[256];
+	char bar[BAR + 1], left[32];
+	struct buf all, line;
 	int64_t step;
 	const double loss = last_of(f, "train/loss", &step),
 		     speed = last_of(f, "train/tokens_per_second", &step);
@@ -94,10 +95,17 @@ static void draw(struct follow *f)
 		bar[i] = i < full ? '#' : '.';
 	bar[BAR] = 0;
 	time_left(f, left, sizeof(left));
-	snprintf(line, sizeof(line), "%.12s [%s] %lld/%lld  loss %.4f  %.0f tokens/s  left %s%s",
-		 f->run.name, bar, (long long)f->run.step, (long long)f->run.total_steps, loss,
-		 isfinite(speed) ? speed : 0.0, left, f->run.state == RUN_PAUSED ? "  paused" : "");
-	fprintf(stderr, "\r%.*s\033[K", columns() - 1, line);
+	buf_init(&all, 4096);
+	buf_init(&line, 4096);
+	cmd_left(&all, f->run.name, 12);
+	buf_printf(&all, " [%s] %lld/%lld  loss %.4f  %.0f tokens/s  left %s%s", bar,
+		   (long long)f->run.step, (long long)f->run.total_steps, loss,
+		   isfinite(speed) ? speed : 0.0, left,
+		   f->run.state == RUN_PAUSED ? "  paused" : "");
+	cmd_left(&line, all.data ? all.data : "", columns() - 1);
+	fprintf(stderr, "\r%s\033[K", line.data ? line.data : "");
+	buf_done(&line);
+	buf_done(&all);
 	f->drawn = true;
 }
 

@@ -44,13 +44,17 @@ static void write_plain(const struct run_list *l, int width, struct buf *out)
 		duration(r, time, sizeof(time));
 		snprintf(step, sizeof(step), "%lld/%lld", (long long)r->step,
 			 (long long)r->total_steps);
-		buf_printf(out, "\n%-*.*s  %-24.24s %-8.8s %-9s %15s", width, width, r->id, r->name,
-			   r->method, run_state_name((int)r->state), step);
+		buf_printf(out, "\n%-*.*s  ", width, width, r->id);
+		cmd_left(out, r->name, 24);
+		buf_printf(out, " %-8.8s %-9s %15s", r->method, run_state_name((int)r->state),
+			   step);
 		number(out, 9, v[LOSS].value, v[LOSS].step >= 0);
 		number(out, 9, r->best_value, r->has_best);
 		buf_printf(out, " %9s", time);
-		if (r->state == RUN_FAILED && *r->cause)
-			buf_printf(out, "  %s", r->cause);
+		if (r->state == RUN_FAILED && *r->cause) {
+			buf_text(out, "  ");
+			cmd_text(out, r->cause);
+		}
 	}
 }
 

@@ -31,8 +31,9 @@ static void write_one(const char *path, bool json, bool first, struct buf *out)
 	if (!first)
 		buf_char(out, '\n');
 	if (!json) {
-		buf_printf(out, "%-20s %-8s %s", r->name, r->n_peft ? r->peft[0].name : "-",
-			   note ? note : "");
+		cmd_left(out, r->name, 20);
+		buf_printf(out, " %-8s ", r->n_peft ? r->peft[0].name : "-");
+		cmd_text(out, note ? note : "");
 	} else {
 		jsonw_init(&w, out, 0);
 		jsonw_object(&w);

@@ -51,8 +51,10 @@ static void write_plain(struct store *st, const struct run *r, struct buf *out)
 	struct metric_last *last;
 	size_t n;
 
-	buf_printf(out, "%s  %s  %s, %lld of %lld steps", r->id, r->name,
-		   run_state_name((int)r->state), (long long)r->step, (long long)r->total_steps);
+	buf_printf(out, "%s  ", r->id);
+	cmd_text(out, r->name);
+	buf_printf(out, "  %s, %lld of %lld steps", run_state_name((int)r->state),
+		   (long long)r->step, (long long)r->total_steps);
 	if (metric_last(st, r->row, &last, &n))
 		return;
 	for (size_t i = 0; i < n; i++)

@@ -24,8 +24,11 @@ static void moment(struct buf *out, const char *what, int64_t us)
 
 static void line(struct buf *out, const char *what, const char *text)
 {
-	if (text && *text)
-		buf_printf(out, "%-10s %s\n", what, text);
+	if (!text || !*text)
+		return;
+	buf_printf(out, "%-10s ", what);
+	cmd_text(out, text);
+	buf_char(out, '\n');
 }
 
 static void write_metrics(struct store *st, const struct run *r, struct buf *out)
@@ -63,8 +66,9 @@ static void write_plain(struct store *st, const struct run *r, struct buf *out)
 {
 	char *note;
 
-	buf_printf(out, "%-10s %s\n%-10s %s\n%-10s %s\n", "id", r->id, "name", r->name, "state",
-		   run_state_name((int)r->state));
+	line(out, "id", r->id);
+	line(out, "name", r->name);
+	line(out, "state", run_state_name((int)r->state));
 	line(out, "cause", r->cause);
 	line(out, "method", r->method);
 	line(out, "model", r->model);

@@ -108,4 +108,16 @@ ok $? "is a line each with --json"
 expect 0 "deleted for good" "rm --empty-trash" "$trimtab" rm --empty-trash
 [ ! -d "$dir" ] && [ -z "$("$trimtab" ls --trash --json)" ] && [ "$("$trimtab" ls --json | field name)" = three ]
 ok $? "deletes for good, these only"
+
+# A name from elsewhere must not reach the terminal raw, nor break the columns.
+evil=$(printf 'evil \033[31mred\007 \346\227\245\346\234\254')
+quietly "$trimtab" run mr-head --set train.max_steps=1 --set data.limit=8 --set data.eval_limit=4 --name "$evil"
+[ "$status" = 0 ] && ! LC_ALL=C grep -q "$(printf '[\001-\010\013-\037]')" "$work/out"
+ok $? "run says a hostile name harmlessly"
+for verb in ls "show latest" "compare latest three"; do
+	# shellcheck disable=SC2086  # words on purpose
+	quietly "$trimtab" $verb
+	[ "$status" = 0 ] && grep -q evil "$work/out" && ! LC_ALL=C grep -q "$(printf '[\001-\010\013-\037]')" "$work/out"
+	ok $? "so does $verb"
+done
 end
