@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "db/metric.h"
+#include "ui/widget/text.h"
 
 enum { RUNS_MAX = 64, PATHS_MAX = 4096, PATH_TEXT = 256 };
 
@@ -231,13 +232,22 @@ static void cell(struct buf *out, const char *text)
 	cmd_right(out, text, 16);
 }
 
+/* A name keeps its beginning. */
+static void name_cell(struct buf *out, const char *name)
+{
+	const int width = text_width(name) < 16 ? text_width(name) : 16;
+
+	buf_printf(out, "%*s", 2 + 16 - width, "");
+	cmd_left(out, name, width);
+}
+
 static void plain_differences(const struct compare *c, struct buf *out)
 {
 	for (size_t p = 0; p < c->n_path; p++) {
 		if (!differs(c, c->path[p]))
 			continue;
 		buf_char(out, '\n');
-		cmd_left(out, c->path[p], 32);
+		cmd_left(out, c->path[p], 36);
 		for (size_t i = 0; i < c->n; i++) {
 			char *text = value_text(c->recipe[i], c->path[p]);
 
@@ -249,20 +259,20 @@ static void plain_differences(const struct compare *c, struct buf *out)
 
 static void write_plain(const struct compare *c, struct buf *out)
 {
-	buf_printf(out, "%-32s", "");
+	buf_printf(out, "%-36s", "");
 	for (size_t i = 0; i < c->n; i++)
-		cell(out, c->run[i].name);
-	buf_printf(out, "\n%-32s", "id");
+		name_cell(out, c->run[i].name);
+	buf_printf(out, "\n%-36s", "id");
 	for (size_t i = 0; i < c->n; i++)
 		cell(out, c->run[i].id);
-	buf_printf(out, "\n%-32s", "method");
+	buf_printf(out, "\n%-36s", "method");
 	for (size_t i = 0; i < c->n; i++)
 		cell(out, c->run[i].method);
-	buf_printf(out, "\n%-32s", "trainable parameters");
+	buf_printf(out, "\n%-36s", "trainable parameters");
 	for (size_t i = 0; i < c->n; i++)
 		buf_printf(out, "  %16lld", (long long)c->run[i].trainable_params);
 	for (size_t k = 0; k < c->n_key; k++) {
-		buf_printf(out, "\n%-32s", c->key[k]);
+		buf_printf(out, "\n%-36s", c->key[k]);
 		for (size_t i = 0; i < c->n; i++) {
 			const double v = value_of(c, i, c->key[k]);
 
