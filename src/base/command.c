@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/err.h"
+#include "base/knob.h"
 
 static bool wants_help(int argc, char **argv)
 {
@@ -74,6 +76,26 @@ const struct command *command_find(const struct command *const *all, const char 
 		if (!strcmp((*all)->name, name))
 			return *all;
 	return NULL;
+}
+
+int command_unknown(const char *program, const struct command *const *all, const char *const *other,
+		    size_t n, const char *verb)
+{
+	const char *names[128], *near;
+	size_t count = 0;
+
+	for (; *all && count < COUNT(names); all++)
+		names[count++] = (*all)->name;
+	for (size_t i = 0; i < n && count < COUNT(names); i++)
+		names[count++] = other[i];
+	near = knob_nearest(verb, names, count);
+	if (near)
+		fprintf(stderr, "%s: there is no verb '%s'; did you mean %s?\n", program, verb,
+			near);
+	else
+		fprintf(stderr, "%s: there is no verb '%s'; %s --help lists them\n", program, verb,
+			program);
+	return 2;
 }
 
 void command_overview(const char *program, const struct command *const *all)

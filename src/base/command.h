@@ -23,6 +23,12 @@ struct command {
 int command_execute(const char *program, const struct command *c, int argc, char **argv);
 /* Find a verb by its name in an array that ends with NULL; NULL: none. */
 const struct command *command_find(const struct command *const *all, const char *name);
+/*
+ * Say that there is no such verb, and which one is nearest, among `all` and n
+ * other names. Returns the exit status, 2.
+ */
+int command_unknown(const char *program, const struct command *const *all, const char *const *other,
+		    size_t n, const char *verb);
 /* The overview: every verb with its summary. */
 void command_overview(const char *program, const struct command *const *all);
 

@@ -57,19 +57,16 @@ static int wait_answer(struct store *st, const struct run *r, int64_t id, struct
 	}
 }
 
-int cmd_ask(const struct args *a, const struct run *r, const char *verb, const char *arg)
+int cmd_ask(struct store *st, const struct run *r, const struct args *a, const char *verb,
+	    const char *arg)
 {
 	struct command_row answer;
-	struct store *st;
 	int64_t id;
 	int code;
 
 	if (r->state != RUN_RUNNING && r->state != RUN_PAUSED)
 		return err_set(TT_INVALID, "run %s is %s; only a live run can do that", r->id,
 			       run_state_name((int)r->state));
-	code = cmd_open(&st);
-	if (code)
-		return code;
 	code = command_add(st, r->row, verb, arg, &id);
 	if (!code)
 		code = wait_answer(st, r, id, &answer);
@@ -77,22 +74,5 @@ int cmd_ask(const struct args *a, const struct run *r, const char *verb, const c
 		code = cmd_say(a, r, "answer", answer.answer);
 		command_row_done(&answer);
 	}
-	store_close(st);
-	return code;
-}
-
-int cmd_ask_named(const struct args *a, const char *verb, const char *arg)
-{
-	struct run r = { 0 };
-	struct store *st;
-	int code = cmd_open_read(&st);
-
-	if (code)
-		return code;
-	code = cmd_find(st, a->pos[0], &r);
-	store_close(st);
-	if (!code)
-		code = cmd_ask(a, &r, verb, arg);
-	run_done(&r);
 	return code;
 }

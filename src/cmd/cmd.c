@@ -68,9 +68,21 @@ int cmd_open(struct store **ret)
 	return code ? code : store_open(path, ret);
 }
 
-int cmd_find(struct store *st, const char *what, struct run *ret)
+int cmd_with_run(const struct args *a, bool write,
+		 int (*use)(struct store *st, const struct run *r, const struct args *a))
 {
-	return run_find(st, what, ret);
+	struct run r = { 0 };
+	struct store *st;
+	int code = write ? cmd_open(&st) : cmd_open_read(&st);
+
+	if (code)
+		return code;
+	code = run_find(st, a->pos[0], &r);
+	if (!code)
+		code = use(st, &r, a);
+	run_done(&r);
+	store_close(st);
+	return code;
 }
 
 int cmd_print(const struct buf *out)
@@ -156,22 +168,14 @@ static void overview(void)
 	       "`latest`.\n");
 }
 
-/* A verb nobody has: the nearest one that there is. */
 static int unknown(const char *verb)
 {
-	const char *names[96];
-	const char *near;
+	const char *names[64];
 	size_t n = 0;
 
-	for (const struct command *const *c = all; *c && n < 64; c++)
-		names[n++] = (*c)->name;
 	for (const struct passed_on *p = passed_on; p->name; p++)
 		names[n++] = p->name;
-	near = knob_nearest(verb, names, n);
-	fprintf(stderr, "trimtab: there is no verb '%s'%s%s%s\n", verb,
-		near ? "; did you mean " : "", near ? near : "",
-		near ? "?" : "; trimtab --help lists them");
-	return 2;
+	return command_unknown("trimtab", all, names, n, verb);
 }
 
 int cmd_main(int argc, char **argv)

@@ -22,8 +22,12 @@ const struct passed_on *cmd_passed_on(void); /* ends with a name of NULL */
 /* The run log, for reading (TT_NOTFOUND with a sentence when there is none yet) or writing. */
 int cmd_open_read(struct store **ret);
 int cmd_open(struct store **ret);
-/* What RUN means; see run_find. */
-int cmd_find(struct store *st, const char *what, struct run *ret);
+/*
+ * What every verb about one run does: open the run log, find the run that
+ * a->pos[0] means (run_find), use it, close both.
+ */
+int cmd_with_run(const struct args *a, bool write,
+		 int (*use)(struct store *st, const struct run *r, const struct args *a));
 
 /* Print a finished JSON text (or any text) as one line on stdout. */
 int cmd_print(const struct buf *out);
@@ -53,11 +57,10 @@ extern const struct arg cmd_json_option[]; /* the table of a verb that has --jso
 
 /*
  * Ask a live run (pause, resume, stop, set, checkpoint, eval), wait for its
- * answer, a second or so, and say it.
+ * answer, a second or so, and say it. The store must be open for writing.
  */
-int cmd_ask(const struct args *a, const struct run *r, const char *verb, const char *arg);
-int cmd_ask_named(const struct args *a, const char *verb,
-		  const char *arg); /* the run is a->pos[0] */
+int cmd_ask(struct store *st, const struct run *r, const struct args *a, const char *verb,
+	    const char *arg);
 
 /* Start trimtab-engine with these arguments (the verb first) and --report; the id it reports. */
 struct started {

@@ -292,7 +292,7 @@ static int load_one(struct compare *c, const char *what, const struct args *a)
 {
 	struct run *r = &c->run[c->n];
 	char *text;
-	int code = cmd_find(c->store, what, r);
+	int code = run_find(c->store, what, r);
 
 	if (code)
 		return code;

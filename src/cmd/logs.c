@@ -88,21 +88,7 @@ static int print(struct store *st, const struct run *r, const struct args *a)
 	return code;
 }
 
-static int logs(const struct args *a)
-{
-	struct run r = { 0 };
-	struct store *st;
-	int code = cmd_open_read(&st);
-
-	if (code)
-		return code;
-	code = cmd_find(st, a->pos[0], &r);
-	if (!code)
-		code = print(st, &r, a);
-	run_done(&r);
-	store_close(st);
-	return code;
-}
+static int logs(const struct args *a) { return cmd_with_run(a, false, print); }
 
 static const struct arg options[] = {
 	{ "--follow", 'f', NULL, "go on until the run ends" },

@@ -108,21 +108,7 @@ static int print_all(struct store *st, const struct run *r, const struct args *a
 	return code;
 }
 
-static int metrics(const struct args *a)
-{
-	struct run r = { 0 };
-	struct store *st;
-	int code = cmd_open_read(&st);
-
-	if (code)
-		return code;
-	code = cmd_find(st, a->pos[0], &r);
-	if (!code)
-		code = print_all(st, &r, a);
-	run_done(&r);
-	store_close(st);
-	return code;
-}
+static int metrics(const struct args *a) { return cmd_with_run(a, false, print_all); }
 
 static const struct arg options[] = {
 	{ "--key", 0, "KEY", "only this metric; may be repeated" },

@@ -6,7 +6,7 @@
 #include "cmd/cmd.h"
 #include "db/note.h"
 
-static int print(struct store *st, const struct args *a, const struct run *r)
+static int print(struct store *st, const struct run *r, const struct args *a)
 {
 	char *text;
 	int code = note_get(st, r->row, &text);
@@ -21,22 +21,16 @@ static int print(struct store *st, const struct args *a, const struct run *r)
 	return code;
 }
 
+static int set(struct store *st, const struct run *r, const struct args *a)
+{
+	int code = note_set(st, r->row, a->pos[1]);
+
+	return !code && args_has(a, "--json") ? print(st, r, a) : code;
+}
+
 static int note(const struct args *a)
 {
-	struct run r = { 0 };
-	struct store *st;
-	int code = cmd_open(&st);
-
-	if (code)
-		return code;
-	code = cmd_find(st, a->pos[0], &r);
-	if (!code && a->npos > 1)
-		code = note_set(st, r.row, a->pos[1]);
-	if (!code && (a->npos == 1 || args_has(a, "--json")))
-		code = print(st, a, &r);
-	run_done(&r);
-	store_close(st);
-	return code;
+	return a->npos > 1 ? cmd_with_run(a, true, set) : cmd_with_run(a, false, print);
 }
 
 const struct command command_note = {

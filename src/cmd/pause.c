@@ -1,7 +1,12 @@
 /* pause: let a live run wait in memory; `trimtab resume` wakes it. */
 #include "cmd/cmd.h"
 
-static int pause_run(const struct args *a) { return cmd_ask_named(a, "pause", ""); }
+static int ask(struct store *st, const struct run *r, const struct args *a)
+{
+	return cmd_ask(st, r, a, "pause", "");
+}
+
+static int pause_run(const struct args *a) { return cmd_with_run(a, true, ask); }
 
 const struct command command_pause = {
 	.name = "pause",

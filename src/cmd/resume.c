@@ -2,33 +2,25 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 
-static int resume(const struct args *a)
+static int restart(const struct run *r, const struct args *a)
 {
-	struct run r = { 0 };
+	const char *const words[] = { "resume", r->id, NULL };
 	struct started s;
-	struct store *st;
-	int code = cmd_open_read(&st);
+	int code = cmd_start(words, &s);
 
-	if (code)
-		return code;
-	code = cmd_find(st, a->pos[0], &r);
-	store_close(st);
-	if (code)
-		return code;
-	if (r.state == RUN_PAUSED) {
-		code = cmd_ask(a, &r, "resume", "");
-	} else if (r.state == RUN_RUNNING) {
-		code = err_set(TT_INVALID, "run %s is running", r.id);
-	} else {
-		const char *const words[] = { "resume", r.id, NULL };
-
-		code = cmd_start(words, &s);
-		if (!code)
-			code = cmd_finish(&s, a);
-	}
-	run_done(&r);
-	return code;
+	return code ? code : cmd_finish(&s, a);
 }
+
+static int go_on(struct store *st, const struct run *r, const struct args *a)
+{
+	if (r->state == RUN_PAUSED)
+		return cmd_ask(st, r, a, "resume", "");
+	if (r->state == RUN_RUNNING)
+		return err_set(TT_INVALID, "run %s is running", r->id);
+	return restart(r, a);
+}
+
+static int resume(const struct args *a) { return cmd_with_run(a, true, go_on); }
 
 static const struct arg options[] = {
 	{ "--detach", 0, NULL, "return at once" },

@@ -14,7 +14,7 @@ static int check_dead(const struct run *r)
 static int trash(struct store *st, const struct args *a, const char *what)
 {
 	struct run r = { 0 };
-	int code = cmd_find(st, what, &r);
+	int code = run_find(st, what, &r);
 
 	if (!code)
 		code = check_dead(&r);

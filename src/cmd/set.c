@@ -24,11 +24,16 @@ static int check(const char *what)
 	return TT_OK;
 }
 
+static int ask(struct store *st, const struct run *r, const struct args *a)
+{
+	return cmd_ask(st, r, a, "set", a->pos[1]);
+}
+
 static int set(const struct args *a)
 {
 	int code = check(a->pos[1]);
 
-	return code ? code : cmd_ask_named(a, "set", a->pos[1]);
+	return code ? code : cmd_with_run(a, true, ask);
 }
 
 const struct command command_set = {

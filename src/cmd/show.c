@@ -112,28 +112,23 @@ static int write_json(struct store *st, const struct run *r, struct buf *out)
 	return code;
 }
 
-static int show(const struct args *a)
+static int print(struct store *st, const struct run *r, const struct args *a)
 {
-	struct run r = { 0 };
-	struct store *st;
 	struct buf out;
-	int code = cmd_open_read(&st);
+	int code = TT_OK;
 
-	if (code)
-		return code;
 	buf_init(&out, (size_t)64 << 20);
-	code = cmd_find(st, a->pos[0], &r);
-	if (!code && args_has(a, "--json"))
-		code = write_json(st, &r, &out);
-	else if (!code)
-		write_plain(st, &r, &out);
+	if (args_has(a, "--json"))
+		code = write_json(st, r, &out);
+	else
+		write_plain(st, r, &out);
 	if (!code)
 		code = cmd_print(&out);
-	run_done(&r);
-	store_close(st);
 	buf_done(&out);
 	return code;
 }
+
+static int show(const struct args *a) { return cmd_with_run(a, false, print); }
 
 static const struct arg options[] = {
 	{ "--json", 0, NULL, "one JSON document, recipe included" },

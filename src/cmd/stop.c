@@ -1,7 +1,12 @@
 /* stop: stop a live run after its step, with a checkpoint; `trimtab resume` goes on. */
 #include "cmd/cmd.h"
 
-static int stop(const struct args *a) { return cmd_ask_named(a, "stop", ""); }
+static int ask(struct store *st, const struct run *r, const struct args *a)
+{
+	return cmd_ask(st, r, a, "stop", "");
+}
+
+static int stop(const struct args *a) { return cmd_with_run(a, true, ask); }
 
 const struct command command_stop = {
 	.name = "stop",

@@ -50,24 +50,26 @@ static int print_json(struct store *st, const struct run *r)
 	return code;
 }
 
+static int print(struct store *st, const struct run *r, const struct args *a)
+{
+	if (args_has(a, "--json"))
+		return print_json(st, r);
+	puts(r->tags);
+	return TT_OK;
+}
+
+static int change(struct store *st, const struct run *r, const struct args *a)
+{
+	int code = apply(st, r, a);
+
+	return !code && args_has(a, "--json") ? print_json(st, r) : code;
+}
+
 static int tag(const struct args *a)
 {
-	struct run r = { 0 };
-	struct store *st;
-	int code = cmd_open(&st);
-
-	if (code)
-		return code;
-	code = cmd_find(st, a->pos[0], &r);
-	if (!code && (a->npos > 1 || args_has(a, "--remove")))
-		code = apply(st, &r, a);
-	else if (!code && !args_has(a, "--json"))
-		puts(r.tags);
-	if (!code && args_has(a, "--json"))
-		code = print_json(st, &r);
-	run_done(&r);
-	store_close(st);
-	return code;
+	if (a->npos > 1 || args_has(a, "--remove"))
+		return cmd_with_run(a, true, change);
+	return cmd_with_run(a, false, print);
 }
 
 static const struct arg options[] = {

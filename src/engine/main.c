@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/knob.h"
 #include "engine/engine.h"
 
 #define ITEM(n) extern const struct command verb_##n;
@@ -41,20 +40,6 @@ int engine_told_to_stop(void) { return told_to_stop; }
 
 const struct command *const *verb_all(void) { return all; }
 
-static int unknown(const char *verb)
-{
-	const char *names[64], *near;
-	size_t n = 0;
-
-	for (const struct command *const *c = all; *c && n < 64; c++)
-		names[n++] = (*c)->name;
-	near = knob_nearest(verb, names, n);
-	fprintf(stderr, "trimtab-engine: there is no verb '%s'%s%s%s\n", verb,
-		near ? "; did you mean " : "", near ? near : "",
-		near ? "?" : "; trimtab-engine --help lists them");
-	return 2;
-}
-
 int main(int argc, char **argv)
 {
 	const struct command *c;
@@ -70,6 +55,6 @@ int main(int argc, char **argv)
 	}
 	c = command_find(all, argv[1]);
 	if (!c)
-		return unknown(argv[1]);
+		return command_unknown("trimtab-engine", all, NULL, 0, argv[1]);
 	return command_execute("trimtab", c, argc - 1, argv + 1);
 }
