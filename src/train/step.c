@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/err.h"
 #include "data/shard.h"
@@ -97,12 +98,23 @@ struct work {
 	struct fault *fault;
 };
 
+/* This thread's processor time; 0 when nobody asks. */
+static int64_t time_now(const struct trainer *t)
+{
+	struct timespec at;
+
+	if (!t->times || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at))
+		return 0;
+	return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000;
+}
+
 static void run_shard(void *arg, int i, int thread)
 {
 	const struct work *w = arg;
 	struct trainer *t = w->t;
 	struct graph *g = t->graph[thread];
 	struct shard *s = &w->shard[i];
+	const int64_t start = time_now(t);
 	struct tensor *loss;
 
 	graph_begin(g, &w->pass, t->leaves, i);
@@ -112,11 +124,26 @@ static void run_shard(void *arg, int i, int thread)
 	}
 	loss = shard_loss(t, g, model_forward(t->model, g, &s->batch), &s->batch,
 			  t->recipe->train.label_smoothing_factor, w->total, &s->loss);
+	s->forward_us = time_now(t) - start;
 	if (!loss) {
 		fault_note(&w->fault[thread], i, TT_INVALID);
 		graph_end(g);
 	} else if (graph_backward(g, loss)) {
 		fault_note(&w->fault[thread], i, TT_NOMEM);
+	}
+	s->backward_us = time_now(t) - start - s->forward_us;
+}
+
+static void add_times(const struct work *w, int64_t pack_us)
+{
+	struct step_times *to = w->t->times;
+
+	if (!to)
+		return;
+	to->pack_us += pack_us;
+	for (int i = 0; i < w->shards; i++) {
+		to->forward_us += w->shard[i].forward_us;
+		to->backward_us += w->shard[i].backward_us;
 	}
 }
 
@@ -199,11 +226,14 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 			  .step = win->step },
 	};
 	struct gradients result = { 0 };
+	const int64_t start = time_now(t);
+	int64_t packed;
 	double penalty = 0;
 	int rc;
 
 	arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
 	rc = prepare(&w, win, &result);
+	packed = time_now(t) - start;
 	if (!rc)
 		rc = leaves_begin(t->leaves, w.shards + 1);
 	if (!rc)
@@ -217,6 +247,7 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 	leaves_finish(t->leaves);
 	if (rc)
 		return rc;
+	add_times(&w, packed);
 	for (int i = 0; i < w.shards; i++)
 		result.loss += w.shard[i].loss.sum;
 	result.loss = (result.rows ? result.loss / w.total : 0) + penalty;

@@ -27,6 +27,7 @@ struct shard {
 	struct loss loss;
 	int64_t first; /* evaluation: the row of the dataset it begins with */
 	int64_t right; /* evaluation of mlm: rows whose largest logit is the label */
+	int64_t forward_us, backward_us; /* when the trainer's times are asked for */
 };
 
 /* Pack ex[n] as the task wants it. epoch: for the masks. */

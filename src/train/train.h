@@ -10,6 +10,8 @@
 #include "train/metrics.h"
 #include "train/sink.h"
 
+struct step_times;
+
 /*
  * One run. A step's window is batch x accumulation examples in order; it is cut
  * into shards (data/shard.h) by the lengths alone, so neither the micro-batch
@@ -26,6 +28,7 @@ struct trainer {
 	const struct dataset *validation; /* may be NULL */
 	const struct sink *sink;          /* NULL: nobody listens */
 	const char *dir; /* the run's folder: checkpoints/ lie in it; not needed without train */
+	struct step_times *times; /* NULL: nobody asks, and no clock is read */
 	/* What follows is made by train_open. */
 	struct arena *arena; /* of one step or one evaluation */
 	struct leaves *leaves;
@@ -39,6 +42,14 @@ struct train_plan {
 	int64_t steps_per_epoch, total_steps, warmup_steps, window;
 };
 struct train_plan train_plan(const struct train_settings *s, int64_t rows);
+
+/*
+ * Where the processor time of steps went, added up over steps: each thread's own
+ * time, so that neither waiting nor other programs count.
+ */
+struct step_times {
+	int64_t pack_us, forward_us, backward_us;
+};
 
 enum train_end { TRAIN_FINISHED, TRAIN_WAS_STOPPED };
 

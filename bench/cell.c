@@ -1,0 +1,434 @@
+/* One measurement of training: the process that trains, and the one that asks. */
+#include "bench/cell.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/array.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "base/proc.h"
+#include "bench/flops.h"
+#include "engine/estimate.h"
+#include "engine/session.h"
+
+enum { STEPS_MOST = 256 };
+
+static const struct {
+	const char *name;
+	size_t at;
+} field[] = {
+	{ "wall_seconds", offsetof(struct figures, wall) },
+	{ "cpu_seconds", offsetof(struct figures, cpu) },
+	{ "pack_seconds", offsetof(struct figures, pack) },
+	{ "forward_seconds", offsetof(struct figures, forward) },
+	{ "backward_seconds", offsetof(struct figures, backward) },
+	{ "rest_seconds", offsetof(struct figures, rest) },
+	{ "first_wall_seconds", offsetof(struct figures, first_wall) },
+	{ "first_cpu_seconds", offsetof(struct figures, first_cpu) },
+	{ "start_seconds", offsetof(struct figures, start) },
+	{ "tokens", offsetof(struct figures, tokens) },
+	{ "steps", offsetof(struct figures, steps) },
+	{ "flops_needed", offsetof(struct figures, flops) },
+	{ "gemm_peak", offsetof(struct figures, peak) },
+	{ "peak_bytes", offsetof(struct figures, rss) },
+	{ "estimate_bytes", offsetof(struct figures, estimate) },
+};
+
+static double *field_of(struct figures *f, size_t i) { return (double *)((char *)f + field[i].at); }
+
+/* ---- the process that trains ---- */
+
+struct watch_run {
+	struct session s;
+	struct trainer t;
+	struct step_times times;
+	struct figures f;
+	int64_t started_us; /* the process, by the monotonic clock */
+	int64_t step_us;
+	double step_cpu;
+	int at, steps, epochs; /* at: steps done */
+	double wall[STEPS_MOST], cpu[STEPS_MOST];
+};
+
+static double cpu_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* VmHWM: the most that was ever resident. */
+static double resident_most(void)
+{
+	FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+	double kib = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "VmHWM:", 6))
+			kib = strtod(line + 6, NULL);
+	if (f)
+		fclose(f);
+	return 1024 * kib;
+}
+
+static void print_figures(struct figures *f)
+{
+	struct buf out;
+	struct jsonw w;
+
+	buf_init(&out, 1 << 16);
+	jsonw_init(&w, &out, 0);
+	jsonw_object(&w);
+	for (size_t i = 0; i < COUNT(field); i++) {
+		jsonw_key(&w, field[i].name);
+		jsonw_real(&w, *field_of(f, i));
+	}
+	jsonw_end(&w, '}');
+	puts(out.data);
+	fflush(stdout);
+}
+
+/* All passes are done: the phases as shares of the best pass. */
+static void conclude(struct watch_run *r)
+{
+	struct figures *f = &r->f;
+	const double passes = r->epochs, scale = 1e-6 / passes;
+	double all;
+
+	for (int i = 0; i < r->steps; i++) {
+		f->wall += r->wall[i];
+		f->cpu += r->cpu[i];
+	}
+	f->pack = scale * (double)r->times.pack_us;
+	f->forward = scale * (double)r->times.forward_us;
+	f->backward = scale * (double)r->times.backward_us;
+	all = f->rest / passes; /* until here: the processor time of all passes */
+	all = all > 0 ? f->cpu / all : 0;
+	f->pack *= all;
+	f->forward *= all;
+	f->backward *= all;
+	f->rest = f->cpu - f->pack - f->forward - f->backward;
+	f->steps = r->steps;
+	f->tokens = (double)dataset_tokens(r->s.train);
+	print_figures(f);
+	_exit(0); /* the checkpoint that would follow is not measured */
+}
+
+/* Asked before every step. */
+static bool step_begins(void *arg)
+{
+	struct watch_run *r = arg;
+
+	if (!r->at)
+		r->f.start = 1e-6 * (double)(proc_clock_us() - r->started_us);
+	else if (r->at % r->steps == 0)
+		r->f.peak = fmax(r->f.peak, flops_peak(r->s.model, r->s.pool));
+	r->step_us = proc_clock_us();
+	r->step_cpu = cpu_now();
+	return false;
+}
+
+static void step_ends(void *arg, int64_t step, double epoch)
+{
+	struct watch_run *r = arg;
+	const double wall = 1e-6 * (double)(proc_clock_us() - r->step_us);
+	const double cpu = cpu_now() - r->step_cpu;
+	const int i = r->at % r->steps;
+
+	(void)step;
+	(void)epoch;
+	r->at++;
+	r->f.rest += cpu;
+	if (r->at <= r->steps) {
+		r->f.first_wall += wall;
+		r->f.first_cpu += cpu;
+		r->f.rss = resident_most(); /* before the peak of the products is measured */
+	}
+	if (r->at <= 2 * r->steps) { /* the first pass warms caches and memory up */
+		r->wall[i] = wall;
+		r->cpu[i] = cpu;
+	}
+	r->wall[i] = fmin(r->wall[i], wall);
+	r->cpu[i] = fmin(r->cpu[i], cpu);
+	if (r->at == r->steps * r->epochs)
+		conclude(r);
+}
+
+static int open_all(struct watch_run *r, const char *recipe)
+{
+	struct session *s = &r->s;
+	struct estimate e;
+	int rc = session_open(recipe, NULL, 0, s);
+
+	if (!rc)
+		rc = session_load(s, true);
+	if (!rc)
+		rc = session_dataset(s, s->recipe->data.train, false, false, &s->train);
+	if (!rc)
+		rc = estimate_make(s, &e);
+	if (rc)
+		return rc;
+	r->f.estimate = (double)e.total;
+	r->t = (struct trainer){
+		.recipe = s->recipe,
+		.tokenizer = s->tokenizer,
+		.model = s->model,
+		.method = s->method,
+		.gemm = s->gemm,
+		.pool = s->pool,
+		.train = s->train,
+		.times = &r->times,
+		.dir = s->recipe->dir,
+	};
+	return train_open(&r->t);
+}
+
+static int train(struct watch_run *r, const char *recipe)
+{
+	const struct sink sink = { .arg = r, .stop = step_begins, .progress = step_ends };
+	enum train_end end;
+	struct train_plan plan;
+	int rc = open_all(r, recipe);
+
+	if (rc)
+		return rc;
+	plan = train_plan(&r->s.recipe->train, (int64_t)dataset_count(r->s.train));
+	r->steps = (int)plan.steps_per_epoch;
+	if (r->steps > STEPS_MOST)
+		return err_set(TT_INVALID, "a pass has at most %d steps", STEPS_MOST);
+	for (int i = 0; i < r->steps; i++) {
+		const size_t from = (size_t)(i * plan.window),
+			     left = dataset_count(r->s.train) - from;
+
+		r->f.flops += flops_needed(r->s.method, dataset_lengths(r->s.train) + from,
+					   left < (size_t)plan.window ? left
+								      : (size_t)plan.window);
+	}
+	r->t.sink = &sink;
+	rc = train_run(&r->t, false, &end);
+	return rc ? rc : err_set(TT_INVALID, "the run ended before its last step");
+}
+
+void cell_main(int argc, char **argv)
+{
+	static struct watch_run r;
+
+	if (argc != 5 || strcmp(argv[1], "--cell"))
+		return;
+	r.epochs = atoi(argv[3]);
+	r.started_us = strtoll(argv[4], NULL, 10);
+	train(&r, argv[2]); /* comes back only when it failed */
+	printf("{\"why\": null}\n%s\n", err_text());
+	exit(0);
+}
+
+/* ---- the one that asks ---- */
+
+static void key_text(struct jsonw *w, const char *key, const char *text)
+{
+	jsonw_key(w, key);
+	jsonw_text(w, text);
+}
+
+static void key_int(struct jsonw *w, const char *key, int64_t value)
+{
+	jsonw_key(w, key);
+	jsonw_int(w, value);
+}
+
+static void key_false(struct jsonw *w, const char *key)
+{
+	jsonw_key(w, key);
+	jsonw_bool(w, false);
+}
+
+static void write_recipe(const struct cell *c, struct jsonw *w)
+{
+	jsonw_object(w);
+	key_text(w, "name", "bench");
+	key_text(w, "base_model", c->model);
+	jsonw_key(w, "task");
+	jsonw_object(w);
+	key_text(w, "type", "seq_cls");
+	jsonw_key(w, "labels");
+	jsonw_array(w);
+	jsonw_text(w, c->lengths->labels[0]);
+	jsonw_text(w, c->lengths->labels[1]);
+	jsonw_end(w, ']');
+	jsonw_end(w, '}');
+	jsonw_key(w, "data");
+	jsonw_object(w);
+	key_text(w, "train", c->data);
+	key_int(w, "max_length", c->lengths->max_length);
+	key_int(w, "limit", (int64_t)c->lengths->batch * c->steps);
+	key_false(w, "shuffle");
+	jsonw_end(w, '}');
+	jsonw_key(w, "peft");
+	jsonw_object(w);
+	key_text(w, "method", c->method);
+	if (!strcmp(c->method, "lora"))
+		key_int(w, "r", c->r);
+	jsonw_end(w, '}');
+	jsonw_key(w, "train");
+	jsonw_object(w);
+	key_int(w, "num_train_epochs", c->epochs);
+	key_int(w, "per_device_train_batch_size", c->lengths->batch);
+	key_int(w, "save_steps", 1000000);
+	key_int(w, "logging_steps", 1000000);
+	key_int(w, "seed", 1);
+	jsonw_end(w, '}');
+	jsonw_key(w, "compute");
+	jsonw_object(w);
+	key_int(w, "threads", c->threads);
+	key_text(w, "precision", c->precision);
+	jsonw_end(w, '}');
+	jsonw_end(w, '}');
+}
+
+static int save_recipe(const struct cell *c, const char *path)
+{
+	struct buf out;
+	struct jsonw w;
+	int rc;
+
+	buf_init(&out, 1 << 16);
+	jsonw_init(&w, &out, 2);
+	write_recipe(c, &w);
+	rc = buf_check(&out, path);
+	if (!rc)
+		rc = fs_write_atomic(path, out.data, out.size);
+	buf_done(&out);
+	return rc;
+}
+
+/* A line of figures, or the reason why there are none behind a line without. */
+static int read_figures(const struct buf *out, struct figures *ret)
+{
+	const char *end = memchr(out->data, '\n', out->size);
+	struct json *j;
+	int rc;
+
+	if (!end)
+		return err_set(TT_IO, "the measuring process printed nothing");
+	rc = json_parse(out->data, (size_t)(end - out->data), &j);
+	if (rc)
+		return rc;
+	ret->done = json_get(j, field[0].name);
+	for (size_t i = 0; ret->done && i < COUNT(field); i++)
+		*field_of(ret, i) = json_number(json_get(j, field[i].name));
+	if (!ret->done)
+		snprintf(ret->why, sizeof(ret->why), "%.*s", (int)strcspn(end + 1, "\n"), end + 1);
+	json_free(j);
+	return TT_OK;
+}
+
+int cell_run(const char *dir, const struct cell *c, struct figures *ret)
+{
+	char self[PATH_MAX], path[PATH_MAX], epochs[16], start[32];
+	char *argv[] = { self, (char[]){ "--cell" }, path, epochs, start, NULL };
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	struct buf out;
+	int rc;
+
+	memset(ret, 0, sizeof(*ret));
+	if (n < 0)
+		return err_set(TT_IO, "cannot find this program");
+	self[n] = 0;
+	rc = fs_join(path, sizeof(path), dir, "recipe.json");
+	if (!rc)
+		rc = save_recipe(c, path);
+	if (rc)
+		return rc;
+	snprintf(epochs, sizeof(epochs), "%d", c->epochs);
+	snprintf(start, sizeof(start), "%lld", (long long)proc_clock_us());
+	rc = proc_capture(argv, 1 << 16, &out);
+	if (rc)
+		return rc;
+	rc = read_figures(&out, ret);
+	buf_done(&out);
+	return rc;
+}
+
+double cell_mfu(const struct figures *f) { return f->flops / f->wall / f->peak; }
+
+double cell_mfu_cpu(const struct figures *f, int threads)
+{
+	return f->flops / f->cpu / (f->peak / threads);
+}
+
+void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w)
+{
+	struct figures copy = *f;
+
+	jsonw_object(w);
+	key_text(w, "shape", c->shape->name);
+	key_text(w, "data", c->lengths->name);
+	key_text(w, "method", c->method);
+	key_text(w, "precision", c->precision);
+	key_int(w, "threads", c->threads);
+	key_int(w, "batch", c->lengths->batch);
+	key_int(w, "r", c->r);
+	for (size_t i = 0; f->done && i < COUNT(field); i++) {
+		jsonw_key(w, field[i].name);
+		jsonw_real(w, *field_of(&copy, i));
+	}
+	if (!f->done)
+		key_text(w, "why_not", f->why);
+	jsonw_end(w, '}');
+}
+
+/* ---- the machine ---- */
+
+static void processor(char *ret, size_t size)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[256];
+
+	snprintf(ret, size, "unknown");
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *value = strchr(line, ':');
+
+		if (strncmp(line, "model name", 10) || !value)
+			continue;
+		snprintf(ret, size, "%.*s", (int)strcspn(value + 2, "\n"), value + 2);
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+void cell_write_machine(struct jsonw *w)
+{
+	char name[128];
+	double load = 0;
+
+	processor(name, sizeof(name));
+	if (getloadavg(&load, 1) != 1)
+		load = NAN;
+	jsonw_object(w);
+	key_text(w, "processor", name);
+	key_int(w, "cores", pool_cores());
+	jsonw_key(w, "load");
+	jsonw_real(w, load);
+	jsonw_end(w, '}');
+}
+
+void cell_print_machine(void)
+{
+	char name[128];
+	double load = 0;
+
+	processor(name, sizeof(name));
+	if (getloadavg(&load, 1) != 1)
+		load = NAN;
+	printf("%s, %d cores, load %.1f\n", name, pool_cores(), load);
+}

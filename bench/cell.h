@@ -1,0 +1,50 @@
+#ifndef BENCH_CELL_H
+#define BENCH_CELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "bench/folder.h"
+
+/*
+ * One measurement of training: a run of its own in a process of its own, since
+ * peak memory and the time to the first step belong to a process. The same few
+ * steps are trained over and over, and the quickest time of each counts.
+ */
+struct cell {
+	const struct shape *shape;
+	const struct lengths *lengths;
+	const char *method, *precision;
+	int threads, r; /* r: of lora */
+	int steps, epochs;
+	const char *model, *data; /* folder, file */
+};
+
+struct figures {
+	bool done;
+	char why[200];                               /* not done: a sentence */
+	double wall, cpu;                            /* seconds of one pass over the steps */
+	double pack, forward, backward, rest;        /* ... seconds of cpu; rest: reduce, optimizer */
+	double first_wall, first_cpu;                /* the first pass, unlike others with a cache */
+	double start;                                /* seconds from the process to the first step */
+	double tokens, steps;                        /* of one pass */
+	double flops, peak;                          /* needed a pass; FLOP/s that the machine does */
+	double rss, estimate;                        /* bytes: most ever resident; as estimated */
+};
+
+/* Run it in a new process of this program, which must call cell_main first thing. */
+int cell_run(const char *dir, const struct cell *c, struct figures *ret);
+/* Are these the arguments of such a process? Then it runs, prints and never returns. */
+void cell_main(int argc, char **argv);
+
+/* Share of the peak, by wall clock and by processor time. */
+double cell_mfu(const struct figures *f);
+double cell_mfu_cpu(const struct figures *f, int threads);
+void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w);
+/* "machine": processor, cores, load. */
+void cell_write_machine(struct jsonw *w);
+void cell_print_machine(void);
+
+#endif

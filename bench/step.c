@@ -1,0 +1,239 @@
+/*
+ * How quick is a training step, where does its time go, and what does it hold?
+ * BERTs of random weights in three sizes, on lengths of three data sets, by
+ * method, precision and threads. Usage:
+ *
+ *     bench/step [--full] [--data DIR] [--vocab FILE] [--only TEXT] [--json FILE]
+ *
+ * DIR holds data sets (sst2/train.jsonl.gz, rte/train.jsonl, boolq/dev.jsonl.gz);
+ * without it rows are made up with the same lengths. TEXT picks cells whose line
+ * holds it, such as "bert-base/rte lora". All is made under $TMPDIR and removed.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "bench/cell.h"
+
+enum { MINILM, BASE, LARGE, SHAPES };
+
+static const struct shape shapes[SHAPES] = {
+	[MINILM] = { "minilm-6x384", 6, 384, 12, 1536 },
+	[BASE] = { "bert-base", 12, 768, 12, 3072 },
+	[LARGE] = { "bert-large", 24, 1024, 16, 4096 },
+};
+
+enum { SST2, RTE, BOOLQ };
+
+static const struct lengths sets[] = {
+	[SST2] = { "sst2", "sst2/train.jsonl.gz", 32, 128, 25, 60, { "negative", "positive" }, 0 },
+	[RTE] = { "rte", "rte/train.jsonl", 16, 256, 75, 250,
+		  { "entailment", "not_entailment" }, 0 },
+	[BOOLQ] = { "boolq", "boolq/dev.jsonl.gz", 8, 256, 160, 256, { "no", "yes" }, 0 },
+};
+
+static const char *const methods[] = { "lora", "full", "head", "bitfit" };
+static const char *const precisions[] = { "fp32", "bf16" };
+
+/* What is measured: pairs of shape and lengths, and how many steps a pass. */
+static const struct pair {
+	int shape, set, steps, epochs;
+	const char *quick; /* these methods also in quick mode */
+} pairs[] = {
+	{ MINILM, SST2, 8, 4, "lora full head bitfit" },
+	{ MINILM, RTE, 4, 3, "" },
+	{ MINILM, BOOLQ, 4, 3, "" },
+	{ BASE, SST2, 4, 3, "" },
+	{ BASE, RTE, 3, 3, "lora" },
+	{ BASE, BOOLQ, 3, 3, "lora" },
+	{ LARGE, SST2, 2, 3, "" },
+	{ LARGE, RTE, 2, 3, "" },
+	{ LARGE, BOOLQ, 1, 3, "" },
+};
+
+struct bench {
+	const char *data, *vocab, *only, *json;
+	bool full;
+	char dir[PATH_MAX], model[PATH_MAX], rows[PATH_MAX];
+	bool made[SHAPES];
+	struct buf text;
+	struct jsonw out;
+};
+
+static void print_head(void)
+{
+	printf("%-13s %-6s %-7s %-5s %2s %9s %9s | %8s %6s %8s %8s %7s | %5s %5s %8s %9s %6s\n",
+	       "shape", "data", "method", "type", "th", "tokens/s", "per cpu s", "step ms", "pack",
+	       "forward", "backward", "rest", "MFU", "cpu", "peak MiB", "est/peak", "start");
+}
+
+static void print_speed(const char *name, const struct cell *c, const struct figures *f, double wall,
+			double cpu)
+{
+	printf("%-13s %-6s %-7s %-5s %2d %9.0f %9.0f | %8.1f", c->shape->name, c->lengths->name,
+	       name, c->precision, c->threads, f->tokens / wall, f->tokens / cpu,
+	       1e3 * wall / f->steps);
+}
+
+static void print_row(const struct cell *c, const struct figures *f)
+{
+	const double ms = 1e3 / f->steps;
+
+	if (!f->done) {
+		printf("%-13s %-6s %-7s %-5s %2d %s\n", c->shape->name, c->lengths->name, c->method,
+		       c->precision, c->threads, f->why);
+		return;
+	}
+	if (!strcmp(c->method, "head")) { /* a cache may make later epochs quicker */
+		print_speed("head, 1", c, f, f->first_wall, f->first_cpu);
+		printf(" the first epoch alone\n");
+	}
+	print_speed(c->method, c, f, f->wall, f->cpu);
+	printf(" %6.1f %8.1f %8.1f %7.1f | %4.0f%% %4.0f%% %8.0f %9.2f %5.2fs\n", ms * f->pack,
+	       ms * f->forward, ms * f->backward, ms * f->rest, 100 * cell_mfu(f),
+	       100 * cell_mfu_cpu(f, c->threads), f->rss / (1 << 20), f->estimate / f->rss,
+	       f->start);
+}
+
+/* The folders are made when they are first needed. */
+static int prepare(struct bench *b, const struct pair *p, struct cell *c)
+{
+	int rc = fs_join(b->model, sizeof(b->model), b->dir, c->shape->name);
+
+	if (!rc && !b->made[p->shape])
+		rc = folder_bert(b->model, c->shape, b->vocab);
+	b->made[p->shape] = !rc;
+	if (!rc)
+		rc = folder_data(b->dir, c->lengths, b->data, c->lengths->batch * c->steps, b->rows);
+	c->model = b->model;
+	c->data = b->rows;
+	return rc;
+}
+
+static int measure(struct bench *b, const struct pair *p, struct cell *c)
+{
+	char line[128];
+	struct figures f;
+	int rc;
+
+	snprintf(line, sizeof(line), "%s/%s %s %s %d", c->shape->name, c->lengths->name, c->method,
+		 c->precision, c->threads);
+	if (b->only && !strstr(line, b->only))
+		return TT_OK;
+	rc = prepare(b, p, c);
+	if (!rc)
+		rc = cell_run(b->dir, c, &f);
+	if (rc)
+		return rc;
+	print_row(c, &f);
+	fflush(stdout);
+	cell_write(c, &f, &b->out);
+	return TT_OK;
+}
+
+/* In quick mode bf16 is tried with lora alone. */
+static bool wanted(const struct bench *b, const struct pair *p, const char *method, bool bf16)
+{
+	if (b->full)
+		return true;
+	return strstr(p->quick, method) && (!bf16 || !strcmp(method, "lora"));
+}
+
+static int measure_all(struct bench *b)
+{
+	for (size_t i = 0; i < COUNT(pairs); i++)
+		for (size_t m = 0; m < COUNT(methods); m++)
+			for (int k = 0; k < 4; k++) {
+				const struct pair *p = &pairs[i];
+				struct cell c = { .shape = &shapes[p->shape],
+						  .lengths = &sets[p->set],
+						  .method = methods[m],
+						  .precision = precisions[k / 2],
+						  .threads = k % 2 + 1,
+						  .r = 8,
+						  .steps = p->steps,
+						  .epochs = p->epochs };
+				int rc;
+
+				if (!wanted(b, p, c.method, k / 2 == 1))
+					continue;
+				rc = measure(b, p, &c);
+				if (rc)
+					return rc;
+			}
+	return TT_OK;
+}
+
+static int run(struct bench *b)
+{
+	int rc;
+
+	buf_init(&b->text, 1 << 24);
+	jsonw_init(&b->out, &b->text, 1);
+	jsonw_object(&b->out);
+	jsonw_key(&b->out, "machine");
+	cell_write_machine(&b->out);
+	jsonw_key(&b->out, "cells");
+	jsonw_array(&b->out);
+	cell_print_machine();
+	print_head();
+	rc = measure_all(b);
+	jsonw_end(&b->out, ']');
+	jsonw_end(&b->out, '}');
+	if (!rc && b->json)
+		rc = fs_write_atomic(b->json, b->text.data, b->text.size);
+	buf_done(&b->text);
+	return rc;
+}
+
+static int options(int argc, char **argv, struct bench *b)
+{
+	const struct {
+		const char *name;
+		const char **to;
+	} with[] = { { "--data", &b->data },
+		     { "--vocab", &b->vocab },
+		     { "--only", &b->only },
+		     { "--json", &b->json } };
+
+	for (int i = 1; i < argc; i++) {
+		size_t k = 0;
+
+		if (!strcmp(argv[i], "--full")) {
+			b->full = true;
+			continue;
+		}
+		while (k < COUNT(with) && strcmp(argv[i], with[k].name))
+			k++;
+		if (k == COUNT(with) || i + 1 == argc)
+			return err_set(TT_INVALID,
+				       "usage: step [--full] [--data DIR] [--vocab FILE] "
+				       "[--only TEXT] [--json FILE]");
+		*with[k].to = argv[++i];
+	}
+	return TT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	const char *tmp = getenv("TMPDIR");
+	static struct bench b;
+	int rc;
+
+	cell_main(argc, argv);
+	rc = options(argc, argv, &b);
+	snprintf(b.dir, sizeof(b.dir), "%s/trimtab-step-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (!rc && !mkdtemp(b.dir))
+		rc = err_set(TT_IO, "cannot make the folder %s", b.dir);
+	if (!rc) {
+		rc = run(&b);
+		fs_remove_tree(b.dir);
+	}
+	if (rc)
+		fprintf(stderr, "step: %s\n", err_text());
+	return rc ? 1 : 0;
+}
