@@ -1,4 +1,3 @@
-# nothing yet
 EXTRA_PROGRAMS += %D%/gemm
 %C%_gemm_LDADD = $(TENSOR_LIBS)
 EXTRA_PROGRAMS += %D%/runlog
@@ -15,3 +14,17 @@ bench_cell_libs = $(TRAIN_LIBS) $(DB_LIBS) $(BASE_LIBS)
 EXTRA_PROGRAMS += %D%/step
 %C%_step_SOURCES = %D%/step.c $(bench_cell)
 %C%_step_LDADD = $(bench_cell_libs)
+EXTRA_PROGRAMS += %D%/growth
+%C%_growth_SOURCES = %D%/growth.c $(bench_cell)
+%C%_growth_LDADD = $(bench_cell_libs)
+
+# A table from each, in some minutes; BENCH_STEP adds options: --data DIR, --vocab FILE, --full.
+bench_programs = %D%/step %D%/growth %D%/gemm %D%/runlog %D%/screen
+.PHONY: bench
+bench: all $(bench_programs)
+	%D%/step --json %D%/step.json $(BENCH_STEP)
+	%D%/growth --json %D%/growth.json
+	%D%/gemm
+	%D%/runlog 500 500000
+	%D%/screen 1000 100000
+CLEANFILES += $(bench_programs) %D%/step.json %D%/growth.json

@@ -1,0 +1,131 @@
+/*
+ * How does the time of a step grow? One sequence of 512 tokens through a BERT of
+ * 6 layers, 384 wide, with LoRA of r 8, on one thread; then one thing at a time
+ * changes. A straight line is a "per unit" that stays; attention makes the line
+ * of tokens bend upwards, what is done once a step makes that of r flat.
+ * Usage: bench/growth [--json FILE]
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/err.h"
+#include "base/fs.h"
+#include "bench/cell.h"
+
+enum { STEPS = 2, EPOCHS = 4 };
+
+static const struct point {
+	const char *what; /* what changes */
+	int unit;         /* its value */
+	int tokens, layers, r, batch;
+} points[] = {
+	{ "tokens", 64, 64, 6, 8, 1 },    { "tokens", 128, 128, 6, 8, 1 },
+	{ "tokens", 256, 256, 6, 8, 1 },  { "tokens", 512, 512, 6, 8, 1 },
+	{ "layers", 3, 512, 3, 8, 1 },    { "layers", 6, 512, 6, 8, 1 },
+	{ "layers", 12, 512, 12, 8, 1 },  { "r", 2, 512, 6, 2, 1 },
+	{ "r", 8, 512, 6, 8, 1 },         { "r", 32, 512, 6, 32, 1 },
+	{ "r", 128, 512, 6, 128, 1 },     { "batch", 1, 128, 6, 8, 1 },
+	{ "batch", 2, 128, 6, 8, 2 },     { "batch", 4, 128, 6, 8, 4 },
+	{ "batch", 8, 128, 6, 8, 8 },     { "batch", 16, 128, 6, 8, 16 },
+};
+
+static void print_point(const struct point *p, const struct figures *f)
+{
+	const double ms = 1e3 * f->wall / f->steps, cpu = 1e3 * f->cpu / f->steps;
+
+	printf("%-7s %5d | %2d x %3d tokens %2d layers r %3d | %8.1f %8.1f %9.3f %9.0f %5.0f%% %7.0f\n",
+	       p->what, p->unit, p->batch, p->tokens, p->layers, p->r, ms, cpu, cpu / p->unit,
+	       f->tokens / f->cpu, 100 * cell_mfu_cpu(f, 1), f->rss / (1 << 20));
+}
+
+static int measure(const char *dir, const struct point *p, struct jsonw *w)
+{
+	char name[32], model[PATH_MAX], data[PATH_MAX];
+	const struct shape shape = { name, p->layers, 384, 12, 1536 };
+	const struct lengths rows = { .name = "rows",
+				      .batch = p->batch,
+				      .max_length = p->tokens,
+				      .labels = { "no", "yes" },
+				      .constant = p->tokens };
+	struct cell c = { .shape = &shape,
+			  .lengths = &rows,
+			  .method = "lora",
+			  .precision = "fp32",
+			  .threads = 1,
+			  .r = p->r,
+			  .steps = STEPS,
+			  .epochs = EPOCHS };
+	struct figures f;
+	int rc;
+
+	snprintf(name, sizeof(name), "%dx384", p->layers);
+	rc = fs_join(model, sizeof(model), dir, name);
+	if (!rc && !fs_exists(model))
+		rc = folder_bert(model, &shape, NULL);
+	if (!rc)
+		rc = folder_data(dir, &rows, NULL, p->batch * STEPS, data);
+	c.model = model;
+	c.data = data;
+	if (!rc)
+		rc = cell_run(dir, &c, &f);
+	if (!rc && !f.done)
+		rc = err_set(TT_INVALID, "%s", f.why);
+	if (rc)
+		return rc;
+	print_point(p, &f);
+	fflush(stdout);
+	cell_write(&c, &f, w);
+	return TT_OK;
+}
+
+static int run(const char *dir, const char *json)
+{
+	struct buf text;
+	struct jsonw w;
+	int rc = TT_OK;
+
+	buf_init(&text, 1 << 24);
+	jsonw_init(&w, &text, 1);
+	jsonw_object(&w);
+	jsonw_key(&w, "machine");
+	cell_write_machine(&w);
+	jsonw_key(&w, "cells");
+	jsonw_array(&w);
+	cell_print_machine();
+	printf("%-7s %5s | %35s | %8s %8s %9s %9s %6s %7s\n", "changes", "", "", "step ms", "cpu ms",
+	       "per unit", "tok/cpu s", "MFU", "MiB");
+	for (size_t i = 0; !rc && i < COUNT(points); i++)
+		rc = measure(dir, &points[i], &w);
+	jsonw_end(&w, ']');
+	jsonw_end(&w, '}');
+	if (!rc && json)
+		rc = fs_write_atomic(json, text.data, text.size);
+	buf_done(&text);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	const char *tmp = getenv("TMPDIR");
+	char dir[256];
+	int rc;
+
+	cell_main(argc, argv);
+	if (argc != 1 && (argc != 3 || strcmp(argv[1], "--json"))) {
+		fprintf(stderr, "usage: growth [--json FILE]\n");
+		return 2;
+	}
+	snprintf(dir, sizeof(dir), "%.200s/trimtab-growth-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+	if (!mkdtemp(dir)) {
+		perror(dir);
+		return 1;
+	}
+	rc = run(dir, argc == 3 ? argv[2] : NULL);
+	fs_remove_tree(dir);
+	if (rc)
+		fprintf(stderr, "growth: %s\n", err_text());
+	return rc ? 1 : 0;
+}
