@@ -210,8 +210,7 @@ static int train(struct watch_run *r, const char *recipe)
 			     left = dataset_count(r->s.train) - from;
 
 		r->f.flops += flops_needed(r->s.method, dataset_lengths(r->s.train) + from,
-					   left < (size_t)plan.window ? left
-								      : (size_t)plan.window);
+					   left < (size_t)plan.window ? left : (size_t)plan.window);
 	}
 	r->t.sink = &sink;
 	rc = train_run(&r->t, false, &end);

@@ -24,14 +24,14 @@ struct cell {
 
 struct figures {
 	bool done;
-	char why[200];                               /* not done: a sentence */
-	double wall, cpu;                            /* seconds of one pass over the steps */
-	double pack, forward, backward, rest;        /* ... seconds of cpu; rest: reduce, optimizer */
-	double first_wall, first_cpu;                /* the first pass, unlike others with a cache */
-	double start;                                /* seconds from the process to the first step */
-	double tokens, steps;                        /* of one pass */
-	double flops, peak;                          /* needed a pass; FLOP/s that the machine does */
-	double rss, estimate;                        /* bytes: most ever resident; as estimated */
+	char why[200];                        /* not done: a sentence */
+	double wall, cpu;                     /* seconds of one pass over the steps */
+	double pack, forward, backward, rest; /* ... seconds of cpu; rest: reduce, optimizer */
+	double first_wall, first_cpu;         /* the first pass, unlike others with a cache */
+	double start;                         /* seconds from the process to the first step */
+	double tokens, steps;                 /* of one pass */
+	double flops, peak;                   /* needed a pass; FLOP/s that the machine does */
+	double rss, estimate;                 /* bytes: most ever resident; as estimated */
 };
 
 /* Run it in a new process of this program, which must call cell_main first thing. */

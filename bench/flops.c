@@ -124,7 +124,7 @@ struct peak {
 	const struct gemm *gm;
 	const struct tensor *weight;
 	const struct prepared *ready; /* NULL: the plain product */
-	float *x, *y; /* [threads][ROWS, most] */
+	float *x, *y;                 /* [threads][ROWS, most] */
 	int64_t most;
 	double best[64]; /* FLOP/s of each thread */
 };

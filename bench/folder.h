@@ -16,11 +16,11 @@ struct shape {
 /* The lengths of a data set as a batch sees them. */
 struct lengths {
 	const char *name;
-	const char *file;            /* below the folder of data sets */
-	int batch, max_length;       /* as trained */
-	int mean, max;               /* made-up texts: tokens, [CLS] and [SEP] included */
+	const char *file;      /* below the folder of data sets */
+	int batch, max_length; /* as trained */
+	int mean, max;         /* made-up texts: tokens, [CLS] and [SEP] included */
 	const char *labels[2];
-	int constant;                /* > 0: every row has so many tokens; nothing is read */
+	int constant; /* > 0: every row has so many tokens; nothing is read */
 };
 
 /* dir is created; vocab: a vocab.txt for the first ids, or NULL. */

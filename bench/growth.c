@@ -1,8 +1,9 @@
 /*
  * How does the time of a step grow? One sequence of 512 tokens through a BERT of
  * 6 layers, 384 wide, with LoRA of r 8, on one thread; then one thing at a time
- * changes. A straight line is a "per unit" that stays; attention makes the line
- * of tokens bend upwards, what is done once a step makes that of r flat.
+ * changes. "ms more" is the slope since the point before: a straight line has the
+ * same everywhere. Attention bends the line of tokens upwards; the last layer is
+ * nearly free, since it runs for one row alone, so a line of layers misses zero.
  * Usage: bench/growth [--json FILE]
  */
 #include <limits.h>
@@ -22,26 +23,33 @@ static const struct point {
 	int unit;         /* its value */
 	int tokens, layers, r, batch;
 } points[] = {
-	{ "tokens", 64, 64, 6, 8, 1 },    { "tokens", 128, 128, 6, 8, 1 },
-	{ "tokens", 256, 256, 6, 8, 1 },  { "tokens", 512, 512, 6, 8, 1 },
-	{ "layers", 3, 512, 3, 8, 1 },    { "layers", 6, 512, 6, 8, 1 },
-	{ "layers", 12, 512, 12, 8, 1 },  { "r", 2, 512, 6, 2, 1 },
-	{ "r", 8, 512, 6, 8, 1 },         { "r", 32, 512, 6, 32, 1 },
-	{ "r", 128, 512, 6, 128, 1 },     { "batch", 1, 128, 6, 8, 1 },
-	{ "batch", 2, 128, 6, 8, 2 },     { "batch", 4, 128, 6, 8, 4 },
-	{ "batch", 8, 128, 6, 8, 8 },     { "batch", 16, 128, 6, 8, 16 },
+	{ "tokens", 64, 64, 6, 8, 1 },   { "tokens", 128, 128, 6, 8, 1 },
+	{ "tokens", 256, 256, 6, 8, 1 }, { "tokens", 512, 512, 6, 8, 1 },
+	{ "layers", 3, 512, 3, 8, 1 },   { "layers", 6, 512, 6, 8, 1 },
+	{ "layers", 12, 512, 12, 8, 1 }, { "r", 2, 512, 6, 2, 1 },
+	{ "r", 8, 512, 6, 8, 1 },        { "r", 32, 512, 6, 32, 1 },
+	{ "r", 128, 512, 6, 128, 1 },    { "batch", 1, 128, 6, 8, 1 },
+	{ "batch", 2, 128, 6, 8, 2 },    { "batch", 4, 128, 6, 8, 4 },
+	{ "batch", 8, 128, 6, 8, 8 },    { "batch", 16, 128, 6, 8, 16 },
 };
 
-static void print_point(const struct point *p, const struct figures *f)
+/* before, before_ms: the point above, when it belongs to the same line; else NULL. */
+static void print_point(const struct point *p, const struct figures *f, const struct point *before,
+			double before_ms)
 {
 	const double ms = 1e3 * f->wall / f->steps, cpu = 1e3 * f->cpu / f->steps;
 
-	printf("%-7s %5d | %2d x %3d tokens %2d layers r %3d | %8.1f %8.1f %9.3f %9.0f %5.0f%% %7.0f\n",
-	       p->what, p->unit, p->batch, p->tokens, p->layers, p->r, ms, cpu, cpu / p->unit,
-	       f->tokens / f->cpu, 100 * cell_mfu_cpu(f, 1), f->rss / (1 << 20));
+	printf("%-7s %5d | %2d x %3d tokens %2d layers r %3d | %8.1f %8.1f", p->what, p->unit,
+	       p->batch, p->tokens, p->layers, p->r, ms, cpu);
+	if (before)
+		printf(" %9.3f", (cpu - before_ms) / (p->unit - before->unit));
+	else
+		printf(" %9s", "");
+	printf(" %9.0f %5.0f%% %7.0f\n", f->tokens / f->cpu, 100 * cell_mfu_cpu(f, 1),
+	       f->rss / (1 << 20));
 }
 
-static int measure(const char *dir, const struct point *p, struct jsonw *w)
+static int measure(const char *dir, const struct point *p, struct jsonw *w, struct figures *ret)
 {
 	char name[32], model[PATH_MAX], data[PATH_MAX];
 	const struct shape shape = { name, p->layers, 384, 12, 1536 };
@@ -58,7 +66,6 @@ static int measure(const char *dir, const struct point *p, struct jsonw *w)
 			  .r = p->r,
 			  .steps = STEPS,
 			  .epochs = EPOCHS };
-	struct figures f;
 	int rc;
 
 	snprintf(name, sizeof(name), "%dx384", p->layers);
@@ -70,14 +77,29 @@ static int measure(const char *dir, const struct point *p, struct jsonw *w)
 	c.model = model;
 	c.data = data;
 	if (!rc)
-		rc = cell_run(dir, &c, &f);
-	if (!rc && !f.done)
-		rc = err_set(TT_INVALID, "%s", f.why);
-	if (rc)
-		return rc;
-	print_point(p, &f);
-	fflush(stdout);
-	cell_write(&c, &f, w);
+		rc = cell_run(dir, &c, ret);
+	if (!rc && !ret->done)
+		rc = err_set(TT_INVALID, "%s", ret->why);
+	if (!rc)
+		cell_write(&c, ret, w);
+	return rc;
+}
+
+static int measure_all(const char *dir, struct jsonw *w)
+{
+	double last_ms = 0;
+
+	for (size_t i = 0; i < COUNT(points); i++) {
+		const bool on = i > 0 && !strcmp(points[i].what, points[i - 1].what);
+		struct figures f;
+		const int rc = measure(dir, &points[i], w, &f);
+
+		if (rc)
+			return rc;
+		print_point(&points[i], &f, on ? &points[i - 1] : NULL, last_ms);
+		fflush(stdout);
+		last_ms = 1e3 * f.cpu / f.steps;
+	}
 	return TT_OK;
 }
 
@@ -85,7 +107,7 @@ static int run(const char *dir, const char *json)
 {
 	struct buf text;
 	struct jsonw w;
-	int rc = TT_OK;
+	int rc;
 
 	buf_init(&text, 1 << 24);
 	jsonw_init(&w, &text, 1);
@@ -95,10 +117,9 @@ static int run(const char *dir, const char *json)
 	jsonw_key(&w, "cells");
 	jsonw_array(&w);
 	cell_print_machine();
-	printf("%-7s %5s | %35s | %8s %8s %9s %9s %6s %7s\n", "changes", "", "", "step ms", "cpu ms",
-	       "per unit", "tok/cpu s", "MFU", "MiB");
-	for (size_t i = 0; !rc && i < COUNT(points); i++)
-		rc = measure(dir, &points[i], &w);
+	printf("%-7s %5s | %35s | %8s %8s %9s %9s %6s %7s\n", "changes", "", "", "step ms",
+	       "cpu ms", "ms more", "tok/cpu s", "MFU", "MiB");
+	rc = measure_all(dir, &w);
 	jsonw_end(&w, ']');
 	jsonw_end(&w, '}');
 	if (!rc && json)

@@ -31,8 +31,14 @@ enum { SST2, RTE, BOOLQ };
 
 static const struct lengths sets[] = {
 	[SST2] = { "sst2", "sst2/train.jsonl.gz", 32, 128, 25, 60, { "negative", "positive" }, 0 },
-	[RTE] = { "rte", "rte/train.jsonl", 16, 256, 75, 250,
-		  { "entailment", "not_entailment" }, 0 },
+	[RTE] = { "rte",
+		  "rte/train.jsonl",
+		  16,
+		  256,
+		  75,
+		  250,
+		  { "entailment", "not_entailment" },
+		  0 },
 	[BOOLQ] = { "boolq", "boolq/dev.jsonl.gz", 8, 256, 160, 256, { "no", "yes" }, 0 },
 };
 
@@ -71,8 +77,8 @@ static void print_head(void)
 	       "forward", "backward", "rest", "MFU", "cpu", "peak MiB", "est/peak", "start");
 }
 
-static void print_speed(const char *name, const struct cell *c, const struct figures *f, double wall,
-			double cpu)
+static void print_speed(const char *name, const struct cell *c, const struct figures *f,
+			double wall, double cpu)
 {
 	printf("%-13s %-6s %-7s %-5s %2d %9.0f %9.0f | %8.1f", c->shape->name, c->lengths->name,
 	       name, c->precision, c->threads, f->tokens / wall, f->tokens / cpu,
@@ -108,7 +114,8 @@ static int prepare(struct bench *b, const struct pair *p, struct cell *c)
 		rc = folder_bert(b->model, c->shape, b->vocab);
 	b->made[p->shape] = !rc;
 	if (!rc)
-		rc = folder_data(b->dir, c->lengths, b->data, c->lengths->batch * c->steps, b->rows);
+		rc = folder_data(b->dir, c->lengths, b->data, c->lengths->batch * c->steps,
+				 b->rows);
 	c->model = b->model;
 	c->data = b->rows;
 	return rc;
