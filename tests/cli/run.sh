@@ -33,6 +33,12 @@ ok $? "that recipe gives the same losses, bit for bit"
 tiny mr-lora --json --name "one thread" --set peft.r=2 --set compute.threads=1 >"$work/out" 2>"$work/err"
 "$trimtab" metrics "one thread" --key train/loss --csv | cut -d, -f2-4 | cmp -s - "$work/loss.$second"
 ok $? "so does another number of threads"
+one=$("$trimtab" show "one thread" --json | field dir)/adapter/adapter_model.safetensors
+for n in 2 3; do
+	tiny mr-lora --json --set peft.r=2 --set compute.threads=$n >"$work/out" 2>"$work/err"
+	cmp -s "$one" "$(field dir <"$work/out")/adapter/adapter_model.safetensors"
+	ok $? "$n threads leave the same adapter as one, byte for byte"
+done
 
 expect 0 "" "run --detach" tiny mr-lora --detach --name away
 [ "$(wc -l <"$work/out")" = 1 ] && grep -qE '^[0-9a-z]{14}$' "$work/out"
