@@ -43,6 +43,18 @@ int fault_first(const struct fault *f, int threads)
 	return first ? err_set(first->code, "%s", first->text) : TT_OK;
 }
 
+/* ---- times ---- */
+
+/* This thread's processor time; 0 when nobody asks. */
+static int64_t time_now(const struct trainer *t)
+{
+	struct timespec at;
+
+	if (!t->times || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at))
+		return 0;
+	return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000;
+}
+
 /* ---- packing and loss ---- */
 
 int shard_pack(const struct trainer *t, struct arena *a, const struct example *ex, size_t n,
@@ -98,16 +110,6 @@ struct work {
 	struct fault *fault;
 };
 
-/* This thread's processor time; 0 when nobody asks. */
-static int64_t time_now(const struct trainer *t)
-{
-	struct timespec at;
-
-	if (!t->times || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at))
-		return 0;
-	return (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000;
-}
-
 static void run_shard(void *arg, int i, int thread)
 {
 	const struct work *w = arg;
@@ -132,19 +134,6 @@ static void run_shard(void *arg, int i, int thread)
 		fault_note(&w->fault[thread], i, TT_NOMEM);
 	}
 	s->backward_us = time_now(t) - start - s->forward_us;
-}
-
-static void add_times(const struct work *w, int64_t pack_us)
-{
-	struct step_times *to = w->t->times;
-
-	if (!to)
-		return;
-	to->pack_us += pack_us;
-	for (int i = 0; i < w->shards; i++) {
-		to->forward_us += w->shard[i].forward_us;
-		to->backward_us += w->shard[i].backward_us;
-	}
 }
 
 /* Cut and pack; the arena holds it until the next step. */
@@ -217,6 +206,19 @@ static int step_tape_end(struct work *w, double *ret_penalty)
 	return graph_backward(g, penalty);
 }
 
+static void add_times(const struct work *w, int64_t pack_us)
+{
+	struct step_times *to = w->t->times;
+
+	if (!to)
+		return;
+	to->pack_us += pack_us;
+	for (int i = 0; i < w->shards; i++) {
+		to->forward_us += w->shard[i].forward_us;
+		to->backward_us += w->shard[i].backward_us;
+	}
+}
+
 int step_gradients(struct trainer *t, const struct window *win, struct gradients *ret)
 {
 	struct work w = {
@@ -233,13 +235,13 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 
 	arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
 	rc = prepare(&w, win, &result);
-	packed = time_now(t) - start;
 	if (!rc)
 		rc = leaves_begin(t->leaves, w.shards + 1);
 	if (!rc)
 		rc = step_tape_begin(&w);
 	if (rc)
 		return rc;
+	packed = time_now(t) - start;
 	pool_run(t->pool, w.shards, run_shard, &w);
 	rc = fault_first(w.fault, t->threads);
 	if (!rc)
