@@ -362,6 +362,56 @@ void fs_unmap(struct fs_map *m)
 	*m = (struct fs_map){ NULL, 0 };
 }
 
+/* A file that nobody else can open, its blocks reserved: a full disk is an error here, not a fault later. */
+static int open_nameless(const char *dir, size_t size, int *ret)
+{
+	char path[PATH_MAX];
+	int fd, rc = fs_join(path, sizeof(path), dir, "room-XXXXXX"), why;
+
+	if (rc)
+		return rc;
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		return fail("create a file in", dir);
+	unlink(path);
+	why = posix_fallocate(fd, 0, (off_t)size);
+	if (why) {
+		close(fd);
+		errno = why;
+		return err_set(TT_IO, "cannot reserve %zu MiB in %s: %s", (size >> 20) + 1, dir,
+			       strerror(why));
+	}
+	*ret = fd;
+	return TT_OK;
+}
+
+int fs_room_open(const char *dir, size_t size, struct fs_room *ret)
+{
+	int fd = -1, rc = dir && size ? open_nameless(dir, size, &fd) : TT_OK;
+	void *data = NULL;
+
+	if (rc)
+		return rc;
+	if (size)
+		data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			    dir ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, fd, 0);
+	if (data == MAP_FAILED)
+		rc = err_set(TT_NOMEM, "not enough memory for %zu MiB: %s", (size >> 20) + 1,
+			     strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	if (!rc)
+		*ret = (struct fs_room){ data, size };
+	return rc;
+}
+
+void fs_room_close(struct fs_room *r)
+{
+	if (r->data)
+		munmap(r->data, r->size);
+	*r = (struct fs_room){ 0 };
+}
+
 /* ---- paths ---- */
 
 static int path_set(char *ret, size_t size, const char *dir, size_t n_dir, const char *name)

@@ -33,6 +33,18 @@ struct fs_map {
 int fs_map(const char *path, struct fs_map *ret);
 void fs_unmap(struct fs_map *m);
 
+/*
+ * Zeroed memory to work in. dir NULL: of the system. Else of a file in dir that
+ * has no name any more, with its place on the disk reserved: it takes no memory
+ * that others need, and is gone with the process.
+ */
+struct fs_room {
+	void *data;
+	size_t size;
+};
+int fs_room_open(const char *dir, size_t size, struct fs_room *ret);
+void fs_room_close(struct fs_room *r); /* a zeroed one is fine */
+
 /* Paths. ret buffers hold PATH_MAX bytes. */
 int fs_join(char *ret, size_t size, const char *dir,
 	    const char *name); /* an absolute name wins over dir */

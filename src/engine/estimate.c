@@ -19,6 +19,7 @@
 #include "data/shard.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "train/feature.h"
 
 /* Code, libraries and their buffers, the run log and its queue. */
 static const int64_t runtime_bytes = (int64_t)20 << 20;
@@ -106,6 +107,15 @@ static int64_t trained_base(const struct session *s)
 	return method_param_count(s->method) - method_extra_count(s->method);
 }
 
+/* What the frozen layers make of the examples, where it is kept. */
+static int64_t feature_bytes(const struct session *s)
+{
+	const struct trainer t = { .recipe = s->recipe, .model = s->model };
+
+	return (s->train ? features_bytes(&t, s->train, true) : 0) +
+	       (s->other ? features_bytes(&t, s->other, false) : 0);
+}
+
 int estimate_make(struct session *s, struct estimate *ret)
 {
 	const int64_t base = model_param_count(s->model), trains = method_param_count(s->method);
@@ -120,6 +130,7 @@ int estimate_make(struct session *s, struct estimate *ret)
 	e.optimizer = 4 * optimizer_numbers(s->recipe, trains);
 	e.activations = threads * shard_bytes(s, tokens, layers - lowest_layer(s));
 	e.runtime = runtime_bytes + (s->train ? (int64_t)dataset_bytes(s->train) : 0);
+	e.runtime += feature_bytes(s);
 	e.total = e.weights + e.trainable + e.gradients + e.optimizer + e.activations + e.runtime;
 	e.full_finetune = 4 * (3 * base + optimizer_numbers(s->recipe, base)) +
 			  threads * shard_bytes(s, tokens, layers) + e.runtime;

@@ -2,6 +2,10 @@
  * Head only: the backbone is frozen, and the task's classifier trains as a
  * linear probe of it. BERT's pooler belongs to the backbone, as in PEFT.
  *
+ * The backbone runs as in evaluation: its dropouts are off, and only the
+ * classifier's own stays. So an example always gives the same features, which
+ * the trainer keeps. (transformers leaves the backbone's dropouts on.)
+ *
  * Saved as a LoRA adapter that adapts nothing, which PEFT loads.
  */
 #include "method/lowrank.h"
@@ -12,6 +16,13 @@
 
 static const struct knob knobs[] = { { 0 } };
 
+static void backbone_at_rest(struct hparams *h)
+{
+	if (isnan(h->classifier_dropout)) /* it follows the other one, which goes */
+		h->classifier_dropout = h->hidden_dropout_prob;
+	h->hidden_dropout_prob = h->attention_probs_dropout_prob = 0;
+}
+
 /* The head itself trains because every method trains it (modules_to_save). */
 static int head_begin(struct method *m)
 {
@@ -19,6 +30,7 @@ static int head_begin(struct method *m)
 		return err_set(TT_INVALID,
 			       "method 'head' needs a task with a classifier; task '%s' has none",
 			       recipe_task_name(m->task));
+	backbone_at_rest(&m->model->hp);
 	return TT_OK;
 }
 

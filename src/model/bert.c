@@ -267,41 +267,107 @@ static struct tensor *feed_forward(struct model *m, struct graph *g, const struc
 	return norm(m, g, k->norm, y, x);
 }
 
-/* The rows that the head reads, out of the last block. */
-static struct tensor *encode(struct model *m, struct graph *g, const struct batch *b)
+/*
+ * Stages: k below the last is what enters block k, `layers` what leaves the last
+ * block (the rows that the head reads), one more what leaves the pooler. Forward
+ * from stage `from`, whose result x is (NULL: from the start), up to stage `to`.
+ */
+static struct tensor *encode(struct model *m, struct graph *g, const struct batch *b,
+			     struct tensor *x, int64_t from, int64_t to)
 {
 	const struct bert *e = m->state;
-	const struct origin *origin = token_origin(g, b);
 	const struct wanted every = { NULL, b->tokens, b->start },
 			    some = { b->row, b->rows, row_starts(g, b) };
-	const int64_t last = m->hp.num_hidden_layers - 1;
+	const int64_t layers = m->hp.num_hidden_layers;
+	const struct origin *origin = x ? NULL : token_origin(g, b);
 	const struct arena_mark mark = graph_mark(g);
-	struct tensor *x;
 
-	if (!origin || !some.start)
+	if (!some.start || (!x && !origin))
 		return NULL;
-	x = graph_keep(g, mark, embed(m, g, b, origin));
-	for (int64_t i = 0; i <= last; i++) {
+	if (!x)
+		x = graph_keep(g, mark, embed(m, g, b, origin));
+	for (int64_t i = from; i < to && i < layers; i++) {
 		x = graph_keep(g, mark,
-			       attend(m, g, b, &e->block[i], x, i == last ? &some : &every));
+			       attend(m, g, b, &e->block[i], x, i == layers - 1 ? &some : &every));
 		x = graph_keep(g, mark, feed_forward(m, g, &e->block[i], x));
 	}
+	if (to > layers && from <= layers)
+		x = graph_keep(g, mark, op_activation(g, site_linear(g, e->pooler, x), ACT_TANH));
 	return x;
 }
 
-static struct tensor *bert_forward(struct model *m, struct graph *g, const struct batch *b)
+/* From the rows that the head reads (or what the pooler made of them) to its output. */
+static struct tensor *answer(struct model *m, struct graph *g, struct tensor *x)
 {
 	const struct bert *e = m->state;
 	const double drop = isnan(m->hp.classifier_dropout) ? m->hp.hidden_dropout_prob
 							    : m->hp.classifier_dropout;
-	struct tensor *x = encode(m, g, b);
 
 	if (m->head == HEAD_MLM) {
 		x = op_activation(g, site_linear(g, e->transform, x), m->hp.hidden_act);
 		return site_linear(g, e->decoder, norm(m, g, e->transform_norm, x, NULL));
 	}
-	x = op_activation(g, site_linear(g, e->pooler, x), ACT_TANH);
 	return site_linear(g, e->classifier, op_dropout(g, x, (float)drop));
+}
+
+static int64_t last_stage(const struct model *m)
+{
+	return m->hp.num_hidden_layers + (m->head != HEAD_MLM);
+}
+
+static struct tensor *bert_forward(struct model *m, struct graph *g, const struct batch *b)
+{
+	return answer(m, g, encode(m, g, b, NULL, 0, last_stage(m)));
+}
+
+/* ---- in two parts ---- */
+
+static bool bert_cut(const struct model *m, const struct site *first, struct model_cut *ret)
+{
+	const struct bert *e = m->state;
+	const int64_t layers = m->hp.num_hidden_layers;
+	int64_t stage = 0;
+
+	if (!first || first == e->classifier)
+		stage = layers + 1;
+	else if (first == e->pooler)
+		stage = layers;
+	else if (first->layer >= 0)
+		stage = first->layer;
+	*ret = (struct model_cut){ stage, m->hp.hidden_size, stage >= layers };
+	return stage > 0;
+}
+
+static struct tensor *bert_lower(struct model *m, struct graph *g, const struct batch *b,
+				 const struct model_cut *cut)
+{
+	return encode(m, g, b, NULL, 0, cut->stage);
+}
+
+/* Who the rows that the head reads are. */
+static const struct origin *row_origin(struct graph *g, const struct batch *b)
+{
+	uint32_t *example = graph_alloc(g, (size_t)b->rows * sizeof(*example));
+	uint32_t *pos = graph_alloc(g, (size_t)b->rows * sizeof(*pos));
+	struct origin *o = graph_alloc(g, sizeof(*o));
+
+	if (!example || !pos || !o)
+		return NULL;
+	for (int64_t i = 0; i < b->rows; i++) {
+		example[i] = (uint32_t)b->example[b->row_seq[i]];
+		pos[i] = (uint32_t)b->pos[b->row[i]];
+	}
+	*o = (struct origin){ example, pos };
+	return o;
+}
+
+static struct tensor *bert_upper(struct model *m, struct graph *g, const struct batch *b,
+				 const struct model_cut *cut, struct tensor *x)
+{
+	if (!x)
+		return NULL;
+	x->origin = cut->picked ? row_origin(g, b) : token_origin(g, b);
+	return x->origin ? answer(m, g, encode(m, g, b, x, cut->stage, last_stage(m))) : NULL;
 }
 
 static const struct alias aliases[] = { { "cls.predictions.decoder.weight",
@@ -332,4 +398,7 @@ const struct model_ops model_bert = {
 	.shape = bert_shape,
 	.sites = bert_sites,
 	.forward = bert_forward,
+	.cut = bert_cut,
+	.lower = bert_lower,
+	.upper = bert_upper,
 };

@@ -790,3 +790,29 @@ struct tensor *model_forward(struct model *m, struct graph *g, const struct batc
 				    false);
 	return m->ops->forward(m, g, b);
 }
+
+bool model_cut(const struct model *m, bool train, struct model_cut *ret)
+{
+	const struct site *first = NULL;
+
+	if (!m->ops->cut || m->head == HEAD_MLM) /* which tokens are masked differs each time */
+		return false;
+	if (train && (m->hp.hidden_dropout_prob > 0 || m->hp.attention_probs_dropout_prob > 0))
+		return false;
+	for (size_t i = m->nsite; i-- > 0;)
+		if (site_trains(&m->site[i]))
+			first = &m->site[i];
+	return m->ops->cut(m, first, ret);
+}
+
+struct tensor *model_lower(struct model *m, struct graph *g, const struct batch *b,
+			   const struct model_cut *cut)
+{
+	return check_batch(m, b) ? NULL : m->ops->lower(m, g, b, cut);
+}
+
+struct tensor *model_upper(struct model *m, struct graph *g, const struct batch *b,
+			   const struct model_cut *cut, struct tensor *x)
+{
+	return m->ops->upper(m, g, b, cut, x);
+}

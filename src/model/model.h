@@ -28,6 +28,16 @@ struct hparams {
 
 struct model;
 
+/*
+ * Where a model can be parted: below, nothing trains and nothing is drawn, so an
+ * example gives the same numbers there in every epoch.
+ */
+struct model_cut {
+	int64_t stage; /* the architecture's own count, from the bottom up */
+	int64_t cols;  /* of what goes from the lower part to the upper one */
+	bool picked;   /* it has only the rows that the head reads, else a row for each token */
+};
+
 /* A second name under which a file may hold a parameter. */
 struct alias {
 	const char *stored, *name;
@@ -49,6 +59,15 @@ struct model_ops {
 		model *m); /* declare every parameter and site in the order of use, head included */
 	struct tensor *(*forward)(struct model *m, struct graph *g,
 				  const struct batch *b); /* the head's output */
+	/*
+	 * Optional, all three: the cut right below a site (NULL: the highest there is), false when
+	 * nothing worth keeping lies below; and forward in two parts.
+	 */
+	bool (*cut)(const struct model *m, const struct site *first, struct model_cut *ret);
+	struct tensor *(*lower)(struct model *m, struct graph *g, const struct batch *b,
+				const struct model_cut *cut);
+	struct tensor *(*upper)(struct model *m, struct graph *g, const struct batch *b,
+				const struct model_cut *cut, struct tensor *x);
 };
 
 /* What a file may do with a declared parameter. */
@@ -122,6 +141,16 @@ int model_own_param(struct model *m, struct tensor *t);
 int model_prepare(struct model *m, bool train);
 /* The head's output for one shard; sets up row origins. NULL with a sentence when the data does not fit the model. */
 struct tensor *model_forward(struct model *m, struct graph *g, const struct batch *b);
+/*
+ * The highest cut below which nothing trains and, when `train`, nothing is drawn.
+ * False: there is none. upper(lower(batch)) is model_forward(batch), to the bit.
+ */
+bool model_cut(const struct model *m, bool train, struct model_cut *ret);
+struct tensor *model_lower(struct model *m, struct graph *g, const struct batch *b,
+			   const struct model_cut *cut);
+/* x: rows of the lower part, [tokens or rows of b, cut->cols]; who they are is set here. */
+struct tensor *model_upper(struct model *m, struct graph *g, const struct batch *b,
+			   const struct model_cut *cut, struct tensor *x);
 int64_t model_param_count(const struct model *m); /* numbers in the base model, tied ones once */
 /*
  * Write a transformers folder: config.json (labels, architectures), model.safetensors in fp32, tokenizer files copied.

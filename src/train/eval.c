@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "tensor/graph.h"
 #include "tensor/op.h"
+#include "train/feature.h"
 #include "train/step.h"
 
 enum { GROUP_TOKENS = 2048, ROUND_GROUPS = 8 };
@@ -22,6 +23,7 @@ static const int64_t eval_epoch = -1;
 struct work {
 	struct trainer *t;
 	const struct dataset *data;
+	struct features *features; /* NULL: none are kept of this data */
 	struct pass pass;
 	int64_t cols;
 	bool wants_loss;
@@ -48,6 +50,17 @@ static void count_right(struct shard *s, const struct tensor *out)
 	}
 }
 
+static struct tensor *group_forward(const struct work *w, struct graph *g, const struct shard *s)
+{
+	struct model *m = w->t->model;
+	struct features *f = w->features;
+
+	if (!f)
+		return model_forward(m, g, &s->batch);
+	return model_upper(m, g, &s->batch, features_cut(f),
+			   features_make(f, m, g, &s->batch, s->row));
+}
+
 static void run_group(void *arg, int i, int thread)
 {
 	const struct work *w = arg;
@@ -59,7 +72,7 @@ static void run_group(void *arg, int i, int thread)
 	if (!s->batch.rows)
 		return;
 	graph_begin(g, &w->pass, NULL, i);
-	out = model_forward(t->model, g, &s->batch);
+	out = group_forward(w, g, s);
 	if (!out || (w->wants_loss &&
 		     !shard_loss(t, g, out, &s->batch, 0, (double)s->batch.rows, &s->loss))) {
 		fault_note(&w->fault[thread], i, TT_INVALID);
@@ -70,7 +83,7 @@ static void run_group(void *arg, int i, int thread)
 		return;
 	}
 	for (int64_t k = 0; k < s->batch.rows; k++)
-		memcpy(w->logits + (s->first + s->batch.row_seq[k]) * w->cols,
+		memcpy(w->logits + s->row[s->batch.row_seq[k]] * w->cols,
 		       out->data + k * w->cols, (size_t)w->cols * sizeof(float));
 }
 
@@ -81,17 +94,20 @@ static int pack_group(struct work *w, size_t from, struct shard *ret, size_t *re
 	const int32_t *length = dataset_lengths(w->data);
 	struct arena *a = w->t->arena;
 	struct example *ex;
-	int64_t tokens = 0;
+	int64_t tokens = 0, *row;
 	size_t end = from;
 
 	while (end < n && (end == from || tokens + length[end] <= GROUP_TOKENS))
 		tokens += length[end++];
 	ex = arena_alloc(a, (end - from) * sizeof(*ex));
-	if (!ex)
+	row = arena_alloc(a, (end - from) * sizeof(*row));
+	if (!ex || !row)
 		return err_in("an evaluation");
-	for (size_t i = from; i < end; i++)
+	for (size_t i = from; i < end; i++) {
 		ex[i - from] = dataset_example(w->data, i);
-	ret->first = (int64_t)from;
+		row[i - from] = (int64_t)i;
+	}
+	ret->row = row;
 	*ret_end = end;
 	return shard_pack(w->t, a, ex, end - from, eval_epoch, &ret->batch);
 }
@@ -145,6 +161,7 @@ static struct work work_new(struct trainer *t, const struct dataset *d, bool wan
 	return (struct work){
 		.t = t,
 		.data = d,
+		.features = d == t->validation ? t->validation_features : NULL,
 		.cols = train_columns(t),
 		.wants_loss = wants_loss,
 		.pass = { .train = false, .seed = (uint64_t)t->recipe->train.seed },

@@ -19,6 +19,7 @@
 #include "base/proc.h"
 #include "data/order.h"
 #include "train/checkpoint.h"
+#include "train/feature.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 #include "train/step.h"
@@ -527,6 +528,23 @@ static int loop(struct run *r, enum train_end *ret)
 	}
 }
 
+/* What the frozen layers make of the examples is kept while the run lasts. */
+static int open_features(struct trainer *t)
+{
+	int rc = features_new(t, t->train, true, t->dir, &t->train_features);
+
+	if (!rc && t->validation)
+		rc = features_new(t, t->validation, false, t->dir, &t->validation_features);
+	return rc;
+}
+
+static void close_features(struct trainer *t)
+{
+	features_free(t->train_features);
+	features_free(t->validation_features);
+	t->train_features = t->validation_features = NULL;
+}
+
 int train_run(struct trainer *t, bool resume, enum train_end *ret)
 {
 	struct run r = {
@@ -556,7 +574,10 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 	if (!rc)
 		rc = begin(&r, resume);
 	if (!rc)
+		rc = open_features(t);
+	if (!rc)
 		rc = loop(&r, ret);
+	close_features(t);
 	arena_free(r.order_arena);
 	return rc;
 }

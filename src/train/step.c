@@ -18,6 +18,7 @@
 #include "data/shard.h"
 #include "tensor/graph.h"
 #include "tensor/op.h"
+#include "train/feature.h"
 
 static const double mlm_probability = 0.15;
 
@@ -110,6 +111,16 @@ struct work {
 	struct fault *fault;
 };
 
+static struct tensor *shard_forward(const struct trainer *t, struct graph *g, const struct shard *s)
+{
+	const struct features *f = t->train_features;
+
+	if (!f)
+		return model_forward(t->model, g, &s->batch);
+	return model_upper(t->model, g, &s->batch, features_cut(f),
+			   features_read(f, g, &s->batch, s->row));
+}
+
 static void run_shard(void *arg, int i, int thread)
 {
 	const struct work *w = arg;
@@ -124,7 +135,7 @@ static void run_shard(void *arg, int i, int thread)
 		graph_end(g);
 		return;
 	}
-	loss = shard_loss(t, g, model_forward(t->model, g, &s->batch), &s->batch,
+	loss = shard_loss(t, g, shard_forward(t, g, s), &s->batch,
 			  t->recipe->train.label_smoothing_factor, w->total, &s->loss);
 	s->forward_us = time_now(t) - start;
 	if (!loss) {
@@ -163,6 +174,7 @@ static int prepare(struct work *w, const struct window *win, struct gradients *r
 
 		if (rc)
 			return rc;
+		w->shard[i].row = win->row + from;
 		ret->rows += w->shard[i].batch.rows;
 		from = end[i];
 	}
@@ -235,6 +247,8 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 
 	arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
 	rc = prepare(&w, win, &result);
+	if (!rc && t->train_features)
+		rc = features_fill(t->train_features, t, win->row, win->n);
 	if (!rc)
 		rc = leaves_begin(t->leaves, w.shards + 1);
 	if (!rc)

@@ -24,8 +24,8 @@ int step_gradients(struct trainer *t, const struct window *w, struct gradients *
 /* A packed piece of work and what came of it. */
 struct shard {
 	struct batch batch;
+	const int64_t *row; /* [seqs] where its sequences are in the dataset */
 	struct loss loss;
-	int64_t first; /* evaluation: the row of the dataset it begins with */
 	int64_t right; /* evaluation of mlm: rows whose largest logit is the label */
 	int64_t forward_us, backward_us; /* when the trainer's times are asked for */
 };

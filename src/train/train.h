@@ -35,6 +35,9 @@ struct trainer {
 	struct graph **graph; /* one a thread, and one for the step's own tape */
 	int threads;
 	struct optim *optim;
+	/* While train_run runs: of train and of validation (feature.h); NULL: none. */
+	struct features *train_features, *validation_features;
+	int feature_mode; /* enum feature_mode; for tests */
 };
 
 /* How long the run is: steps per epoch, all steps, and the rows a full step takes. */

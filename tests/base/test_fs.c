@@ -128,6 +128,26 @@ static void reading_is_careful(void)
 	CHECK(fs_map(in_top("absent"), &m) == TT_NOTFOUND);
 }
 
+static void rooms(void)
+{
+	static const char *const dirs[] = { NULL, top };
+	struct fs_room r = { 0 };
+
+	fs_room_close(&r);
+	for (size_t i = 0; i < COUNT(dirs); i++) {
+		CHECK(fs_room_open(dirs[i], 100000, &r) == TT_OK && r.size == 100000);
+		for (size_t k = 0; k < r.size; k += 999) {
+			CHECK(((unsigned char *)r.data)[k] == 0);
+			((unsigned char *)r.data)[k] = 7;
+		}
+		fs_room_close(&r);
+		CHECK(!r.data && !r.size);
+		CHECK(fs_room_open(dirs[i], 0, &r) == TT_OK);
+		fs_room_close(&r);
+	}
+	CHECK(fs_room_open(in_top("absent"), 10, &r) != TT_OK && strstr(err_text(), "absent"));
+}
+
 static void folders(void)
 {
 	CHECK(fs_mkdirs(in_top("a/b//c/")) == TT_OK);
@@ -241,6 +261,7 @@ int main(void)
 	writes_replace();
 	parts_are_joined();
 	reading_is_careful();
+	rooms();
 	folders();
 	paths();
 	dots_behind_a_link();

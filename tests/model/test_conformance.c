@@ -136,6 +136,45 @@ static void packing_does_not_matter(const struct trial *t)
 
 /* ---- gradients ---- */
 
+/* For the cut below every site: both parts together are the whole, to the bit. */
+static void parts_make_the_whole(const struct trial *t)
+{
+	static struct pack p;
+	static float whole[PACK_TOKENS * VOCAB];
+	int64_t highest = 0;
+
+	add_sequences(&p, t->head, 5, false);
+	for (size_t i = 0; i <= t->model->nsite; i++) {
+		struct tensor *w = i < t->model->nsite ? t->model->site[i].weight : NULL;
+		const struct tensor *y = forward(t, &p.batch);
+		struct tensor *x, copy;
+		struct model_cut cut;
+		size_t size;
+
+		if (!CHECK(y != NULL))
+			return;
+		size = (size_t)tensor_count(y) * sizeof(float);
+		memcpy(whole, y->data, size);
+		if (w)
+			w->needs = true;
+		if (model_cut(t->model, false, &cut)) {
+			CHECK_NAMED(cut.stage >= highest, t->who);
+			highest = cut.stage;
+			graph_begin(t->graph, &(struct pass){ .train = false }, NULL, 0);
+			x = model_lower(t->model, t->graph, &p.batch, &cut);
+			CHECK(x && tensor_cols(x) == cut.cols &&
+			      tensor_rows(x) == (cut.picked ? p.batch.rows : p.batch.tokens));
+			copy = *x; /* as it comes from memory: without knowing who its rows are */
+			copy.origin = NULL;
+			y = model_upper(t->model, t->graph, &p.batch, &cut, &copy);
+			CHECK_NAMED(y && !memcmp(whole, y->data, size), t->who);
+		}
+		if (w)
+			w->needs = false;
+	}
+	CHECK_NAMED((highest > 0) == (t->head != HEAD_MLM), t->who);
+}
+
 static struct tensor *loss_of(struct graph *g, void *arg)
 {
 	const struct trial *t = arg;
@@ -366,6 +405,7 @@ static void try_head(const char *dir, enum head head, const struct gemm *gm)
 	declarations(&t);
 	shapes(&t);
 	packing_does_not_matter(&t);
+	parts_make_the_whole(&t);
 	sites_are_used(&t);
 	CHECK(model_prepare(t.model, false) == TT_OK);
 	packing_does_not_matter(&t);

@@ -14,12 +14,14 @@
 #include "base/array.h"
 #include "tensor/op.h"
 #include "tests/train/world.h"
+#include "train/feature.h"
 
 enum { STEPS = 9 }; /* 3 epochs of 3 steps: 45 rows, 16 a step */
 
 static char top[PATH_MAX];
 
 static struct ear ear, other;
+static enum feature_mode features; /* of the next runs */
 
 /* A fresh folder for one run. */
 static const char *run_dir(char *ret)
@@ -64,6 +66,7 @@ static struct outcome go(const char *dir, const char *const *set, int threads, s
 	struct world w;
 
 	o.rc = world_open(&w, top, dir, set, threads, &e->sink);
+	w.trainer.feature_mode = features;
 	if (!o.rc)
 		o.rc = train_open(&w.trainer);
 	if (!o.rc)
@@ -662,6 +665,98 @@ static void clipping(void)
 	}
 }
 
+/*
+ * Runs whose frozen layers are computed once. They end with the same bits when
+ * nothing is kept, when it is kept in a file, on any number of threads, and after
+ * an interruption; and near the run that does not part the model at all.
+ */
+static const char *const parted[][6] = {
+	{ "peft={\"method\": \"head\"}" }, /* the backbone's dropout is off, the head's is on */
+	{ "train.dropout=0", "peft.layers_to_transform=[1]" },
+	{ "train.dropout=0", "peft.layers_to_transform=[1]", "data.shuffle=false",
+	  "peft.target_modules=[\"output.dense\"]" },
+	{ "task={\"type\": \"regression\"}", "data.label=score",
+	  "peft={\"method\": \"head\"}" },
+};
+
+static void stopped_and_resumed(const char *const *set, uint64_t file)
+{
+	char dir[PATH_MAX];
+	struct outcome o;
+
+	ear_init(&other);
+	other.stop_after = 4;
+	o = go(run_dir(dir), set, 2, &other, false);
+	CHECK(o.rc == TT_OK && o.end == TRAIN_WAS_STOPPED && o.last.step == 4);
+	other.stop_after = -1;
+	o = go(dir, set, 2, &other, true);
+	CHECK(o.rc == TT_OK && o.last.step == STEPS && o.file == file);
+}
+
+static void what_is_frozen_is_computed_once(void)
+{
+	for (size_t i = 0; i < COUNT(parted); i++) {
+		struct outcome once, o;
+
+		features = FEATURES_AUTO;
+		once = fresh(parted[i], 1, &ear);
+		if (!CHECK_NAMED(once.rc == TT_OK && once.file, parted[i][0]))
+			printf("# %s\n", err_text());
+		stopped_and_resumed(parted[i], once.file);
+		for (int mode = FEATURES_FILE; mode <= FEATURES_AGAIN; mode++) {
+			features = (enum feature_mode)mode;
+			o = fresh(parted[i], mode + 1, &other);
+			CHECK_NAMED(o.rc == TT_OK && o.file == once.file, parted[i][0]);
+			CHECK(same_curve(&ear, &other, "train/loss", 1, STEPS) &&
+			      same_curve(&ear, &other, "eval/loss", 1, STEPS));
+		}
+		features = FEATURES_OFF;
+		o = fresh(parted[i], 2, &other);
+		CHECK_NAMED(o.rc == TT_OK, parted[i][0]);
+		CHECK_NEAR(ear_value(&ear, "train/loss", STEPS),
+			   ear_value(&other, "train/loss", STEPS), 1e-4);
+		CHECK_NEAR(ear_value(&ear, "eval/loss", STEPS),
+			   ear_value(&other, "eval/loss", STEPS), 1e-4);
+		features = FEATURES_AUTO;
+	}
+}
+
+/* Which runs have such layers at all; it must be told from the recipe, not tried. */
+static void what_can_be_kept(void)
+{
+	static const struct {
+		const char *set[5];
+		bool train, eval;
+	} cases[] = {
+		{ { "train.dropout=0" }, false, false }, /* the lowest layer trains */
+		{ { "peft.layers_to_transform=[1]" }, false, true }, /* dropout in training */
+		{ { "train.dropout=0", "peft.layers_to_transform=[1]" }, true, true },
+		{ { "train.dropout=0", "peft.layers_to_transform=[1]", "train.max_steps=3" },
+		  false, true }, /* one epoch: nothing comes twice */
+		{ { "peft={\"method\": \"head\"}" }, true, true },
+		{ { "train.dropout=0", "peft={\"method\": \"bitfit\"}" }, false, false },
+		{ { "train.dropout=0", "peft={\"method\": \"full\"}" }, false, false },
+		{ { "train.dropout=0", "peft.layers_to_transform=[1]",
+		    "task={\"type\": \"mlm\"}" },
+		  false, false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct features *f = NULL;
+		struct world w;
+
+		CHECK(world_open(&w, top, NULL, cases[i].set, 1, NULL) == TT_OK);
+		CHECK(features_new(&w.trainer, w.train, true, NULL, &f) == TT_OK);
+		CHECK_NAMED((f != NULL) == cases[i].train, cases[i].set[1]);
+		CHECK((features_bytes(&w.trainer, w.train, true) > 0) == cases[i].train);
+		features_free(f);
+		CHECK(features_new(&w.trainer, w.dev, false, NULL, &f) == TT_OK);
+		CHECK_NAMED((f != NULL) == cases[i].eval, cases[i].set[1]);
+		features_free(f);
+		world_close(&w);
+	}
+}
+
 /* It learns: the rows by heart. */
 static void it_learns(void)
 {
@@ -872,6 +967,8 @@ int main(void)
 	the_loss_is_a_mean();
 	what_is_drawn_anew();
 	clipping();
+	what_is_frozen_is_computed_once();
+	what_can_be_kept();
 	it_learns();
 	other_tasks();
 	hooks_of_a_method();
