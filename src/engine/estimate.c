@@ -54,8 +54,26 @@ static int64_t flight_numbers(const struct hparams *h)
 	return 10 * h->hidden_size + 3 * h->intermediate_size;
 }
 
+static int64_t largest_of(const int32_t *length, size_t n, struct arena *scratch)
+{
+	struct shards s;
+	int64_t most = 0;
+
+	arena_rewind(scratch, (struct arena_mark){ 0, 0 });
+	if (shard_deal(scratch, length, n, &s))
+		return 0;
+	for (size_t i = 0, at = 0; i < s.n; i++) {
+		int64_t tokens = 0;
+
+		while (at < s.end[i])
+			tokens += length[s.order[at++]];
+		most = tokens > most ? tokens : most;
+	}
+	return most;
+}
+
 /* Tokens of the largest shard of an epoch in file order; without data the most that could be. */
-static int64_t largest_shard(const struct session *s)
+static int64_t largest_shard(const struct session *s, struct arena *scratch)
 {
 	const struct hparams *h = &s->model->hp;
 	const struct train_settings *t = &s->recipe->train;
@@ -65,22 +83,15 @@ static int64_t largest_shard(const struct session *s)
 					? s->recipe->data.max_length
 					: h->max_position_embeddings;
 	int64_t most = 0;
-	size_t end[1024];
 
 	if (!s->train)
 		return longest > SHARD_TOKENS ? longest : SHARD_TOKENS;
 	for (size_t at = 0; at < dataset_count(s->train); at += window) {
 		const size_t left = dataset_count(s->train) - at;
-		const int32_t *length = dataset_lengths(s->train) + at;
-		const size_t n = shard_cut(length, left < window ? left : window, 1024, end);
+		const int64_t tokens = largest_of(dataset_lengths(s->train) + at,
+						  left < window ? left : window, scratch);
 
-		for (size_t i = 0, k = 0; i < n; i++) {
-			int64_t tokens = 0;
-
-			while (k < end[i])
-				tokens += length[k++];
-			most = tokens > most ? tokens : most;
-		}
+		most = tokens > most ? tokens : most;
 	}
 	return most;
 }
@@ -119,11 +130,16 @@ static int64_t feature_bytes(const struct session *s)
 int estimate_make(struct session *s, struct estimate *ret)
 {
 	const int64_t base = model_param_count(s->model), trains = method_param_count(s->method);
-	const int64_t extra = method_extra_count(s->method), tokens = largest_shard(s);
+	const int64_t extra = method_extra_count(s->method);
 	const int64_t layers = s->model->hp.num_hidden_layers;
 	const int threads = pool_threads(s->pool);
+	struct arena *scratch = arena_new();
+	const int64_t tokens = scratch ? largest_shard(s, scratch) : 0;
 	struct estimate e = { .total_params = base + extra, .trainable_params = trains };
 
+	arena_free(scratch);
+	if (!scratch)
+		return err_set(TT_NOMEM, "not enough memory for an estimate");
 	e.weights = 4 * (base + extra - trains + trained_base(s));
 	e.trainable = 4 * trains;
 	e.gradients = 4 * trains;

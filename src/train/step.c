@@ -147,36 +147,59 @@ static void run_shard(void *arg, int i, int thread)
 	s->backward_us = time_now(t) - start - s->forward_us;
 }
 
-/* Cut and pack; the arena holds it until the next step. */
+/* The examples of a window in the order of its shards. */
+struct hand {
+	struct example *ex;
+	int64_t *row;
+	struct shards shards;
+};
+
+static int deal(const struct trainer *t, const struct window *win, struct hand *ret)
+{
+	struct arena *a = t->arena;
+	int32_t *length = arena_alloc(a, win->n * sizeof(*length));
+	int rc;
+
+	ret->ex = arena_alloc(a, win->n * sizeof(*ret->ex));
+	ret->row = arena_alloc(a, win->n * sizeof(*ret->row));
+	if (!length || !ret->ex || !ret->row)
+		return TT_NOMEM;
+	for (size_t i = 0; i < win->n; i++)
+		length[i] = dataset_lengths(t->train)[win->row[i]];
+	rc = shard_deal(a, length, win->n, &ret->shards);
+	for (size_t i = 0; i < win->n && !rc; i++) {
+		ret->row[i] = win->row[ret->shards.order[i]];
+		ret->ex[i] = dataset_example(t->train, (size_t)ret->row[i]);
+	}
+	return rc;
+}
+
+/* Deal and pack; the arena holds it until the next step. */
 static int prepare(struct work *w, const struct window *win, struct gradients *ret)
 {
 	struct trainer *t = w->t;
 	struct arena *a = t->arena;
-	struct example *ex = arena_alloc(a, win->n * sizeof(*ex));
-	int32_t *length = arena_alloc(a, win->n * sizeof(*length));
-	size_t *end = arena_alloc(a, win->n * sizeof(*end)), from = 0;
+	struct hand h;
+	size_t from = 0;
 
-	if (!ex || !length || !end)
+	if (deal(t, win, &h))
 		return err_in("a step of %zu rows", win->n);
-	for (size_t i = 0; i < win->n; i++) {
-		ex[i] = dataset_example(t->train, (size_t)win->row[i]);
-		length[i] = ex[i].n;
-		ret->tokens += ex[i].n;
-	}
-	w->shards = (int)shard_cut(length, win->n, win->n, end);
-	w->shard = arena_zero(a, (size_t)w->shards, sizeof(*w->shard));
+	w->shards = (int)h.shards.n;
+	w->shard = arena_zero(a, h.shards.n, sizeof(*w->shard));
 	w->fault = arena_zero(a, (size_t)t->threads, sizeof(*w->fault));
 	if (!w->shard || !w->fault)
 		return err_in("a step of %zu rows", win->n);
-	for (int i = 0; i < w->shards; i++) {
-		const int rc = shard_pack(t, a, ex + from, end[i] - from, win->epoch,
-					  &w->shard[i].batch);
+	for (size_t i = 0; i < h.shards.n; i++) {
+		struct shard *s = &w->shard[i];
+		const int rc = shard_pack(t, a, h.ex + from, h.shards.end[i] - from, win->epoch,
+					  &s->batch);
 
 		if (rc)
 			return rc;
-		w->shard[i].row = win->row + from;
-		ret->rows += w->shard[i].batch.rows;
-		from = end[i];
+		s->row = h.row + from;
+		ret->rows += s->batch.rows;
+		ret->tokens += s->batch.tokens;
+		from = h.shards.end[i];
 	}
 	w->total = (double)ret->rows;
 	return TT_OK;

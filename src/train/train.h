@@ -13,7 +13,7 @@
 struct step_times;
 
 /*
- * One run. A step's window is batch x accumulation examples in order; it is cut
+ * One run. A step's window is batch x accumulation examples; it is dealt
  * into shards (data/shard.h) by the lengths alone, so neither the micro-batch
  * nor the number of threads changes a bit.
  */
