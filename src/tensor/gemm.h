@@ -12,6 +12,10 @@
  * runs on the calling thread alone (the libraries' own threads are set to 1),
  * may be made from several threads at once, and gives the same bits for the
  * same arguments whatever else runs.
+ *
+ * In bf16 the products with linear weights have their factors rounded to bf16
+ * (to the nearest, ties to even) and are summed in fp32; what goes in and what
+ * comes out is fp32. All other products stay in fp32.
  */
 struct gemm_ops {
 	const char *name;				/* "ref", "openblas", "onednn" */
@@ -30,6 +34,9 @@ struct gemm;	/* a chosen backend */
 
 /* name: "auto", "ref", "openblas", "onednn". A backend that this build lacks is an error that lists what it has. */
 int gemm_open(const char *name, struct gemm **ret);
+/* The same with linear layers in bf16. Refused where oneDNN or the processor's instructions for it are missing. */
+int gemm_open_bf16(const char *name, struct gemm **ret);
+bool gemm_is_bf16(const struct gemm *gm);
 void gemm_close(struct gemm *gm);			/* NULL is fine */
 const char *gemm_name(const struct gemm *gm);
 const struct gemm_ops *const *gemm_all(void);		/* what this build has; ends with NULL */
@@ -42,11 +49,28 @@ enum gemm_side {
 	GEMM_BACKWARD	/* y[m,in]  = x[m,out] W */
 };
 
-/* A frozen weight made ready for one side; lives in the arena; w->data must outlive it. */
+/* A frozen weight made ready for one side; lives in the arena; w->data must outlive it unless prepared_is_copy. */
 int gemm_prepare(const struct gemm *gm, struct arena *a, const struct tensor *w, enum gemm_side side,
 		 const struct prepared **ret);
-/* y = product + beta * y, for m rows of x. */
+bool prepared_is_copy(const struct prepared *p);
+/* y = product + beta * y, for m rows of x. beta 0 or 1. */
 void gemm_prepared(const struct gemm *gm, const struct prepared *p, int64_t m, const float *x, int64_t ldx, float beta,
 		   float *y, int64_t ldy);
+/* y = product + bias in every row; bias NULL: the product. */
+void gemm_prepared_bias(const struct gemm *gm, const struct prepared *p, int64_t m, const float *x, int64_t ldx,
+			const float *bias, float *y, int64_t ldy);
+
+/* The products with a weight that trains, w [out,in]; all rows dense; beta 0 or 1. In bf16 a small w stays in fp32. */
+struct gemm_weight {
+	const float *w;
+	int64_t out, in;
+};
+void gemm_weight_forward(const struct gemm *gm, const struct gemm_weight *w, int64_t m, const float *x, float beta,
+			 float *y);			/* y[m,out] = x w^T */
+void gemm_weight_back(const struct gemm *gm, const struct gemm_weight *w, int64_t m, const float *g, float beta,
+		      float *gx);			/* gx[m,in] = g w */
+/* gw[out,in] = g^T x + beta gw; of w the sizes alone are used. */
+void gemm_weight_grad(const struct gemm *gm, const struct gemm_weight *w, int64_t m, const float *g, const float *x,
+		      float beta, float *gw);
 
 #endif

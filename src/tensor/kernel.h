@@ -91,6 +91,7 @@ void kernel_dropout_block(float *y, float beta, const float *x, const struct ker
 			  uint32_t c0, int64_t rows, int64_t cols);
 
 void kernel_from_bf16(float *y, const uint16_t *x, int64_t n);
+void kernel_to_bf16(uint16_t *y, const float *x, int64_t n);	/* to the nearest, ties to even; NaN stays NaN */
 void kernel_from_f16(float *y, const uint16_t *x, int64_t n);
 
 /* AdamW as torch computes it, step t = 1, 2, ...; grad is multiplied by grad_scale first (clipping). */

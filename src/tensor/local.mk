@@ -1,7 +1,7 @@
 EXTRA_DIST += %D%/README.md
 noinst_LIBRARIES += %D%/libtensor.a
 %C%_libtensor_a_SOURCES = %D%/tensor.h \
-	%D%/gemm.c %D%/gemm.h %D%/gemm_ref.c \
+	%D%/gemm.c %D%/gemm.h %D%/gemm_narrow.h %D%/gemm_ref.c \
 	%D%/gradcheck.c %D%/gradcheck.h \
 	%D%/graph.c %D%/graph.h \
 	%D%/kernel.c %D%/kernel.h %D%/kernel_base.c %D%/kernel_body.inc %D%/kernel_list.inc %D%/kernel_table.h \
@@ -19,5 +19,8 @@ endif
 if HAVE_ONEDNN
 %C%_libtensor_a_SOURCES += %D%/gemm_dnnl.c
 TENSOR_OMP = -lgomp
+endif
+if HAVE_ONEDNN_BF16
+%C%_libtensor_a_SOURCES += %D%/gemm_dnnl_bf16.c
 endif
 TENSOR_LIBS = src/tensor/libtensor.a $(OPENBLAS_LIBS) $(DNNL_LIBS) $(TENSOR_OMP) $(BASE_LIBS)

@@ -13,41 +13,49 @@
 #include "tensor/kernel.h"
 #include "tensor/linear.h"
 
+static struct gemm_weight weight(const struct tensor *w)
+{
+	return (struct gemm_weight){ w->data, w->dim[0], w->dim[1] };
+}
+
 void linear_forward(const struct gemm *gm, const struct tensor *x, const struct tensor *w, const struct tensor *b,
 		    struct tensor *out)
 {
 	const int64_t n = tensor_rows(x), in = w->dim[1], rows = w->dim[0];
-	const float beta = b ? 1 : 0;
+	const struct gemm_weight own = weight(w);
 
+	if (w->forward) {
+		gemm_prepared_bias(gm, w->forward, n, x->data, in, b ? b->data : NULL, out->data, rows);
+		return;
+	}
 	if (b)
 		kernel_set_rows(out->data, b->data, n, rows);
-	if (w->forward)
-		gemm_prepared(gm, w->forward, n, x->data, in, beta, out->data, rows);
-	else
-		gemm_run(gm, false, true, n, rows, in, 1, x->data, in, w->data, in, beta, out->data, rows);
+	gemm_weight_forward(gm, &own, n, x->data, b ? 1 : 0, out->data);
 }
 
 void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const struct tensor *w, float beta,
 		   float *gx)
 {
 	const int64_t out = w->dim[0], in = w->dim[1];
+	const struct gemm_weight own = weight(w);
 
 	if (w->backward)
 		gemm_prepared(gm, w->backward, rows, grad, out, beta, gx, in);
 	else
-		gemm_run(gm, false, false, rows, in, out, 1, grad, out, w->data, in, beta, gx, in);
+		gemm_weight_back(gm, &own, rows, grad, beta, gx);
 }
 
 void linear_back_weight(struct graph *g, const float *grad, const struct tensor *x, struct tensor *w,
 			struct tensor *b)
 {
-	const int64_t n = tensor_rows(x), out = w->dim[0], in = w->dim[1];
+	const int64_t n = tensor_rows(x), out = w->dim[0];
+	const struct gemm_weight own = weight(w);
 	float beta, *to;
 
 	if (graph_needs(w)) {
 		to = graph_grad(g, w, &beta);
 		if (to)
-			gemm_run(graph_gemm(g), true, false, out, in, n, 1, grad, out, x->data, in, beta, to, in);
+			gemm_weight_grad(graph_gemm(g), &own, n, grad, x->data, beta, to);
 		graph_grad_done(g, w);
 	}
 	if (graph_needs(b)) {

@@ -205,6 +205,200 @@ static void choice(void)
 	gemm_close(NULL);
 }
 
+/* ---- bf16 ---- */
+
+static const struct {
+	int64_t m, out, in;
+} narrow_sizes[] = {
+	{ 1, 32, 32 }, { 31, 96, 160 }, { 32, 37, 53 }, { 33, 160, 33 }, { 128, 64, 96 }, { 130, 200, 64 },
+	{ 300, 33, 200 },
+};
+
+static float rounded(float x)
+{
+	uint32_t u;
+
+	memcpy(&u, &x, sizeof(u));
+	u += 0x7fff + (u >> 16 & 1);
+	u &= 0xffff0000u;
+	memcpy(&x, &u, sizeof(x));
+	return x;
+}
+
+/* One entry of op(a) op(b), both rounded: its sum in double, and the sum of sizes. */
+static double narrow_entry(const struct product *p, int64_t i, int64_t j, double *ret_size)
+{
+	double sum = 0;
+
+	*ret_size = 0;
+	for (int64_t k = 0; k < p->k; k++) {
+		const double u = (double)rounded(a[p->ta ? k * p->lda + i : i * p->lda + k]) *
+				 (double)rounded(b[p->tb ? j * p->ldb + k : k * p->ldb + j]);
+
+		sum += u;
+		*ret_size += fabs(u);
+	}
+	return sum;
+}
+
+/* Products of two bf16 are exact in fp32, so only the sums round: the tolerance is that of fp32. */
+static bool narrow_agrees(const struct product *p, const float *bias)
+{
+	bool good = true;
+
+	for (int64_t i = 0; i < p->m; i++) {
+		for (int64_t j = 0; j < p->n; j++) {
+			const double old = bias ? (double)bias[j] : (double)p->beta * before[i * p->ldc + j];
+			double size;
+			const double sum = narrow_entry(p, i, j, &size) + old;
+
+			good &= fabs(c[i * p->ldc + j] - sum) <= 1e-6 * (size + fabs(old));
+		}
+		for (int64_t j = p->n; j < p->ldc; j++)
+			good &= c[i * p->ldc + j] == before[i * p->ldc + j];
+	}
+	return good;
+}
+
+static void narrow_prepared_side(const struct gemm *gm, const struct prepared *w, struct product p)
+{
+	bool good = true;
+
+	for (int pad = 0; pad < 2; pad++) {
+		p.lda = p.k + pad * PAD;
+		p.ldc = p.n + pad * PAD;
+		for (int beta = 0; beta < 2; beta++) {
+			p.beta = (float)beta;
+			memcpy(c, before, sizeof(c));
+			gemm_prepared(gm, w, p.m, a, p.lda, p.beta, c, p.ldc);
+			good &= narrow_agrees(&p, NULL);
+		}
+		p.beta = 0;
+		memcpy(c, before, sizeof(c));
+		gemm_prepared_bias(gm, w, p.m, a, p.lda, b + 7, c, p.ldc);
+		good &= narrow_agrees(&p, b + 7);
+	}
+	CHECK_NAMED(good, "bf16, prepared");
+}
+
+/* The three products of a weight that trains. */
+static void narrow_trained(const struct gemm *gm, int64_t m, int64_t out, int64_t in)
+{
+	const struct gemm_weight w = { b, out, in };
+	struct product f = { false, true, m, out, in, in, in, out, 1, 0 };
+	struct product g = { false, false, m, in, out, out, in, in, 1, 0 };
+	struct product t = { true, false, out, in, m, out, in, in, 1, 0 };
+	bool good = true;
+
+	for (int beta = 0; beta < 2; beta++) {
+		f.beta = g.beta = t.beta = (float)beta;
+		memcpy(c, before, sizeof(c));
+		gemm_weight_forward(gm, &w, m, a, f.beta, c);
+		good &= narrow_agrees(&f, NULL);
+		memcpy(c, before, sizeof(c));
+		gemm_weight_back(gm, &w, m, a, g.beta, c);
+		good &= narrow_agrees(&g, NULL);
+		memcpy(c, before, sizeof(c));
+		gemm_weight_grad(gm, &w, m, a, b, t.beta, c);
+		good &= narrow_agrees(&t, NULL);
+	}
+	CHECK_NAMED(good, "bf16, weights that train");
+}
+
+static void narrow_products(const struct gemm *gm)
+{
+	for (size_t i = 0; i < COUNT(narrow_sizes); i++) {
+		const int64_t m = narrow_sizes[i].m, out = narrow_sizes[i].out, in = narrow_sizes[i].in;
+		struct tensor w = { .name = "w", .rank = 2, .dim = { out, in }, .data = b };
+		const struct prepared *forward, *backward;
+		struct arena *ar = arena_new();
+
+		if (!CHECK(gemm_prepare(gm, ar, &w, GEMM_FORWARD, &forward) == TT_OK) ||
+		    !CHECK(gemm_prepare(gm, ar, &w, GEMM_BACKWARD, &backward) == TT_OK))
+			return;
+		CHECK(prepared_is_copy(forward) && prepared_is_copy(backward));
+		narrow_prepared_side(gm, forward, (struct product){ false, true, m, out, in, 0, in, 0, 1, 0 });
+		narrow_prepared_side(gm, backward, (struct product){ false, false, m, in, out, 0, in, 0, 1, 0 });
+		narrow_trained(gm, m, out, in);
+		arena_free(ar);
+	}
+}
+
+/* A head of two labels keeps all its digits. */
+static void small_weights_stay_fp32(const struct gemm *gm)
+{
+	enum { LABELS = 2, IN = 64, ROWS = 5 };
+	const struct gemm_weight w = { b, LABELS, IN };
+	const struct product p = { false, true, ROWS, LABELS, IN, IN, IN, LABELS, 1, 0 };
+	bool good = true;
+
+	memcpy(c, before, sizeof(c));
+	gemm_weight_forward(gm, &w, ROWS, a, 0, c);
+	for (int64_t i = 0; i < ROWS; i++)
+		good &= row_agrees(&p, i);
+	CHECK(good);
+}
+
+struct narrow_crowd {
+	const struct gemm *gm;
+	const struct prepared *w;
+	float out[TASKS][SIDE * SIDE], trained[TASKS][SIDE * SIDE];
+};
+
+static void narrow_task(void *arg, int i, int thread)
+{
+	struct narrow_crowd *w = arg;
+	const struct gemm_weight own = { b, SIDE, SIDE };
+
+	(void)thread;
+	gemm_prepared(w->gm, w->w, 1 + 2 * i, a + i, SIDE, 0, w->out[i], SIDE);
+	gemm_weight_grad(w->gm, &own, 1 + 2 * i, a + i, b, 0, w->trained[i]);
+}
+
+/* The same bits whatever runs beside it, also when the first calls meet while primitives are made. */
+static void narrow_threads_agree(void)
+{
+	static struct narrow_crowd alone, together;
+	struct tensor w = { .name = "w", .rank = 2, .dim = { SIDE, SIDE }, .data = b };
+	struct arena *ar = arena_new();
+	struct gemm *one, *many;
+	struct pool *p;
+
+	if (!CHECK(gemm_open_bf16("auto", &one) == TT_OK && gemm_open_bf16("auto", &many) == TT_OK) ||
+	    !CHECK(gemm_prepare(one, ar, &w, GEMM_FORWARD, &alone.w) == TT_OK) ||
+	    !CHECK(gemm_prepare(many, ar, &w, GEMM_FORWARD, &together.w) == TT_OK))
+		return;
+	CHECK(pool_new(3, &p) == TT_OK);
+	alone.gm = one;
+	together.gm = many;
+	for (int i = 0; i < TASKS; i++)
+		narrow_task(&alone, i, 0);
+	pool_run(p, TASKS, narrow_task, &together);
+	CHECK(!memcmp(alone.out, together.out, sizeof(alone.out)));
+	CHECK(!memcmp(alone.trained, together.trained, sizeof(alone.trained)));
+	pool_free(p);
+	gemm_close(one);
+	gemm_close(many);
+	arena_free(ar);
+}
+
+static void bf16(void)
+{
+	struct gemm *gm;
+
+	if (gemm_open_bf16("auto", &gm)) {
+		CHECK(!strncmp(err_text(), "compute.precision bf16 needs ", 29));
+		printf("# no bf16: %s\n", err_text());
+		return;
+	}
+	CHECK(gemm_is_bf16(gm));
+	narrow_products(gm);
+	small_weights_stay_fp32(gm);
+	products_agree(gm);	/* what is no linear weight stays as it was */
+	gemm_close(gm);
+	narrow_threads_agree();
+}
+
 int main(void)
 {
 	fill(a, LARGEST, 1);
@@ -222,5 +416,6 @@ int main(void)
 	}
 	reference_rows_stand_alone();
 	choice();
+	bf16();
 	return check_done();
 }

@@ -492,6 +492,46 @@ static void narrow_types(void)
 	CHECK(brain);
 }
 
+/* To the nearest of the two neighbours, halfway to the even one; what bf16 holds stays; NaN stays NaN. */
+static void to_brain(void)
+{
+	static uint16_t out[MANY];
+	bool nearest = true, same = true;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		const uint32_t u = (i << 15) | (i % 3 == 1) | (i % 3 == 2 ? 0x7fffu : 0);
+
+		memcpy(x + i, &u, sizeof(u));
+	}
+	kernel_to_bf16(out, x, MANY);
+	kernel_from_bf16(y, out, MANY);
+	for (int i = 0; i < MANY; i++) {
+		uint32_t u;
+		double low, high;
+
+		memcpy(&u, x + i, sizeof(u));
+		if (isnan(x[i])) {
+			nearest &= isnan(y[i]);
+			continue;
+		}
+		low = (double)u - (double)(u & 0xffff0000u);
+		high = 65536 - low;
+		nearest &= low < high   ? out[i] == u >> 16
+			   : high < low ? out[i] == (u >> 16) + 1
+					: out[i] == (u >> 16) + (u >> 16 & 1);
+	}
+	CHECK(nearest);
+	for (unsigned i = 0; i < MANY; i++) {
+		const uint32_t u = i << 16;
+
+		memcpy(x + i, &u, sizeof(u));
+	}
+	kernel_to_bf16(out, x, MANY);
+	for (unsigned i = 0; i < MANY; i++)
+		same &= isnan(x[i]) || out[i] == i;
+	CHECK(same);
+}
+
 /* Three steps against another implementation's numbers (fp32). */
 static void adamw_known(void)
 {
@@ -683,6 +723,7 @@ int main(void)
 	dropout_follows_the_counter();
 	dropout_share();
 	narrow_types();
+	to_brain();
 	adamw_known();
 	sgd_known();
 	tables_agree();
