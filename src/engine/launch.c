@@ -234,8 +234,8 @@ int launch_train(struct session *s, struct trainer *t, const struct launch *how)
 		code = runlog_open(path, how->row, how->attempt, &log);
 	if (code)
 		return code;
-	log_line("trimtab-engine %s, %s, %d threads: %s", PACKAGE_VERSION, gemm_name(s->gemm),
-		 pool_threads(s->pool), s->recipe->path);
+	log_line("trimtab-engine %s, %s, %s, %d threads: %s", PACKAGE_VERSION, gemm_name(s->gemm),
+		 gemm_is_bf16(s->gemm) ? "bf16" : "fp32", pool_threads(s->pool), s->recipe->path);
 	if (s->model->unused)
 		log_line("%s", s->model->unused);
 	if (s->model->fresh)

@@ -7,8 +7,9 @@
  * needs the primitives of CLASSES row counts only. The last rows are filled up
  * with zeros to a multiple of STEP, and go by way of a buffer.
  *
- * Weights that train change every step: they are rounded for each product, and
- * run through one primitive whose sizes are given when it runs.
+ * Weights that train change every step: they are rounded for each product, and run
+ * through primitives that are told the number of tokens when they run. (With every
+ * size left open oneDNN falls back to plain loops.)
  */
 #include "tensor/gemm_narrow.h"
 
@@ -49,6 +50,14 @@ struct narrow_weight {
 	void *packed;
 };
 
+/* A product of a weight that trains; the tokens are the rows of a, or with ta the sum's length. */
+struct open_product {
+	struct open_product *next;
+	bool ta, tb, sum;
+	int64_t fixed, n;	/* of m and k the one that is not the tokens; n */
+	struct product *product;
+};
+
 /* What a thread needs during one product. */
 struct space {
 	dnnl_stream_t stream;
@@ -59,7 +68,7 @@ struct space {
 struct narrow {
 	dnnl_engine_t engine;
 	struct shape *shapes;
-	_Atomic(struct product *) free_size[KINDS]; /* PLAIN and SUM */
+	_Atomic(struct open_product *) opened; /* only ever grows at its head */
 	_Atomic(struct space *) space[SPACES];      /* not in use */
 };
 
@@ -139,17 +148,11 @@ static int refused(void)
 	return err_set(TT_NOMEM, "oneDNN cannot prepare a product in bf16: not enough memory");
 }
 
-/* A dense or transposed matrix; rows or cols may be DNNL_RUNTIME_DIM_VAL, and then the strides are too. */
+/* A dense or transposed matrix; rows or cols may be DNNL_RUNTIME_DIM_VAL. */
 static dnnl_memory_desc_t matrix(int64_t rows, int64_t cols, bool transposed, dnnl_data_type_t type)
 {
-	const bool open = rows == DNNL_RUNTIME_DIM_VAL;
 	const dnnl_dims_t dim = { rows, cols };
-	const dnnl_dims_t stride = { open         ? DNNL_RUNTIME_DIM_VAL
-				     : transposed ? 1
-						  : cols,
-				     open         ? DNNL_RUNTIME_DIM_VAL
-				     : transposed ? rows
-						  : 1 };
+	const dnnl_dims_t stride = { transposed ? 1 : cols, transposed ? rows : 1 };
 	dnnl_memory_desc_t md;
 
 	if (dnnl_memory_desc_init_by_strides(&md, 2, dim, type, stride))
@@ -251,18 +254,47 @@ static struct product *shape_product(struct narrow *n, struct shape *s, enum kin
 	return p;
 }
 
-static struct product *free_product(struct narrow *n, enum kind kind)
+static struct open_product *open_find(struct open_product *o, const struct narrow_product *c)
 {
-	const int64_t any = DNNL_RUNTIME_DIM_VAL;
-	struct product *p = atomic_load(&n->free_size[kind]);
+	const int64_t fixed = c->ta ? c->m : c->k;
 
-	if (!p) {
-		const dnnl_memory_desc_t in = matrix(any, any, false, dnnl_bf16);
-		const dnnl_memory_desc_t out = matrix(any, any, false, dnnl_f32);
+	while (o && !(o->ta == c->ta && o->tb == c->tb && o->sum == (c->beta != 0.0f) && o->fixed == fixed &&
+		      o->n == c->n))
+		o = o->next;
+	return o;
+}
 
-		p = settle(&n->free_size[kind], product_new(n, kind, &in, &in, &out));
-	}
-	return p;
+static struct open_product *open_new(struct narrow *n, const struct narrow_product *c)
+{
+	const int64_t m = c->ta ? c->m : DNNL_RUNTIME_DIM_VAL, k = c->ta ? DNNL_RUNTIME_DIM_VAL : c->k;
+	const dnnl_memory_desc_t a = matrix(m, k, c->ta, dnnl_bf16), b = matrix(k, c->n, c->tb, dnnl_bf16);
+	const dnnl_memory_desc_t y = matrix(m, c->n, false, dnnl_f32);
+	struct open_product *o = calloc(1, sizeof(*o));
+
+	if (!o)
+		return NULL;
+	*o = (struct open_product){ NULL, c->ta, c->tb, c->beta != 0.0f, c->ta ? c->m : c->k, c->n, NULL };
+	o->product = product_new(n, o->sum ? SUM : PLAIN, &a, &b, &y);
+	if (o->product)
+		return o;
+	free(o);
+	return NULL;
+}
+
+/* Two threads may both make the first of a kind: then the list holds two alike, and both serve. */
+static const struct product *open_product(struct narrow *n, const struct narrow_product *c)
+{
+	struct open_product *head = atomic_load(&n->opened), *o = open_find(head, c);
+
+	if (o)
+		return o->product;
+	o = open_new(n, c);
+	if (!o)
+		return NULL;
+	do
+		o->next = head;
+	while (!atomic_compare_exchange_weak(&n->opened, &head, o));
+	return o->product;
 }
 
 /* ---- preparing ---- */
@@ -477,7 +509,7 @@ void narrow_prepared(struct narrow *n, const struct narrow_weight *w, const stru
 }
 
 /* Both factors rounded into the space, one after the other. */
-static bool run_free(struct narrow *n, struct space *s, const struct product *p, const struct narrow_product *c)
+static bool run_open(struct narrow *n, struct space *s, const struct product *p, const struct narrow_product *c)
 {
 	const dnnl_memory_desc_t ma = matrix(c->m, c->k, c->ta, dnnl_bf16);
 	const dnnl_memory_desc_t mb = matrix(c->k, c->n, c->tb, dnnl_bf16);
@@ -505,12 +537,12 @@ void narrow_run(struct narrow *n, const struct narrow_product *c)
 			c->c[i] = 0;
 		return;
 	}
-	p = free_product(n, c->beta == 0.0f ? PLAIN : SUM);
+	p = open_product(n, c);
 	if (p)
 		s = space_take(n, padded((size_t)(c->m * c->k) * sizeof(uint16_t)) +
 				  padded((size_t)(c->k * c->n) * sizeof(uint16_t)) +
 				  padded(dnnl_memory_desc_get_size(&p->scratch)));
-	if (!s || !run_free(n, s, p, c))
+	if (!s || !run_open(n, s, p, c))
 		fail(c->c, c->m, c->n, c->n);
 	if (s)
 		space_give(n, s);
@@ -541,8 +573,11 @@ int narrow_open(struct narrow **ret)
 
 void narrow_close(struct narrow *n)
 {
+	struct open_product *o;
+
 	if (!n)
 		return;
+	o = atomic_load(&n->opened);
 	while (n->shapes) {
 		struct shape *next = n->shapes->next;
 
@@ -551,8 +586,13 @@ void narrow_close(struct narrow *n)
 		free(n->shapes);
 		n->shapes = next;
 	}
-	for (int i = 0; i < KINDS; i++)
-		product_free(atomic_load(&n->free_size[i]));
+	while (o) {
+		struct open_product *next = o->next;
+
+		product_free(o->product);
+		free(o);
+		o = next;
+	}
 	for (int i = 0; i < SPACES; i++)
 		space_free(atomic_load(&n->space[i]));
 	dnnl_engine_destroy(n->engine);
