@@ -412,6 +412,15 @@ void fs_room_close(struct fs_room *r)
 	*r = (struct fs_room){ 0 };
 }
 
+void fs_map_forget(const void *data, size_t size)
+{
+	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)data;
+	const uintptr_t from = (at + page - 1) / page * page, to = (at + size) / page * page;
+
+	if (to > from)
+		(void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
 /* ---- paths ---- */
 
 static int path_set(char *ret, size_t size, const char *dir, size_t n_dir, const char *name)

@@ -32,6 +32,8 @@ struct fs_map {
 };
 int fs_map(const char *path, struct fs_map *ret);
 void fs_unmap(struct fs_map *m);
+/* Give back the memory of a part of a mapping; whoever reads it again reads the file again. */
+void fs_map_forget(const void *data, size_t size);
 
 /*
  * Zeroed memory to work in. dir NULL: of the system. Else of a file in dir that

@@ -127,6 +127,36 @@ static int64_t feature_bytes(const struct session *s)
 	       (s->other ? features_bytes(&t, s->other, false) : 0);
 }
 
+/* The copies that products read, less what their originals in the file give back. */
+static int64_t prepared_weights(const struct model *m)
+{
+	int64_t bytes = 0;
+
+	for (size_t i = 0; i < m->nparam; i++) {
+		const struct tensor *t = m->param[i];
+
+		bytes += prepared_bytes(t->forward) + prepared_bytes(t->backward);
+		if (m->info[i].idle)
+			bytes -= 4 * tensor_count(t);
+	}
+	return bytes;
+}
+
+/* In bf16 a thread rounds both factors of a product: the largest weight that trains, or a block of rows, and its rows. */
+static int64_t rounding_bytes(const struct session *s, int64_t tokens)
+{
+	const struct hparams *h = &s->model->hp;
+	bool trains = false;
+
+	if (!gemm_is_bf16(s->gemm))
+		return 0;
+	for (size_t i = 0; i < s->model->nsite; i++)
+		trains = trains ||
+			 (s->model->site[i].kind & SITE_LINEAR && s->model->site[i].weight->needs);
+	return trains ? 2 * (h->hidden_size + tokens) * h->intermediate_size
+		      : 1024 * h->intermediate_size;
+}
+
 int estimate_make(struct session *s, struct estimate *ret)
 {
 	const int64_t base = model_param_count(s->model), trains = method_param_count(s->method);
@@ -140,12 +170,13 @@ int estimate_make(struct session *s, struct estimate *ret)
 	arena_free(scratch);
 	if (!scratch)
 		return err_set(TT_NOMEM, "not enough memory for an estimate");
-	e.weights = 4 * (base + extra - trains + trained_base(s));
+	e.weights = 4 * (base + extra - trains + trained_base(s)) + prepared_weights(s->model);
 	e.trainable = 4 * trains;
 	e.gradients = 4 * trains;
 	e.optimizer = 4 * optimizer_numbers(s->recipe, trains);
 	e.activations = threads * shard_bytes(s, tokens, layers - lowest_layer(s));
-	e.runtime = runtime_bytes + (s->train ? (int64_t)dataset_bytes(s->train) : 0);
+	e.runtime = runtime_bytes + threads * rounding_bytes(s, tokens) +
+		    (s->train ? (int64_t)dataset_bytes(s->train) : 0);
 	e.runtime += feature_bytes(s);
 	e.total = e.weights + e.trainable + e.gradients + e.optimizer + e.activations + e.runtime;
 	e.full_finetune = 4 * (3 * base + optimizer_numbers(s->recipe, base)) +

@@ -682,6 +682,7 @@ int model_own_param(struct model *m, struct tensor *t)
 	if (!info)
 		return err_set(TT_INVALID, "'%s' is not a parameter of the base model", t->name);
 	t->forward = t->backward = NULL;
+	info->idle = false;
 	if (info->owned)
 		return TT_OK;
 	data = arena_alloc(m->arena, (size_t)tensor_count(t) * sizeof(*data));
@@ -722,6 +723,18 @@ static bool site_trains(const struct site *s)
 	return s->hooks || s->weight->needs || (s->bias && s->bias->needs);
 }
 
+/* A weight that the run reads through copies alone need not be held a third time. */
+static void give_back(struct model *m, struct tensor *w)
+{
+	struct param_info *info = info_of(m, w);
+
+	if (!info || info->owned || !w->forward || !prepared_is_copy(w->forward) ||
+	    (w->backward && !prepared_is_copy(w->backward)))
+		return;
+	fs_map_forget(w->data, (size_t)tensor_count(w) * sizeof(*w->data));
+	info->idle = true;
+}
+
 int model_prepare(struct model *m, bool train)
 {
 	bool below = false; /* does something train before this site? */
@@ -739,6 +752,7 @@ int model_prepare(struct model *m, bool train)
 						  &w->backward);
 			if (rc)
 				return err_in("%s", s->name);
+			give_back(m, w);
 		}
 		below = below || site_trains(s);
 	}

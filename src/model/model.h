@@ -79,6 +79,7 @@ enum param_flag {
 struct param_info {
 	unsigned flags;
 	bool owned; /* data is a writable copy in the arena */
+	bool idle;  /* only prepared copies are read: the memory of data in the mapping was given back */
 };
 
 struct param_name {
@@ -136,7 +137,8 @@ int model_own_param(struct model *m, struct tensor *t);
 /*
  * After methods are attached: prepare every frozen linear weight for the sides
  * that will run: backward only when `train`, and only behind the first site
- * that trains or is plugged, since no gradient goes further down.
+ * that trains or is plugged, since no gradient goes further down. What lies in
+ * the file and is read no more gives back its memory; data stays readable.
  */
 int model_prepare(struct model *m, bool train);
 /* The head's output for one shard; sets up row origins. NULL with a sentence when the data does not fit the model. */

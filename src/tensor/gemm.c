@@ -184,6 +184,13 @@ bool prepared_is_copy(const struct prepared *p)
 	return p->narrow || (p->packed && p->side == GEMM_FORWARD);
 }
 
+int64_t prepared_bytes(const struct prepared *p)
+{
+	if (!p || !prepared_is_copy(p))
+		return 0;
+	return p->rows * p->cols * (int64_t)(p->narrow ? sizeof(uint16_t) : sizeof(float));
+}
+
 void gemm_prepared(const struct gemm *gm, const struct prepared *p, int64_t m, const float *x, int64_t ldx, float beta,
 		   float *y, int64_t ldy)
 {

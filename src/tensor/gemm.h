@@ -53,6 +53,7 @@ enum gemm_side {
 int gemm_prepare(const struct gemm *gm, struct arena *a, const struct tensor *w, enum gemm_side side,
 		 const struct prepared **ret);
 bool prepared_is_copy(const struct prepared *p);
+int64_t prepared_bytes(const struct prepared *p);	/* of the copy; 0: there is none; NULL is fine */
 /* y = product + beta * y, for m rows of x. beta 0 or 1. */
 void gemm_prepared(const struct gemm *gm, const struct prepared *p, int64_t m, const float *x, int64_t ldx, float beta,
 		   float *y, int64_t ldy);

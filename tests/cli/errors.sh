@@ -64,7 +64,6 @@ train.adam_beta1 is 1|train.adam_beta1=1
 train.max_steps is 0|train.max_steps=0
 train.optim adamw_8bit|train.optim=adamw_8bit
 train.gradient_checkpointing|train.gradient_checkpointing=true
-compute.precision bf16|compute.precision=bf16
 compute.base_quant|compute.base_quant=nf4
 compute.executor|compute.executor=slurm
 compute.threads is -1|compute.threads=-1
@@ -87,6 +86,9 @@ is no adapter folder|init_adapter=no-such-folder
 write --set PATH=VALUE|peft.r
 write --set PATH=VALUE|=3
 EOF
+
+wrong "compute.precision bf16 needs compute.backend onednn or auto, not ref" "bf16 by another library" \
+	--set compute.precision=bf16 --set compute.backend=ref
 
 # --- the file itself is wrong ---
 recipe() { cat >"$work/r/x.json"; }

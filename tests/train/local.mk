@@ -5,3 +5,5 @@ check_PROGRAMS += %D%/test_schedule %D%/test_optim %D%/test_metrics %D%/test_che
 %C%_test_checkpoint_LDADD = $(TRAIN_LIBS)
 %C%_test_train_LDADD = $(TRAIN_LIBS)
 EXTRA_DIST += %D%/world.h
+check_PROGRAMS += %D%/test_bf16
+%C%_test_bf16_LDADD = $(TRAIN_LIBS)
