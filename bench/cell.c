@@ -227,7 +227,8 @@ void cell_main(int argc, char **argv)
 	r.started_us = strtoll(argv[4], NULL, 10);
 	train(&r, argv[2]); /* comes back only when it failed */
 	printf("{\"why\": null}\n%s\n", err_text());
-	exit(0);
+	fflush(stdout);
+	_exit(0);
 }
 
 /* ---- the one that asks ---- */
