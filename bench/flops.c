@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/arena.h"
 #include "base/array.h"
 #include "base/err.h"
 #include "tensor/gemm.h"
@@ -177,13 +178,14 @@ double flops_peak(const struct model *m, struct pool *pool)
 					    "output.dense" };
 	const int threads = pool_threads(pool) < 64 ? pool_threads(pool) : 64;
 	struct peak p = { .gm = m->gemm, .most = m->hp.intermediate_size };
+	struct arena *own = arena_new(); /* of weights that train, which nobody else prepares */
 	double best = 0;
 
 	p.x = calloc((size_t)(threads * ROWS * p.most), sizeof(float));
 	p.y = calloc((size_t)(threads * ROWS * p.most), sizeof(float));
 	for (int64_t i = 0; p.x && i < threads * ROWS * p.most; i++)
 		p.x[i] = 0.01f * (float)(i % 201 - 100);
-	for (size_t i = 0; p.x && p.y && i < COUNT(part); i++) {
+	for (size_t i = 0; own && p.x && p.y && i < COUNT(part); i++) {
 		char name[120];
 
 		snprintf(name, sizeof(name), "bert.encoder.layer.0.%s.weight", part[i]);
@@ -194,11 +196,15 @@ double flops_peak(const struct model *m, struct pool *pool)
 			double speed;
 
 			p.ready = plain ? NULL : p.weight->forward;
-			speed = p.ready || plain ? together(&p, pool, threads) : 0;
+			if (!plain && !p.ready &&
+			    gemm_prepare(m->gemm, own, p.weight, GEMM_FORWARD, &p.ready))
+				continue;
+			speed = together(&p, pool, threads);
 			best = speed > best ? speed : best;
 		}
 	}
 	free(p.x);
 	free(p.y);
+	arena_free(own);
 	return best;
 }

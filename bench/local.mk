@@ -21,7 +21,9 @@ EXTRA_PROGRAMS += %D%/growth
 # A table from each, in some minutes; BENCH_STEP adds options: --data DIR, --vocab FILE, --full.
 bench_programs = %D%/step %D%/growth %D%/gemm %D%/runlog %D%/screen
 .PHONY: bench
-bench: all $(bench_programs)
+bench:
+	$(MAKE) $(AM_MAKEFLAGS) all
+	$(MAKE) $(AM_MAKEFLAGS) $(bench_programs)
 	%D%/step --json %D%/step.json $(BENCH_STEP)
 	%D%/growth --json %D%/growth.json
 	%D%/gemm

@@ -99,10 +99,13 @@ static void print_row(const struct cell *c, const struct figures *f)
 		printf(" the first epoch alone\n");
 	}
 	print_speed(c->method, c, f, f->wall, f->cpu);
-	printf(" %6.1f %8.1f %8.1f %7.1f | %4.0f%% %4.0f%% %8.0f %9.2f %5.2fs\n", ms * f->pack,
-	       ms * f->forward, ms * f->backward, ms * f->rest, 100 * cell_mfu(f),
-	       100 * cell_mfu_cpu(f, c->threads), f->rss / (1 << 20), f->estimate / f->rss,
-	       f->start);
+	printf(" %6.1f %8.1f %8.1f %7.1f | ", ms * f->pack, ms * f->forward, ms * f->backward,
+	       ms * f->rest);
+	if (f->wall < f->first_wall / 20) /* what a first epoch computed is kept */
+		printf("%5s %5s", "-", "-");
+	else
+		printf("%4.0f%% %4.0f%%", 100 * cell_mfu(f), 100 * cell_mfu_cpu(f, c->threads));
+	printf(" %8.0f %9.2f %5.2fs\n", f->rss / (1 << 20), f->estimate / f->rss, f->start);
 }
 
 /* The folders are made when they are first needed. */
