@@ -8,7 +8,9 @@
  *
  * Nothing is kept: backward computes P again by the same calls, so it has the
  * same bits, and memory is O(T). Queries are taken by blocks whose scores stay
- * in the second-level cache; the cut depends on the number of keys alone.
+ * in the second-level cache; the cut depends on the number of keys alone. Of a
+ * short sequence several heads make one piece: their softmax and dropout are one
+ * call each. The mask is drawn once for both of its uses.
  */
 #include "tensor/op.h"
 
@@ -18,26 +20,29 @@
 #include "tensor/kernel.h"
 
 enum { Q, K, V, INPUTS };
-enum { BLOCK = 1 << 16, BLOCK_ROWS = 8 };	/* scores in a block, and never fewer queries than this */
+enum {
+	BLOCK = 1 << 16, BLOCK_ROWS = 8,	/* scores in a block, and never fewer queries than this */
+	BUNCH = 1 << 15				/* scores of several heads that are taken together */
+};
 
 struct call {
 	struct attention how;
 	struct kernel_drop drop;
-	int64_t block;			/* most scores of one block here */
+	int64_t block;			/* most scores of one piece here */
 	float scale;
 };
 
-/* One block of queries of one head of one sequence. */
+/* One block of queries of one head of one sequence, or all queries of several heads. */
 struct piece {
-	int64_t head, query, rows;	/* rows of q from `query` on */
+	int64_t head, heads, query, rows;	/* rows of q from `query` on */
 	int64_t key, keys;
-	bool first;			/* of its sequence and head */
+	bool first;			/* of its sequence and heads */
 };
 
 /* The gradients to write; NULL where none is needed. */
 struct grads {
 	float *q, *k, *v, q_beta, k_beta, v_beta;
-	float *p, *dp, *dropped;	/* scratch of one block each */
+	float *p, *dp, *mask;		/* scratch of one piece each; mask: NULL without dropout */
 };
 
 static int64_t block_rows(int64_t keys)
@@ -45,6 +50,16 @@ static int64_t block_rows(int64_t keys)
 	const int64_t rows = BLOCK / (keys ? keys : 1);
 
 	return rows < BLOCK_ROWS ? BLOCK_ROWS : rows;
+}
+
+/* How many heads of a sequence make one piece. */
+static int64_t bunch_heads(int64_t heads, int64_t rows, int64_t keys)
+{
+	const int64_t scores = rows * keys, most = scores ? BUNCH / scores : 1;
+
+	if (most < 1)
+		return 1;
+	return most < heads ? most : heads;
 }
 
 static int64_t at(const struct node *n, int64_t row, int64_t head)
@@ -55,19 +70,54 @@ static int64_t at(const struct node *n, int64_t row, int64_t head)
 	return row * cols + head * (cols / c->how.heads);
 }
 
-static void probabilities(struct node *n, const struct piece *p, float *ret)
+/* a[rows, depth] b[keys, depth]^T for each head of a piece: a's rows are queries, b's are keys. */
+static void score(struct node *n, const struct piece *p, const float *a, const float *b, float *ret)
 {
 	const struct call *c = n->arg;
 	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
 
-	gemm_run(graph_gemm(n->graph), false, true, p->rows, p->keys, depth, 1,
-		 n->in[Q]->data + at(n, p->query, p->head), cols, n->in[K]->data + at(n, p->key, p->head), cols, 0, ret,
-		 p->keys);
-	kernel_softmax(ret, ret, c->scale, p->rows, p->keys);
+	for (int64_t h = 0; h < p->heads; h++)
+		gemm_run(graph_gemm(n->graph), false, true, p->rows, p->keys, depth, 1,
+			 a + at(n, p->query, p->head + h), cols, b + at(n, p->key, p->head + h), cols, 0,
+			 ret + h * p->rows * p->keys, p->keys);
 }
 
-/* y = drop(x); a run of queries that follow one another is one call. */
-static void drop(const struct node *n, const struct piece *p, float *y, const float *x)
+/* to's rows are queries: += s[rows, keys] x[keys, depth] for each head. */
+static void to_queries(struct node *n, const struct piece *p, const float *s, const float *x, float beta, float *to)
+{
+	const struct call *c = n->arg;
+	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
+
+	for (int64_t h = 0; h < p->heads; h++)
+		gemm_run(graph_gemm(n->graph), false, false, p->rows, depth, p->keys, 1, s + h * p->rows * p->keys,
+			 p->keys, x + at(n, p->key, p->head + h), cols, beta, to + at(n, p->query, p->head + h), cols);
+}
+
+/* to's rows are keys: += s^T x[rows, depth] for each head. */
+static void to_keys(struct node *n, const struct piece *p, const float *s, const float *x, float beta, float *to)
+{
+	const struct call *c = n->arg;
+	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
+
+	for (int64_t h = 0; h < p->heads; h++)
+		gemm_run(graph_gemm(n->graph), true, false, p->keys, depth, p->rows, 1, s + h * p->rows * p->keys,
+			 p->keys, x + at(n, p->query, p->head + h), cols, p->first ? beta : 1,
+			 to + at(n, p->key, p->head + h), cols);
+}
+
+static void probabilities(struct node *n, const struct piece *p, float *ret)
+{
+	const struct call *c = n->arg;
+
+	score(n, p, n->in[Q]->data, n->in[K]->data, ret);
+	kernel_softmax(ret, ret, c->scale, p->heads * p->rows, p->keys);
+}
+
+/*
+ * y = drop(y). Queries that follow one another are one call; when they are all of
+ * the sequence, each head's numbers follow those of the head before.
+ */
+static void drop(const struct node *n, const struct piece *p, float *y)
 {
 	const struct call *c = n->arg;
 	const uint32_t *example = n->in[Q]->origin->example + p->query, *pos = n->in[Q]->origin->pos + p->query;
@@ -78,68 +128,69 @@ static void drop(const struct node *n, const struct piece *p, float *y, const fl
 
 		for (j = i + 1; j < p->rows && example[j] == example[i] && pos[j] == pos[j - 1] + 1;)
 			j++;
-		kernel_dropout_block(y + i * p->keys, 0, x + i * p->keys, &c->drop, example[i], (uint32_t)first, j - i,
-				     p->keys);
+		if (j - i == p->keys && p->rows == p->keys && pos[i] == 0) {
+			kernel_dropout_block(y, 0, y, &c->drop, example[i], (uint32_t)first, p->heads * p->rows,
+					     p->keys);
+			return;
+		}
+		for (int64_t h = 0; h < p->heads; h++) {
+			float *at_head = y + (h * p->rows + i) * p->keys;
+
+			kernel_dropout_block(at_head, 0, at_head, &c->drop, example[i],
+					     (uint32_t)(first + h * p->keys * blocks), j - i, p->keys);
+		}
 	}
 }
 
 static void forward_piece(struct node *n, const struct piece *p, void *arg)
 {
 	const struct call *c = n->arg;
-	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
 	float *s = arg;
 
 	probabilities(n, p, s);
 	if (c->drop.p > 0)
-		drop(n, p, s, s);
-	gemm_run(graph_gemm(n->graph), false, false, p->rows, depth, p->keys, 1, s, p->keys,
-		 n->in[V]->data + at(n, p->key, p->head), cols, 0, n->out->data + at(n, p->query, p->head), cols);
+		drop(n, p, s);
+	to_queries(n, p, s, n->in[V]->data, 0, n->out->data);
 }
 
 static void backward_scores(struct node *n, const struct piece *p, const struct grads *to)
 {
 	const struct call *c = n->arg;
-	const struct gemm *gm = graph_gemm(n->graph);
-	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
-	const int64_t query = at(n, p->query, p->head), key = at(n, p->key, p->head);
+	const int64_t rows = p->heads * p->rows;
 
-	gemm_run(gm, false, true, p->rows, p->keys, depth, 1, n->out->grad + query, cols, n->in[V]->data + key, cols, 0,
-		 to->dp, p->keys);
-	if (c->drop.p > 0)
-		drop(n, p, to->dp, to->dp);
-	kernel_softmax_back(to->dp, to->p, to->dp, c->scale, p->rows, p->keys);
+	score(n, p, n->out->grad, n->in[V]->data, to->dp);
+	if (to->mask)
+		kernel_mul(to->dp, to->dp, to->mask, rows * p->keys);
+	kernel_softmax_back(to->dp, to->p, to->dp, c->scale, rows, p->keys);
 	if (to->q)
-		gemm_run(gm, false, false, p->rows, depth, p->keys, 1, to->dp, p->keys, n->in[K]->data + key, cols,
-			 to->q_beta, to->q + query, cols);
+		to_queries(n, p, to->dp, n->in[K]->data, to->q_beta, to->q);
 	if (to->k)
-		gemm_run(gm, true, false, p->keys, depth, p->rows, 1, to->dp, p->keys, n->in[Q]->data + query, cols,
-			 p->first ? to->k_beta : 1, to->k + key, cols);
+		to_keys(n, p, to->dp, n->in[Q]->data, to->k_beta, to->k);
 }
 
 static void backward_piece(struct node *n, const struct piece *p, void *arg)
 {
-	const struct call *c = n->arg;
 	const struct grads *to = arg;
-	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
-	const float *dropped = to->p;
+	const int64_t scores = p->heads * p->rows * p->keys;
 
 	probabilities(n, p, to->p);
+	if (to->mask) {
+		for (int64_t i = 0; i < scores; i++)
+			to->mask[i] = 1;
+		drop(n, p, to->mask);
+	}
 	if (to->v) {
-		if (c->drop.p > 0) {
-			drop(n, p, to->dropped, to->p);
-			dropped = to->dropped;
-		}
-		gemm_run(graph_gemm(n->graph), true, false, p->keys, depth, p->rows, 1, dropped, p->keys,
-			 n->out->grad + at(n, p->query, p->head), cols, p->first ? to->v_beta : 1,
-			 to->v + at(n, p->key, p->head), cols);
+		if (to->mask)
+			kernel_mul(to->dp, to->p, to->mask, scores);
+		to_keys(n, p, to->mask ? to->dp : to->p, n->out->grad, to->v_beta, to->v);
 	}
 	if (to->q || to->k)
 		backward_scores(n, p, to);
 }
 
 /*
- * A sequence without queries still makes one (empty) piece, so that a new
- * gradient of its keys is overwritten with zeros.
+ * A sequence without queries still makes (empty) pieces, so that a new gradient of
+ * its keys is overwritten with zeros.
  */
 static void each_piece(struct node *n, void (*run)(struct node *n, const struct piece *p, void *arg), void *arg)
 {
@@ -148,14 +199,16 @@ static void each_piece(struct node *n, void (*run)(struct node *n, const struct 
 
 	for (int64_t i = 0; i < h->seqs; i++) {
 		const int64_t keys = h->kstart[i + 1] - h->kstart[i], block = block_rows(keys);
+		const int64_t heads = bunch_heads(h->heads, h->qstart[i + 1] - h->qstart[i], keys);
 
-		for (int64_t head = 0; head < h->heads; head++) {
+		for (int64_t head = 0; head < h->heads; head += heads) {
+			const int64_t many = h->heads - head < heads ? h->heads - head : heads;
 			int64_t query = h->qstart[i];
 
 			do {
 				const int64_t left = h->qstart[i + 1] - query, rows = left < block ? left : block;
 				const struct piece p = {
-					head, query, rows, h->kstart[i], keys, query == h->qstart[i],
+					head, many, query, rows, h->kstart[i], keys, query == h->qstart[i],
 				};
 
 				run(n, &p, arg);
@@ -182,11 +235,11 @@ static void backward(struct node *n)
 
 	to.p = graph_scratch(n->graph, size);
 	to.dp = graph_scratch(n->graph, size);
-	to.dropped = c->drop.p > 0 ? graph_scratch(n->graph, size) : to.p;
+	to.mask = c->drop.p > 0 ? graph_scratch(n->graph, size) : NULL;
 	to.q = graph_needs(n->in[Q]) ? graph_grad(n->graph, n->in[Q], &to.q_beta) : NULL;
 	to.k = graph_needs(n->in[K]) ? graph_grad(n->graph, n->in[K], &to.k_beta) : NULL;
 	to.v = graph_needs(n->in[V]) ? graph_grad(n->graph, n->in[V], &to.v_beta) : NULL;
-	if (to.p && to.dp && to.dropped)
+	if (to.p && to.dp && (to.mask || !(c->drop.p > 0)))
 		each_piece(n, backward_piece, &to);
 	for (int i = 0; i < INPUTS; i++)
 		graph_grad_done(n->graph, n->in[i]);
@@ -206,14 +259,15 @@ static void check(const struct tensor *q, const struct tensor *k, const struct t
 	(void)q, (void)k, (void)v, (void)how;
 }
 
-/* The most scores that any block holds. */
-static int64_t largest_block(const struct attention *how)
+/* The most scores that any piece holds. */
+static int64_t largest_piece(const struct attention *how)
 {
 	int64_t most = 0;
 
 	for (int64_t i = 0; i < how->seqs; i++) {
 		const int64_t keys = how->kstart[i + 1] - how->kstart[i], rows = how->qstart[i + 1] - how->qstart[i];
-		const int64_t block = block_rows(keys), size = (rows < block ? rows : block) * keys;
+		const int64_t block = block_rows(keys), heads = bunch_heads(how->heads, rows, keys);
+		const int64_t size = heads * (rows < block ? rows : block) * keys;
 
 		most = size > most ? size : most;
 	}
@@ -235,7 +289,7 @@ struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k,
 	if (!c)
 		return NULL;
 	*c = (struct call){
-		.how = *how, .block = largest_block(how),
+		.how = *how, .block = largest_piece(how),
 		.scale = (float)(1 / sqrt((double)(tensor_cols(q) / how->heads))),
 	};
 	if (pass->train && how->dropout > 0) {

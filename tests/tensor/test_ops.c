@@ -842,6 +842,44 @@ static void attention_drops_by_example(void)
 	drops_free(&d);
 }
 
+/*
+ * Three heads whose scores are too many for one piece: a query has the same
+ * answer, mask included, as when it is asked alone.
+ */
+static void heads_are_bunched(void)
+{
+	enum { T = 120, H = 12, HEADS = 3 };
+	static const int64_t all[] = { 0, T }, one[] = { 0, 1 };
+	const struct attention how = { 1, HEADS, all, all, 0.4F }, single = { 1, HEADS, one, all, 0.4F };
+	uint32_t example[T], pos[T];
+	struct drops d = drops_new(&training), e = drops_new(&training);
+	struct tensor *x[3], *y, *z;
+
+	for (uint32_t i = 0; i < T; i++) {
+		example[i] = 5;
+		pos[i] = i;
+	}
+	for (int i = 0; i < 3; i++) {
+		x[i] = world_frozen(d.a, &d.r, T, H, 1);
+		x[i]->origin = ones(&d, T, H, example, pos)->origin;
+	}
+	y = op_attention(d.g, x[0], x[1], x[2], &how);
+	for (int i = 0; i < T; i += 7) {
+		struct tensor query = *x[0];
+		const struct origin who = { example + i, pos + i };
+
+		query.dim[0] = 1;
+		query.data += i * H;
+		query.origin = &who;
+		graph_begin(e.g, &training, NULL, 0);
+		z = op_attention(e.g, &query, x[1], x[2], &single);
+		for (int k = 0; k < H; k++)
+			CHECK_NEAR(y->data[i * H + k], z->data[k], 1e-5);
+	}
+	drops_free(&e);
+	drops_free(&d);
+}
+
 static void pad_rows_get_no_gradient(void)
 {
 	static const int32_t id[] = { 0, 2, 0, 1, 2 };
@@ -922,6 +960,7 @@ int main(void)
 	dropout_follows_the_example();
 	dropout_keeps_the_mean();
 	attention_drops_by_example();
+	heads_are_bunched();
 	pad_rows_get_no_gradient();
 	losses_report_and_stay_finite();
 	activation_names();
