@@ -132,6 +132,8 @@ static int export(const struct args *a)
 	if (code)
 		return code;
 	code = check_target(a->pos[1]);
+	/* a merge takes all digits, on any machine */
+	s.recipe->compute.precision = PRECISION_FP32;
 	if (!code)
 		code = session_load(&s, false);
 	if (!code)

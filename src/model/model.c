@@ -491,17 +491,33 @@ static int draw_param(struct model *m, struct tensor *t, uint64_t seed)
 	return TT_OK;
 }
 
+/* The numbers of a file of another type, where they can be freed once a bf16 copy stands in their place. */
+static int convert_param(struct tensor *t, struct param_info *info)
+{
+	t->data = info->heap = malloc((size_t)tensor_count(t) * sizeof(*t->data));
+	if (!t->data)
+		return err_set(TT_NOMEM, "not enough memory for %s", t->name);
+	if (st_read_f32(info->stored, t->data))
+		return TT_INVALID;
+	fs_map_forget(info->stored->data, info->stored->size);
+	return TT_OK;
+}
+
 /* From the mapping, without a copy where that can be. */
 static int take_param(struct model *m, struct tensor *t, const struct st_tensor *stored,
-		      bool *ret_owned)
+		      struct param_info *info)
 {
 	const float *map = st_map_f32(stored);
 
-	*ret_owned = !map;
+	info->owned = !map;
 	if (map) {
 		/* frozen: written only after model_own_param has put a copy in its place */
 		t->data = (float *)(uintptr_t)map;
 		return TT_OK;
+	}
+	if (gemm_is_bf16(m->gemm) && t->rank == 2) {
+		info->stored = stored;
+		return convert_param(t, info);
 	}
 	t->data = arena_alloc(m->arena, (size_t)tensor_count(t) * sizeof(*t->data));
 	return t->data ? st_read_f32(stored, t->data) : TT_NOMEM;
@@ -544,9 +560,9 @@ static int load_params(struct model *m, uint64_t seed)
 		rc = check_params(m, found, &fresh);
 	for (size_t i = 0; !rc && i < m->nparam; i++) {
 		m->info[i].owned = true;
-		rc = found[i] ? take_param(m, m->param[i], found[i], &m->info[i].owned)
+		rc = found[i] ? take_param(m, m->param[i], found[i], &m->info[i])
 			      : draw_param(m, m->param[i], seed);
-		mapped = mapped || !m->info[i].owned;
+		mapped = mapped || !m->info[i].owned || m->info[i].stored;
 	}
 	if (!mapped) { /* nothing lies in the file: let go of its pages */
 		st_close(m->file);
@@ -669,6 +685,8 @@ void model_close(struct model *m)
 		return;
 	st_close(m->file);
 	json_free(m->config);
+	for (size_t i = 0; m->info && i < m->nparam; i++)
+		free(m->info[i].heap);
 	arena_free(m->arena);
 }
 
@@ -682,7 +700,10 @@ int model_own_param(struct model *m, struct tensor *t)
 	if (!info)
 		return err_set(TT_INVALID, "'%s' is not a parameter of the base model", t->name);
 	t->forward = t->backward = NULL;
+	if (!t->data && convert_param(t, info))
+		return err_in("%s", m->folder);
 	info->idle = false;
+	info->stored = NULL; /* from now on the file may have other numbers */
 	if (info->owned)
 		return TT_OK;
 	data = arena_alloc(m->arena, (size_t)tensor_count(t) * sizeof(*data));
@@ -723,16 +744,48 @@ static bool site_trains(const struct site *s)
 	return s->hooks || s->weight->needs || (s->bias && s->bias->needs);
 }
 
-/* A weight that the run reads through copies alone need not be held a third time. */
+static bool is_table(const struct model *m, const struct tensor *w)
+{
+	for (size_t i = 0; i < m->nsite; i++)
+		if (m->site[i].weight == w && !(m->site[i].kind & SITE_LINEAR))
+			return true;
+	return false;
+}
+
+/* A weight that the run reads through copies alone need not be held once more. */
 static void give_back(struct model *m, struct tensor *w)
 {
 	struct param_info *info = info_of(m, w);
 
-	if (!info || info->owned || !w->forward || !prepared_is_copy(w->forward) ||
-	    (w->backward && !prepared_is_copy(w->backward)))
+	if (!info || info->idle || !w->forward || !prepared_is_copy(w->forward) ||
+	    (w->backward && !prepared_is_copy(w->backward)) || is_table(m, w))
 		return;
-	fs_map_forget(w->data, (size_t)tensor_count(w) * sizeof(*w->data));
-	info->idle = true;
+	if (info->stored) {
+		free(info->heap);
+		info->heap = NULL;
+		w->data = NULL;
+		info->idle = true;
+	} else if (!info->owned) {
+		fs_map_forget(w->data, (size_t)tensor_count(w) * sizeof(*w->data));
+		info->idle = true;
+	}
+}
+
+static int prepare_side(struct model *m, struct tensor *w, enum gemm_side side,
+			const struct prepared **ret)
+{
+	struct param_info *info = info_of(m, w);
+
+	if (*ret)
+		return TT_OK;
+	if (!w->data) { /* prepared for the other side before, and given back */
+		const int rc = convert_param(w, info);
+
+		if (rc)
+			return rc;
+		info->idle = false;
+	}
+	return gemm_prepare(m->gemm, m->arena, w, side, ret);
 }
 
 int model_prepare(struct model *m, bool train)
@@ -742,14 +795,12 @@ int model_prepare(struct model *m, bool train)
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct site *s = &m->site[i];
 		struct tensor *w = s->weight;
-		int rc = TT_OK;
 
 		if (s->kind & SITE_LINEAR && !w->needs) {
-			if (!w->forward)
-				rc = gemm_prepare(m->gemm, m->arena, w, GEMM_FORWARD, &w->forward);
-			if (!rc && train && below && !w->backward)
-				rc = gemm_prepare(m->gemm, m->arena, w, GEMM_BACKWARD,
-						  &w->backward);
+			int rc = prepare_side(m, w, GEMM_FORWARD, &w->forward);
+
+			if (!rc && train && below)
+				rc = prepare_side(m, w, GEMM_BACKWARD, &w->backward);
 			if (rc)
 				return err_in("%s", s->name);
 			give_back(m, w);

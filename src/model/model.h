@@ -79,7 +79,10 @@ enum param_flag {
 struct param_info {
 	unsigned flags;
 	bool owned; /* data is a writable copy in the arena */
-	bool idle;  /* only prepared copies are read: the memory of data in the mapping was given back */
+	bool idle;  /* only prepared copies are read, and the memory of data was given back */
+	/* Set while data may be freed and read again from the file: converted, frozen, and the products in bf16. */
+	const struct st_tensor *stored;
+	void *heap; /* what holds the converted data then, also when `stored` is no longer set */
 };
 
 struct param_name {
@@ -137,8 +140,9 @@ int model_own_param(struct model *m, struct tensor *t);
 /*
  * After methods are attached: prepare every frozen linear weight for the sides
  * that will run: backward only when `train`, and only behind the first site
- * that trains or is plugged, since no gradient goes further down. What lies in
- * the file and is read no more gives back its memory; data stays readable.
+ * that trains or is plugged, since no gradient goes further down. What is read no
+ * more gives back its memory: data in the file stays readable; data that was
+ * converted and is now in bf16 is NULL until model_own_param reads it again.
  */
 int model_prepare(struct model *m, bool train);
 /* The head's output for one shard; sets up row origins. NULL with a sentence when the data does not fit the model. */
