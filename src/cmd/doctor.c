@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/place.h"
 #include "base/proc.h"
 #include "cmd/catalogue.h"
@@ -92,6 +93,44 @@ static void engine(struct report *r)
 	catalogue_done(&c);
 }
 
+/* One line a product: the figures that a run chose its backend by. */
+static void product(struct report *r, const struct json *j)
+{
+	static const char *const name[] = { "onednn", "openblas", "ref" };
+	const struct json *gflops = json_get(j, "gflops");
+	const char *side = json_text(json_get(j, "side"));
+	char key[64], text[128] = "GFLOPS:";
+	int64_t in, out;
+	size_t at = strlen(text);
+
+	if (!json_get(j, "in") || !json_get(j, "out") || !json_int(json_get(j, "in"), &in) ||
+	    !json_int(json_get(j, "out"), &out) || !side || !gflops)
+		return;
+	snprintf(key, sizeof(key), "%s %lldx%lld", strcmp(side, "backward") ? "x W^T" : "g W",
+		 (long long)out, (long long)in);
+	for (size_t i = 0; i < sizeof(name) / sizeof(name[0]) && at < sizeof(text); i++)
+		if (json_get(gflops, name[i]))
+			at += (size_t)snprintf(text + at, sizeof(text) - at, " %s %.1f", name[i],
+					       json_number(json_get(gflops, name[i])));
+	say(r, key, text);
+}
+
+/* What runs have timed so far, on this machine or the one they ran on. */
+static void timings(struct report *r)
+{
+	char path[PATH_MAX], home[PATH_MAX];
+	struct json *root;
+
+	if (fs_home(home, sizeof(home)) || fs_join(path, sizeof(path), home, "backends.json") ||
+	    !fs_exists(path) || json_load(path, 1 << 18, &root)) {
+		say(r, "products", "not timed yet; the first run with compute.backend auto does it");
+		return;
+	}
+	for (const struct json *j = json_first(json_get(root, "products")); j; j = json_next(j))
+		product(r, j);
+	json_free(root);
+}
+
 static void terminal(struct report *r)
 {
 	const char *term = getenv("TERM");
@@ -157,6 +196,7 @@ static int doctor(const struct args *a)
 	say(&r, "trimtab", PACKAGE_VERSION);
 	machine(&r);
 	engine(&r);
+	timings(&r);
 	terminal(&r);
 	places(&r);
 	if (r.json)

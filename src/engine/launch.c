@@ -186,6 +186,8 @@ int launch_enter(struct session *s, const char *id, const char *parent, char *di
 		code = add_run(s, id, dir, parent, ret_row, ret_attempt);
 	if (code)
 		(void)fs_remove_tree(dir);
+	else
+		session_keep_times(s);
 	return code;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/place.h"
 #include "method/adapter.h"
 #include "train/checkpoint.h"
@@ -99,6 +100,7 @@ void session_close(struct session *s)
 	labels_free(s->labels);
 	tokenizer_close(s->tokenizer);
 	pool_free(s->pool);
+	gemm_times_free(s->times);
 	gemm_close(s->gemm);
 	recipe_free(s->recipe);
 	run_done(&s->run);
@@ -190,6 +192,64 @@ static int load_labels(struct session *s)
 	return TT_OK;
 }
 
+static int time_sites(struct session *s)
+{
+	int code = TT_OK;
+
+	for (size_t i = 0; !code && i < s->model->nsite; i++) {
+		const struct site *at = &s->model->site[i];
+		const struct tensor *w = at->weight;
+
+		if (!(at->kind & SITE_LINEAR) || at->kind & SITE_HEAD)
+			continue;
+		code = gemm_times_add(s->times, w->dim[0], w->dim[1], GEMM_FORWARD);
+		if (!code)
+			code = gemm_times_add(s->times, w->dim[0], w->dim[1], GEMM_BACKWARD);
+	}
+	return code;
+}
+
+/*
+ * One backend for the whole run, the quickest for the model's own layers, and
+ * written into the recipe as run: so a resume, or the same recipe with other
+ * threads, has the same bits whatever became of the timings. (A backend a layer
+ * would gain a few per cent and make the run depend on a table.)
+ */
+static int choose_backend(struct session *s)
+{
+	struct compute_settings *c = &s->recipe->compute;
+	char path[PATH_MAX];
+	int code = TT_OK;
+
+	if (c->precision == PRECISION_AUTO)
+		c->precision = PRECISION_FP32;
+	if (c->backend != BACKEND_AUTO)
+		return TT_OK;
+	if (c->precision == PRECISION_FP32) {
+		code = home_path("backends.json", path, sizeof(path));
+		if (!code)
+			code = gemm_times_open(path, &s->times);
+		if (!code)
+			code = time_sites(s);
+		if (!code)
+			code = gemm_switch(s->gemm, gemm_times_best(s->times));
+	}
+	for (int i = 0; i <= BACKEND_REF; i++)
+		if (!strcmp(backend_name(i), gemm_name(s->gemm)))
+			c->backend = i;
+	return code;
+}
+
+void session_keep_times(const struct session *s)
+{
+	char path[PATH_MAX];
+
+	if (!s->times)
+		return;
+	if (home_path("backends.json", path, sizeof(path)) || gemm_times_save(s->times, path))
+		log_line("%s", err_text());
+}
+
 static int load_model(struct session *s, bool train)
 {
 	const struct recipe *r = s->recipe;
@@ -206,6 +266,8 @@ static int load_model(struct session *s, bool train)
 
 	if (!code)
 		code = model_open(&how, &s->model);
+	if (!code)
+		code = choose_backend(s);
 	if (code)
 		return code;
 	method.model = s->model;

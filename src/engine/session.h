@@ -10,6 +10,7 @@
 #include "db/run.h"
 #include "method/method.h"
 #include "model/model.h"
+#include "tensor/gemm_time.h"
 #include "tensor/pool.h"
 #include "train/train.h"
 
@@ -19,6 +20,7 @@ struct session {
 	struct run run; /* of a run; run.id is NULL for a recipe */
 	char model_dir[PATH_MAX];
 	struct gemm *gemm;
+	struct gemm_times *times; /* NULL: the recipe names the backend */
 	struct pool *pool;
 	struct tokenizer *tokenizer;
 	struct labels *labels; /* classification only */
@@ -49,6 +51,9 @@ int session_dataset(struct session *s, const char *path, bool eval, bool label_o
 int session_text(struct session *s, const char *a, const char *b, struct dataset **ret);
 /* A trainer over the session, for evaluation and prediction; the caller train_closes it. */
 int session_evaluator(struct session *s, struct trainer *ret);
+
+/* Keep what was timed to choose a backend; a failure costs the next start its milliseconds only. */
+void session_keep_times(const struct session *s);
 
 /* The path of the run log in the data home, and of a run's folder. */
 int home_path(const char *below, char *ret, size_t size);

@@ -37,6 +37,8 @@ int gemm_open(const char *name, struct gemm **ret);
 /* The same with linear layers in bf16. Refused where oneDNN or the processor's instructions for it are missing. */
 int gemm_open_bf16(const char *name, struct gemm **ret);
 bool gemm_is_bf16(const struct gemm *gm);
+/* Another backend for what is not in bf16; before anything was prepared. */
+int gemm_switch(struct gemm *gm, const char *name);
 void gemm_close(struct gemm *gm);			/* NULL is fine */
 const char *gemm_name(const struct gemm *gm);
 const struct gemm_ops *const *gemm_all(void);		/* what this build has; ends with NULL */

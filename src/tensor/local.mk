@@ -1,7 +1,7 @@
 EXTRA_DIST += %D%/README.md
 noinst_LIBRARIES += %D%/libtensor.a
 %C%_libtensor_a_SOURCES = %D%/tensor.h \
-	%D%/gemm.c %D%/gemm.h %D%/gemm_narrow.h %D%/gemm_ref.c \
+	%D%/gemm.c %D%/gemm.h %D%/gemm_narrow.h %D%/gemm_ref.c %D%/gemm_time.c %D%/gemm_time.h \
 	%D%/gradcheck.c %D%/gradcheck.h \
 	%D%/graph.c %D%/graph.h \
 	%D%/kernel.c %D%/kernel.h %D%/kernel_base.c %D%/kernel_body.inc %D%/kernel_list.inc %D%/kernel_table.h \

@@ -22,6 +22,12 @@ ok $? "its folder holds recipe, log, adapter, checkpoints"
 grep -q '"r": 2' "$dir/recipe.json" && grep -q '"weight_decay": 0' "$dir/recipe.json" && grep -q '"max_steps": 3' "$dir/recipe.json"
 ok $? "the recipe as run has --set and the defaults"
 
+! grep -q '"auto"' "$dir/recipe.json" && grep -qE '"backend": "(onednn|openblas|ref)"' "$dir/recipe.json"
+ok $? "and which backend and precision it took"
+[ -s "$TRIMTAB_HOME/backends.json" ] && "$trimtab" doctor | grep -q 'x W^T 384x1536.* ref [0-9]'
+ok $? "and doctor has the figures"
+rm "$TRIMTAB_HOME/backends.json"
+
 # the recipe in the run's folder is enough to do it again
 quietly "$trimtab" run "$dir/recipe.json" --json
 third=$(field id <"$work/out")
@@ -39,6 +45,16 @@ for n in 2 3; do
 	cmp -s "$one" "$(field dir <"$work/out")/adapter/adapter_model.safetensors"
 	ok $? "$n threads leave the same adapter as one, byte for byte"
 done
+
+# bf16 runs, or says what it needs
+if tiny mr-lora --json --name narrow --set compute.precision=bf16 >"$work/out" 2>"$work/err"; then
+	grep -q ', bf16, ' "$(field dir <"$work/out")/log.txt"
+	ok $? "bf16: the log says so"
+	expect 0 "" "a bf16 run merges" "$trimtab" export narrow "$work/merged" --merged
+else
+	grep -q 'compute.precision bf16 needs ' "$work/err"
+	ok $? "bf16: the sentence says what it needs"
+fi
 
 expect 0 "" "run --detach" tiny mr-lora --detach --name away
 [ "$(wc -l <"$work/out")" = 1 ] && grep -qE '^[0-9a-z]{14}$' "$work/out"

@@ -11,3 +11,5 @@ check_PROGRAMS += %D%/test_graph %D%/test_gradcheck %D%/test_ops
 %C%_test_graph_LDADD = $(TENSOR_LIBS)
 %C%_test_gradcheck_LDADD = $(TENSOR_LIBS)
 %C%_test_ops_LDADD = $(TENSOR_LIBS)
+check_PROGRAMS += %D%/test_gemm_time
+%C%_test_gemm_time_LDADD = $(TENSOR_LIBS)
