@@ -261,7 +261,7 @@ static struct tensor *attend(struct model *m, struct graph *g, const struct batc
 static struct tensor *feed_forward(struct model *m, struct graph *g, const struct block *k,
 				   struct tensor *x)
 {
-	struct tensor *y = op_activation(g, site_linear(g, k->up, x), m->hp.hidden_act);
+	struct tensor *y = op_activation_over(g, site_linear(g, k->up, x), m->hp.hidden_act);
 
 	y = op_dropout(g, site_linear(g, k->down, y), (float)m->hp.hidden_dropout_prob);
 	return norm(m, g, k->norm, y, x);

@@ -23,6 +23,8 @@ void kernel_erf(float *y, const float *x, int64_t n);
 /* Activations: y = f(x), y may be x; _back: dx = beta dx + f'(x) dy, dx may be dy when beta is 0. */
 void kernel_gelu(float *y, const float *x, int64_t n);
 void kernel_gelu_back(float *dx, float beta, const float *x, const float *dy, int64_t n);
+/* Both at once: y = f(x), slope = f'(x); slope may be x. The numbers are those of the two others. */
+void kernel_gelu_slope(float *y, float *slope, const float *x, int64_t n);
 void kernel_gelu_tanh(float *y, const float *x, int64_t n);
 void kernel_gelu_tanh_back(float *dx, float beta, const float *x, const float *dy, int64_t n);
 void kernel_silu(float *y, const float *x, int64_t n);

@@ -46,6 +46,8 @@ struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k,
 enum activation { ACT_GELU, ACT_GELU_TANH, ACT_RELU, ACT_SILU, ACT_TANH };
 int activation_parse(const char *name, enum activation *ret);	/* the names of transformers: gelu, gelu_new, relu, ... */
 struct tensor *op_activation(struct graph *g, struct tensor *x, enum activation kind);
+/* The same of an activation x that nobody else reads, its own op's backward neither: its numbers are given up. */
+struct tensor *op_activation_over(struct graph *g, struct tensor *x, enum activation kind);
 /* Inverted dropout by Philox on (seed, step, site, example, position, column); x itself when not training or p = 0. */
 struct tensor *op_dropout(struct graph *g, struct tensor *x, float p);
 /* y[n,H] = x[row[i]]; rows may repeat. */

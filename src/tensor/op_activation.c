@@ -3,6 +3,9 @@
  *
  *     gx = f'(x) G        computed in G's own buffer where x has no gradient yet
  *
+ * Over an x that nobody else reads, gelu leaves f'(x) in its place: they share
+ * most of their work, and backward is a product.
+ *
  * gelu is x Phi(x) with erf; gelu_tanh its approximation by tanh; silu is x / (1 + exp(-x)).
  */
 #include "tensor/op.h"
@@ -87,4 +90,37 @@ struct tensor *op_activation(struct graph *g, struct tensor *x, enum activation 
 		return NULL;
 	*arg = kind;
 	return graph_record(g, &op, out, &x, 1, arg);
+}
+
+/* ---- gelu, its derivative kept where x was ---- */
+
+static void forward_over(struct node *n)
+{
+	kernel_gelu_slope(n->out->data, n->in[0]->data, n->in[0]->data, tensor_count(n->out));
+}
+
+static void backward_over(struct node *n)
+{
+	struct tensor *x = n->in[0];
+	const int64_t count = tensor_count(n->out);
+	const float *grad = n->out->grad;
+	float beta, *to = graph_grad_reuse(n->graph, n->out, x, &beta), *part = to;
+
+	if (beta != 0)
+		part = graph_scratch(n->graph, (size_t)count * sizeof(*part));
+	if (to && part)
+		kernel_mul(part, grad, x->data, count);
+	if (to && part && part != to)
+		kernel_add(to, to, part, count);
+	graph_grad_done(n->graph, x);
+}
+
+static const struct op op_over = { "activation_over", forward_over, backward_over };
+
+struct tensor *op_activation_over(struct graph *g, struct tensor *x, enum activation kind)
+{
+	if (!x || kind != ACT_GELU || !x->needs || !graph_pass(g)->train)
+		return op_activation(g, x, kind);
+	assert(x->slot < 0 && !x->trainable);
+	return graph_record(g, &op_over, graph_tensor_like(g, x, tensor_cols(x), true), &x, 1, NULL);
 }

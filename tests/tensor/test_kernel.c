@@ -181,6 +181,25 @@ static void extremes(void)
 	}
 }
 
+/* Value and slope together are the numbers of the two kernels, also in place of x and at the end of a row. */
+static void gelu_and_its_slope(void)
+{
+	enum { N = 1003 };
+	static float ones[N];
+
+	fill_range(-12, 12);
+	for (int n = 1; n <= N; n += n < 40 ? 1 : 321) {
+		for (int i = 0; i < n; i++)
+			ones[i] = 1;
+		memcpy(w, x, (size_t)n * sizeof(*w));
+		kernel_gelu_slope(y, w, w, n);
+		kernel_gelu(z, x, n);
+		CHECK(!memcmp(y, z, (size_t)n * sizeof(*y)));
+		kernel_gelu_back(z, 0, x, ones, n);
+		CHECK(!memcmp(w, z, (size_t)n * sizeof(*w)));
+	}
+}
+
 /* Spot values from another implementation (fp32). */
 static void known_values(void)
 {
@@ -713,6 +732,7 @@ int main(void)
 	slopes_are_close();
 	extremes();
 	known_values();
+	gelu_and_its_slope();
 	place_does_not_matter();
 	softmax_rows();
 	sums_of_exponentials();

@@ -350,6 +350,14 @@ static struct tensor *activation_build(struct graph *g, void *arg)
 	return op_activation(g, rows_of(g, w, 0), w->kind);
 }
 
+/* Of something that nobody else reads. */
+static struct tensor *activation_over_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_activation_over(g, op_scale(g, rows_of(g, w, 0), 1), w->kind);
+}
+
 static double activate(enum activation kind, double x)
 {
 	switch (kind) {
@@ -537,6 +545,8 @@ static const struct test tests[] = {
 	{ "attention, dropout", attention_setup_dropout, attention_build, attention_naive },
 	{ "attention, some queries", attention_setup_subset, attention_build, attention_naive },
 	{ "gelu", gelu_setup, activation_build, activation_naive },
+	{ "gelu over its input", gelu_setup, activation_over_build, activation_naive },
+	{ "silu over its input", silu_setup, activation_over_build, activation_naive },
 	{ "gelu_tanh", gelu_tanh_setup, activation_build, activation_naive },
 	{ "relu", relu_setup, activation_build, activation_naive },
 	{ "silu", silu_setup, activation_build, activation_naive },
