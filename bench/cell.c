@@ -177,6 +177,7 @@ static int open_all(struct watch_run *r, const char *recipe)
 		rc = estimate_make(s, &e);
 	if (rc)
 		return rc;
+	session_keep_times(s); /* as a run does, so that the next one starts without */
 	r->f.estimate = (double)e.total;
 	r->t = (struct trainer){
 		.recipe = s->recipe,
