@@ -20,19 +20,20 @@
 static const struct shape {
 	int64_t m, in, out;
 } shapes[] = {
-	{ 512, 384, 384 }, { 512, 384, 1536 }, { 512, 1536, 384 }, { 512, 768, 768 },
-	{ 512, 768, 3072 }, { 512, 3072, 768 }, { 512, 768, 8 }, { 512, 8, 768 }, { 25, 768, 768 },
+	{ 512, 384, 384 }, { 512, 384, 1536 }, { 512, 1536, 384 },
+	{ 512, 768, 768 }, { 512, 768, 3072 }, { 512, 3072, 768 },
+	{ 512, 768, 8 },   { 512, 8, 768 },    { 25, 768, 768 },
 };
 
-static const double seconds = 0.1;	/* of each measurement; the best repetition counts */
+static const double seconds = 0.1; /* of each measurement; the best repetition counts */
 
 struct trial {
 	const struct gemm *gm;
 	struct shape s;
-	const struct prepared *ready;	/* NULL: the plain product */
+	const struct prepared *ready; /* NULL: the plain product */
 	const float *x, *w;
-	float **y;		/* one a thread */
-	double *gflops;		/* one a thread */
+	float **y;      /* one a thread */
+	double *gflops; /* one a thread */
 };
 
 /* Of this thread alone, so that a busy machine counts less. */
@@ -51,7 +52,8 @@ static void once(const struct trial *t, float *y)
 	if (t->ready)
 		gemm_prepared(t->gm, t->ready, s.m, t->x, s.in, 0, y, s.out);
 	else
-		gemm_weight_forward(t->gm, &(struct gemm_weight){ t->w, s.out, s.in }, s.m, t->x, 0, y);
+		gemm_weight_forward(t->gm, &(struct gemm_weight){ t->w, s.out, s.in }, s.m, t->x, 0,
+				    y);
 }
 
 static void measure(void *arg, int i, int thread)
@@ -98,8 +100,8 @@ static void print_row(const struct trial *t, double one, double all, bool json)
 		       "\"gflops\":%.1f,\"gflops_all_cores\":%.1f}\n",
 		       backend_name(t->gm), kind, (int)s.m, (int)s.in, (int)s.out, one, all);
 	else
-		printf("%-9s %-9s %4dx%-4d x %-5d %8.1f %8.1f\n", backend_name(t->gm), kind, (int)s.m, (int)s.in,
-		       (int)s.out, one, all);
+		printf("%-9s %-9s %4dx%-4d x %-5d %8.1f %8.1f\n", backend_name(t->gm), kind,
+		       (int)s.m, (int)s.in, (int)s.out, one, all);
 }
 
 static void run_trial(struct pool *p, struct trial *t, bool json)
@@ -124,7 +126,9 @@ static int bench(struct pool *p, struct arena *a, struct gemm *gm, bool json)
 		const struct arena_mark mark = arena_mark(a);
 		float *x = arena_zero(a, (size_t)(s.m * s.in), sizeof(*x));
 		float *w = arena_zero(a, (size_t)(s.in * s.out), sizeof(*w));
-		const struct tensor weight = { .name = "w", .rank = 2, .dim = { s.out, s.in }, .data = w };
+		const struct tensor weight = {
+			.name = "w", .rank = 2, .dim = { s.out, s.in }, .data = w
+		};
 		struct trial t = { .gm = gm, .s = s, .x = x, .w = w };
 
 		t.y = arena_zero(a, (size_t)threads, sizeof(*t.y));
@@ -157,8 +161,8 @@ int main(int argc, char **argv)
 	int rc = a ? pool_new(pool_cores(), &p) : TT_NOMEM;
 
 	if (!rc && !json)
-		printf("%-9s %-9s %-17s %8s %6s x%d\n", "backend", "weight", "rows x in x out", "GFLOPS", "GFLOPS",
-		       pool_threads(p));
+		printf("%-9s %-9s %-17s %8s %6s x%d\n", "backend", "weight", "rows x in x out",
+		       "GFLOPS", "GFLOPS", pool_threads(p));
 	for (int i = 0; !rc && gemm_all()[i]; i++) {
 		rc = gemm_open(gemm_all()[i]->name, &gm);
 		if (!rc)

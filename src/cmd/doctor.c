@@ -123,7 +123,8 @@ static void timings(struct report *r)
 
 	if (fs_home(home, sizeof(home)) || fs_join(path, sizeof(path), home, "backends.json") ||
 	    !fs_exists(path) || json_load(path, 1 << 18, &root)) {
-		say(r, "products", "not timed yet; the first run with compute.backend auto does it");
+		say(r, "products",
+		    "not timed yet; the first run with compute.backend auto does it");
 		return;
 	}
 	for (const struct json *j = json_first(json_get(root, "products")); j; j = json_next(j))

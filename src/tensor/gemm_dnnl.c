@@ -22,7 +22,7 @@ void omp_set_num_threads(int n);
 
 struct packed {
 	int64_t in, out;
-	const float *w;		/* [in,out] */
+	const float *w; /* [in,out] */
 };
 
 static void alone(void)
@@ -50,14 +50,15 @@ static int64_t leading(int64_t ld, int64_t cols)
 }
 
 /* Refusals (no memory for its own panels) and empty sums go to the reference, which needs nothing. */
-static void dnnl_run(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
-		     const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+static void dnnl_run(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+		     int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
 	if (m <= 0 || n <= 0)
 		return;
 	alone();
-	if (k <= 0 || dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, leading(lda, ta ? m : k), b,
-				 leading(ldb, tb ? k : n), beta, c, leading(ldc, n)) != dnnl_success)
+	if (k <= 0 ||
+	    dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, leading(lda, ta ? m : k),
+		       b, leading(ldb, tb ? k : n), beta, c, leading(ldc, n)) != dnnl_success)
 		gemm_ref.run(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 
@@ -73,7 +74,8 @@ static void transpose(float *to, const float *from, int64_t rows, int64_t cols)
 					to[q * rows + p] = from[p * cols + q];
 }
 
-static int dnnl_prepare(struct arena *a, const float *w, int64_t rows, int64_t cols, bool transposed, void **ret)
+static int dnnl_prepare(struct arena *a, const float *w, int64_t rows, int64_t cols,
+			bool transposed, void **ret)
 {
 	struct packed *p = arena_zero(a, 1, sizeof(*p));
 	float *copy;
@@ -92,8 +94,8 @@ static int dnnl_prepare(struct arena *a, const float *w, int64_t rows, int64_t c
 	return TT_OK;
 }
 
-static void dnnl_run_prepared(const void *packed, int64_t m, const float *x, int64_t ldx, float beta, float *y,
-			      int64_t ldy)
+static void dnnl_run_prepared(const void *packed, int64_t m, const float *x, int64_t ldx,
+			      float beta, float *y, int64_t ldy)
 {
 	const struct packed *p = packed;
 

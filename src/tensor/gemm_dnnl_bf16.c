@@ -54,7 +54,7 @@ struct narrow_weight {
 struct open_product {
 	struct open_product *next;
 	bool ta, tb, sum;
-	int64_t fixed, n;	/* of m and k the one that is not the tokens; n */
+	int64_t fixed, n; /* of m and k the one that is not the tokens; n */
 	struct product *product;
 };
 
@@ -69,7 +69,7 @@ struct narrow {
 	dnnl_engine_t engine;
 	struct shape *shapes;
 	_Atomic(struct open_product *) opened; /* only ever grows at its head */
-	_Atomic(struct space *) space[SPACES];      /* not in use */
+	_Atomic(struct space *) space[SPACES]; /* not in use */
 };
 
 static void alone(void)
@@ -136,10 +136,7 @@ static void space_give(struct narrow *n, struct space *s)
 	space_free(s);
 }
 
-static size_t padded(size_t size)
-{
-	return (size + ALIGN - 1) / ALIGN * ALIGN;
-}
+static size_t padded(size_t size) { return (size + ALIGN - 1) / ALIGN * ALIGN; }
 
 /* ---- primitives ---- */
 
@@ -240,7 +237,8 @@ static struct product *settle(_Atomic(struct product *) *place, struct product *
 }
 
 /* For rows, a multiple of STEP up to BLOCK. NULL without memory. */
-static struct product *shape_product(struct narrow *n, struct shape *s, enum kind kind, int64_t rows)
+static struct product *shape_product(struct narrow *n, struct shape *s, enum kind kind,
+				     int64_t rows)
 {
 	_Atomic(struct product *) *place = &s->product[kind][rows / STEP - 1];
 	struct product *p = atomic_load(place);
@@ -258,22 +256,25 @@ static struct open_product *open_find(struct open_product *o, const struct narro
 {
 	const int64_t fixed = c->ta ? c->m : c->k;
 
-	while (o && !(o->ta == c->ta && o->tb == c->tb && o->sum == (c->beta != 0.0f) && o->fixed == fixed &&
-		      o->n == c->n))
+	while (o && !(o->ta == c->ta && o->tb == c->tb && o->sum == (c->beta != 0.0f) &&
+		      o->fixed == fixed && o->n == c->n))
 		o = o->next;
 	return o;
 }
 
 static struct open_product *open_new(struct narrow *n, const struct narrow_product *c)
 {
-	const int64_t m = c->ta ? c->m : DNNL_RUNTIME_DIM_VAL, k = c->ta ? DNNL_RUNTIME_DIM_VAL : c->k;
-	const dnnl_memory_desc_t a = matrix(m, k, c->ta, dnnl_bf16), b = matrix(k, c->n, c->tb, dnnl_bf16);
+	const int64_t m = c->ta ? c->m : DNNL_RUNTIME_DIM_VAL,
+		      k = c->ta ? DNNL_RUNTIME_DIM_VAL : c->k;
+	const dnnl_memory_desc_t a = matrix(m, k, c->ta, dnnl_bf16),
+				 b = matrix(k, c->n, c->tb, dnnl_bf16);
 	const dnnl_memory_desc_t y = matrix(m, c->n, false, dnnl_f32);
 	struct open_product *o = calloc(1, sizeof(*o));
 
 	if (!o)
 		return NULL;
-	*o = (struct open_product){ NULL, c->ta, c->tb, c->beta != 0.0f, c->ta ? c->m : c->k, c->n, NULL };
+	*o = (struct open_product){ NULL, c->ta, c->tb, c->beta != 0.0f, c->ta ? c->m : c->k,
+				    c->n, NULL };
 	o->product = product_new(n, o->sum ? SUM : PLAIN, &a, &b, &y);
 	if (o->product)
 		return o;
@@ -341,9 +342,11 @@ static int reorder(struct narrow *n, struct space *space, const dnnl_memory_desc
 	dnnl_primitive_t p = NULL;
 	const bool good = !dnnl_memory_create(&arg[0].memory, from, n->engine, space->data) &&
 			  !dnnl_memory_create(&arg[1].memory, layout, n->engine, to) &&
-			  !dnnl_reorder_primitive_desc_create(&pd, from, n->engine, layout, n->engine, NULL) &&
+			  !dnnl_reorder_primitive_desc_create(&pd, from, n->engine, layout,
+							      n->engine, NULL) &&
 			  !dnnl_primitive_create(&p, pd) &&
-			  !dnnl_primitive_execute(p, space->stream, 2, arg) && !dnnl_stream_wait(space->stream);
+			  !dnnl_primitive_execute(p, space->stream, 2, arg) &&
+			  !dnnl_stream_wait(space->stream);
 
 	if (p)
 		dnnl_primitive_destroy(p);
@@ -355,8 +358,8 @@ static int reorder(struct narrow *n, struct space *space, const dnnl_memory_desc
 	return good ? TT_OK : refused();
 }
 
-static int pack(struct narrow *n, struct narrow_weight *to, const float *w, int64_t rows, int64_t cols,
-		bool transposed)
+static int pack(struct narrow *n, struct narrow_weight *to, const float *w, int64_t rows,
+		int64_t cols, bool transposed)
 {
 	const dnnl_memory_desc_t md = matrix(to->shape->in, to->shape->out, transposed, dnnl_bf16);
 	const size_t size = (size_t)(rows * cols) * sizeof(uint16_t);
@@ -371,8 +374,8 @@ static int pack(struct narrow *n, struct narrow_weight *to, const float *w, int6
 	return code;
 }
 
-int narrow_prepare(struct narrow *n, struct arena *a, const float *w, int64_t rows, int64_t cols, bool transposed,
-		   struct narrow_weight **ret)
+int narrow_prepare(struct narrow *n, struct arena *a, const float *w, int64_t rows, int64_t cols,
+		   bool transposed, struct narrow_weight **ret)
 {
 	struct narrow_weight *p = arena_zero(a, 1, sizeof(*p));
 	int code;
@@ -405,12 +408,14 @@ struct operands {
 	void *y_at, *scratch;
 };
 
-static bool attach(dnnl_memory_t *ret, const dnnl_memory_desc_t *md, struct narrow *n, const void *at)
+static bool attach(dnnl_memory_t *ret, const dnnl_memory_desc_t *md, struct narrow *n,
+		   const void *at)
 {
 	return !dnnl_memory_create(ret, md, n->engine, (void *)(uintptr_t)at);
 }
 
-static bool execute(struct narrow *n, struct space *s, const struct product *p, const struct operands *o)
+static bool execute(struct narrow *n, struct space *s, const struct product *p,
+		    const struct operands *o)
 {
 	const dnnl_memory_desc_t row = matrix(1, o->y->dims[1], false, dnnl_f32);
 	dnnl_exec_arg_t arg[] = { { DNNL_ARG_SRC, NULL },
@@ -441,8 +446,8 @@ static void fail(float *y, int64_t rows, int64_t cols, int64_t ldy)
 
 /* The parts of a space during a product with a prepared weight. */
 struct parts {
-	uint16_t *x;	/* [BLOCK,in] */
-	float *y;	/* [BLOCK,out], for rows that cannot go to their place at once */
+	uint16_t *x; /* [BLOCK,in] */
+	float *y;    /* [BLOCK,out], for rows that cannot go to their place at once */
 	void *scratch;
 	size_t scratch_size;
 };
@@ -452,13 +457,13 @@ static struct parts parts_at(struct space *s, const struct shape *shape)
 	const size_t x = padded((size_t)(BLOCK * shape->in) * sizeof(uint16_t));
 	const size_t y = padded((size_t)(BLOCK * shape->out) * sizeof(float));
 
-	return (struct parts){ (uint16_t *)(void *)s->data, (float *)(void *)(s->data + x), s->data + x + y,
-			       s->size - x - y };
+	return (struct parts){ (uint16_t *)(void *)s->data, (float *)(void *)(s->data + x),
+			       s->data + x + y, s->size - x - y };
 }
 
 /* Some rows, at most BLOCK, from `at` on. */
-static bool run_block(struct narrow *n, struct space *s, const struct narrow_weight *w, const struct narrow_call *c,
-		      int64_t at, int64_t rows)
+static bool run_block(struct narrow *n, struct space *s, const struct narrow_weight *w,
+		      const struct narrow_call *c, int64_t at, int64_t rows)
 {
 	struct shape *shape = w->shape;
 	const struct parts part = parts_at(s, shape);
@@ -476,8 +481,8 @@ static bool run_block(struct narrow *n, struct space *s, const struct narrow_wei
 	for (int64_t i = 0; i < rows && c->ldx != in; i++)
 		kernel_to_bf16(part.x + i * in, c->x + (at + i) * c->ldx, in);
 	memset(part.x + rows * in, 0, (size_t)((full - rows) * in) * sizeof(*part.x));
-	o = (struct operands){ &p->x, &shape->weight, &p->y, part.x, w->packed, c->bias, direct ? y : part.y,
-			       part.scratch };
+	o = (struct operands){ &p->x,   &shape->weight,      &p->y,       part.x, w->packed,
+			       c->bias, direct ? y : part.y, part.scratch };
 	if (!execute(n, s, p, &o))
 		return false;
 	for (int64_t i = 0; i < rows && !direct; i++)
@@ -509,14 +514,17 @@ void narrow_prepared(struct narrow *n, const struct narrow_weight *w, const stru
 }
 
 /* Both factors rounded into the space, one after the other. */
-static bool run_open(struct narrow *n, struct space *s, const struct product *p, const struct narrow_product *c)
+static bool run_open(struct narrow *n, struct space *s, const struct product *p,
+		     const struct narrow_product *c)
 {
 	const dnnl_memory_desc_t ma = matrix(c->m, c->k, c->ta, dnnl_bf16);
 	const dnnl_memory_desc_t mb = matrix(c->k, c->n, c->tb, dnnl_bf16);
 	const dnnl_memory_desc_t mc = matrix(c->m, c->n, false, dnnl_f32);
 	char *b = s->data + padded((size_t)(c->m * c->k) * sizeof(uint16_t));
-	const struct operands o = { &ma, &mb, &mc, s->data, b, NULL, c->c,
-				    b + padded((size_t)(c->k * c->n) * sizeof(uint16_t)) };
+	const struct operands o = { &ma,  &mb,
+				    &mc,  s->data,
+				    b,    NULL,
+				    c->c, b + padded((size_t)(c->k * c->n) * sizeof(uint16_t)) };
 
 	kernel_to_bf16((uint16_t *)(void *)s->data, c->a, c->m * c->k);
 	kernel_to_bf16((uint16_t *)(void *)b, c->b, c->k * c->n);
@@ -540,8 +548,8 @@ void narrow_run(struct narrow *n, const struct narrow_product *c)
 	p = open_product(n, c);
 	if (p)
 		s = space_take(n, padded((size_t)(c->m * c->k) * sizeof(uint16_t)) +
-				  padded((size_t)(c->k * c->n) * sizeof(uint16_t)) +
-				  padded(dnnl_memory_desc_get_size(&p->scratch)));
+					  padded((size_t)(c->k * c->n) * sizeof(uint16_t)) +
+					  padded(dnnl_memory_desc_get_size(&p->scratch)));
 	if (!s || !run_open(n, s, p, c))
 		fail(c->c, c->m, c->n, c->n);
 	if (s)
@@ -556,9 +564,9 @@ int narrow_open(struct narrow **ret)
 	struct narrow *n;
 
 	if (((unsigned)dnnl_get_effective_cpu_isa() & need) != need)
-		return err_set(TT_INVALID,
-			       "compute.precision bf16 needs a processor with bf16 instructions (AVX512_BF16 or AMX), "
-			       "and this one has none; fp32 runs everywhere");
+		return err_set(TT_INVALID, "compute.precision bf16 needs a processor with bf16 "
+					   "instructions (AVX512_BF16 or AMX), "
+					   "and this one has none; fp32 runs everywhere");
 	n = calloc(1, sizeof(*n));
 	if (!n)
 		return err_set(TT_NOMEM, "not enough memory for a backend");

@@ -18,23 +18,23 @@ struct narrow_weight;
 
 /* An error in a sentence where this build or this processor cannot. */
 int narrow_open(struct narrow **ret);
-void narrow_close(struct narrow *n);	/* NULL is fine */
+void narrow_close(struct narrow *n); /* NULL is fine */
 
 /*
  * A frozen w [rows,cols], rounded and put into the layout of its products: x op(w)
  * with op(w) = w^T when transposed. Lives in the arena; w itself is not needed
  * afterwards. From one thread at a time.
  */
-int narrow_prepare(struct narrow *n, struct arena *a, const float *w, int64_t rows, int64_t cols, bool transposed,
-		   struct narrow_weight **ret);
+int narrow_prepare(struct narrow *n, struct arena *a, const float *w, int64_t rows, int64_t cols,
+		   bool transposed, struct narrow_weight **ret);
 
 struct narrow_call {
 	int64_t m;
-	const float *x;		/* [m,in] */
+	const float *x; /* [m,in] */
 	int64_t ldx;
-	const float *bias;	/* [out], with beta 0; or NULL */
-	float beta;		/* 0 or 1 */
-	float *y;		/* [m,out] */
+	const float *bias; /* [out], with beta 0; or NULL */
+	float beta;        /* 0 or 1 */
+	float *y;          /* [m,out] */
 	int64_t ldy;
 };
 void narrow_prepared(struct narrow *n, const struct narrow_weight *w, const struct narrow_call *c);

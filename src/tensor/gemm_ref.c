@@ -42,8 +42,8 @@ static void scale(int64_t m, int64_t n, float beta, float *c, int64_t ldc)
 			c[i * ldc + j] = beta != 0.0f ? c[i * ldc + j] * beta : 0;
 }
 
-static void ref_run(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
-		    const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
+static void ref_run(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a,
+		    int64_t lda, const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
 {
 	const struct view va = view_of(a, lda, ta), vb = view_of(b, ldb, tb);
 	_Alignas(64) float panel[DEPTH * WIDE];
@@ -56,21 +56,23 @@ static void ref_run(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alp
 		const int64_t deep = k - p < DEPTH ? k - p : DEPTH;
 
 		for (int64_t j = 0; j < n; j += WIDE) {
-			const struct kernel_tile t = {
-				.panel = panel, .deep = deep, .cols = n - j < WIDE ? n - j : WIDE,
-				.row = va.row, .col = va.col, .ldc = ldc, .alpha = alpha, .beta = p ? 1 : beta
-			};
+			const struct kernel_tile t = { .panel = panel,
+						       .deep = deep,
+						       .cols = n - j < WIDE ? n - j : WIDE,
+						       .row = va.row,
+						       .col = va.col,
+						       .ldc = ldc,
+						       .alpha = alpha,
+						       .beta = p ? 1 : beta };
 
-			pack(panel, (struct view){ vb.x + p * vb.row + j * vb.col, vb.row, vb.col }, deep, t.cols);
+			pack(panel, (struct view){ vb.x + p * vb.row + j * vb.col, vb.row, vb.col },
+			     deep, t.cols);
 			kernel_tile(&t, m, va.x + p * va.col, c + j);
 		}
 	}
 }
 
-static const char *ref_version(void)
-{
-	return PACKAGE_VERSION;
-}
+static const char *ref_version(void) { return PACKAGE_VERSION; }
 
 const struct gemm_ops gemm_ref = {
 	.name = "ref",

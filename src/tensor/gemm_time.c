@@ -12,12 +12,19 @@
 #include "base/json.h"
 
 /* Rows: enough to show what a backend can, few enough for milliseconds; the best of some repetitions counts. */
-enum { ROWS = 64, REPEATS = 3, BACKENDS = 4, ENTRIES = 256, FILE_MAX = 1 << 18, SIDE_MAX = 1 << 24 };
+enum {
+	ROWS = 64,
+	REPEATS = 3,
+	BACKENDS = 4,
+	ENTRIES = 256,
+	FILE_MAX = 1 << 18,
+	SIDE_MAX = 1 << 24
+};
 
 struct entry {
 	int64_t out, in;
 	enum gemm_side side;
-	double gflops[BACKENDS];	/* in the order of gemm_all */
+	double gflops[BACKENDS]; /* in the order of gemm_all */
 	bool used;
 };
 
@@ -57,7 +64,8 @@ static void library_names(char *ret, size_t size)
 
 	ret[0] = 0;
 	for (int i = 0; gemm_all()[i] && at < size; i++)
-		at += (size_t)snprintf(ret + at, size - at, "%s%s", i ? "; " : "", gemm_all()[i]->version());
+		at += (size_t)snprintf(ret + at, size - at, "%s%s", i ? "; " : "",
+				       gemm_all()[i]->version());
 }
 
 /* ---- the file ---- */
@@ -100,7 +108,8 @@ static void read_file(struct gemm_times *t, const struct json *root)
 {
 	const struct json *products = json_get(root, "products");
 
-	if (!text_is(root, "processor", t->processor) || !text_is(root, "libraries", t->libraries) || !products ||
+	if (!text_is(root, "processor", t->processor) ||
+	    !text_is(root, "libraries", t->libraries) || !products ||
 	    json_type(products) != JSON_ARRAY)
 		return;
 	for (const struct json *j = json_first(products); j; j = json_next(j)) {
@@ -128,10 +137,7 @@ int gemm_times_open(const char *path, struct gemm_times **ret)
 	return TT_OK;
 }
 
-void gemm_times_free(struct gemm_times *t)
-{
-	free(t);
-}
+void gemm_times_free(struct gemm_times *t) { free(t); }
 
 int gemm_times_save(const struct gemm_times *t, const char *path)
 {
@@ -194,10 +200,11 @@ struct trial {
 	struct arena *arena;
 	struct tensor w;
 	float *x, *y;
-	int64_t from, to;	/* columns of x and y */
+	int64_t from, to; /* columns of x and y */
 };
 
-static int trial_time(const struct trial *t, const char *backend, enum gemm_side side, double *ret_gflops)
+static int trial_time(const struct trial *t, const char *backend, enum gemm_side side,
+		      double *ret_gflops)
 {
 	const struct arena_mark mark = arena_mark(t->arena);
 	const struct prepared *p;
@@ -223,7 +230,8 @@ static int trial_time(const struct trial *t, const char *backend, enum gemm_side
 
 static int entry_time(struct entry *e)
 {
-	struct trial t = { .arena = arena_new(), .w = { .name = "a trial", .rank = 2, .dim = { e->out, e->in } } };
+	struct trial t = { .arena = arena_new(),
+			   .w = { .name = "a trial", .rank = 2, .dim = { e->out, e->in } } };
 	int code = TT_OK;
 
 	if (!t.arena)
@@ -276,7 +284,8 @@ const char *gemm_times_best(const struct gemm_times *t)
 
 	for (size_t i = 0; i < t->n; i++)
 		for (int k = 0; t->entry[i].used && gemm_all()[k]; k++)
-			sum[k] += (double)(t->entry[i].in * t->entry[i].out) / t->entry[i].gflops[k];
+			sum[k] += (double)(t->entry[i].in * t->entry[i].out) /
+				  t->entry[i].gflops[k];
 	for (int k = 1; gemm_all()[k]; k++)
 		if (sum[k] < 0.8 * sum[0] && sum[k] < sum[best])
 			best = k;

@@ -17,7 +17,7 @@
 struct gemm_times;
 
 int gemm_times_open(const char *path, struct gemm_times **ret);
-void gemm_times_free(struct gemm_times *t);	/* NULL is fine */
+void gemm_times_free(struct gemm_times *t); /* NULL is fine */
 /* Time a weight [out,in] on one side with every backend, unless it is known. */
 int gemm_times_add(struct gemm_times *t, int64_t out, int64_t in, enum gemm_side side);
 /*
@@ -26,6 +26,7 @@ int gemm_times_add(struct gemm_times *t, int64_t out, int64_t in, enum gemm_side
  * a busy moment does not change what the next run computes with.
  */
 const char *gemm_times_best(const struct gemm_times *t);
-int gemm_times_save(const struct gemm_times *t, const char *path);	/* nothing new: nothing is written */
+int gemm_times_save(const struct gemm_times *t,
+		    const char *path); /* nothing new: nothing is written */
 
 #endif

@@ -61,7 +61,8 @@ static double value(struct check *c)
 
 static double difference(struct check *c, float *x)
 {
-	const float was = *x, high = (float)((double)was + c->step), low = (float)((double)was - c->step);
+	const float was = *x, high = (float)((double)was + c->step),
+		    low = (float)((double)was - c->step);
 	double up, down;
 
 	*x = high;
@@ -121,7 +122,8 @@ static double leaf_error(struct check *c, const struct tensor *leaf, double *ret
 
 static double compare(struct check *c)
 {
-	double *error = arena_zero(c->arena, c->n, sizeof(*error)), *most = arena_zero(c->arena, c->n, sizeof(*most));
+	double *error = arena_zero(c->arena, c->n, sizeof(*error)),
+	       *most = arena_zero(c->arena, c->n, sizeof(*most));
 	double all = 0, worst = 0;
 
 	if (!error || !most)
@@ -157,8 +159,8 @@ static double check_restoring(struct check *c)
 	return worst;
 }
 
-double gradcheck_gemm(const struct gemm *gm, struct tensor *(*build)(struct graph *g, void *arg), void *arg,
-		      struct tensor *const *leaf, size_t n, double step)
+double gradcheck_gemm(const struct gemm *gm, struct tensor *(*build)(struct graph *g, void *arg),
+		      void *arg, struct tensor *const *leaf, size_t n, double step)
 {
 	struct check c = { .build = build, .arg = arg, .leaf = leaf, .n = n, .step = step };
 	double worst = INFINITY;
@@ -171,8 +173,8 @@ double gradcheck_gemm(const struct gemm *gm, struct tensor *(*build)(struct grap
 	return worst;
 }
 
-double gradcheck(struct tensor *(*build)(struct graph *g, void *arg), void *arg, struct tensor *const *leaf, size_t n,
-		 double step)
+double gradcheck(struct tensor *(*build)(struct graph *g, void *arg), void *arg,
+		 struct tensor *const *leaf, size_t n, double step)
 {
 	struct gemm *gm;
 	double worst;

@@ -18,9 +18,9 @@
  * something failed; err_text says what. Leaves need gradients and come back
  * as they were. gradcheck uses the reference products.
  */
-double gradcheck(struct tensor *(*build)(struct graph *g, void *arg), void *arg, struct tensor *const *leaf, size_t n,
-		 double step);
-double gradcheck_gemm(const struct gemm *gm, struct tensor *(*build)(struct graph *g, void *arg), void *arg,
-		      struct tensor *const *leaf, size_t n, double step);
+double gradcheck(struct tensor *(*build)(struct graph *g, void *arg), void *arg,
+		 struct tensor *const *leaf, size_t n, double step);
+double gradcheck_gemm(const struct gemm *gm, struct tensor *(*build)(struct graph *g, void *arg),
+		      void *arg, struct tensor *const *leaf, size_t n, double step);
 
 #endif

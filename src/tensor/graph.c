@@ -31,17 +31,17 @@ struct graph {
 	const struct gemm *gemm;
 	struct arena *arena, *scratch;
 	struct pass pass;
-	struct leaves *leaves;		/* NULL: none, or the shard has ended */
+	struct leaves *leaves; /* NULL: none, or the shard has ended */
 	int shard;
 	struct node *node;
 	size_t nodes, node_room;
-	int *uses;			/* of each leaf in this shard; -1: its turn was passed on */
+	int *uses; /* of each leaf in this shard; -1: its turn was passed on */
 	int leaf_count, leaf_room;
 	struct buffer *buffer;
 	size_t buffers, buffer_room;
-	struct arena_mark pinned;	/* what lies before must stay until backward */
+	struct arena_mark pinned; /* what lies before must stay until backward */
 	uint32_t draws;
-	bool failed;			/* memory ran out */
+	bool failed; /* memory ran out */
 };
 
 static const struct arena_mark start = { 0, 0 };
@@ -160,7 +160,8 @@ static float *alloc_numbers(struct graph *g, int64_t rows, int64_t cols)
 {
 	assert(rows >= 0 && cols >= 0);
 	if (cols && (uint64_t)rows > SIZE_MAX / sizeof(float) / (uint64_t)cols) {
-		err_set(TT_NOMEM, "not enough memory for %lld x %lld numbers", (long long)rows, (long long)cols);
+		err_set(TT_NOMEM, "not enough memory for %lld x %lld numbers", (long long)rows,
+			(long long)cols);
 		g->failed = true;
 		return NULL;
 	}
@@ -175,7 +176,11 @@ struct tensor *graph_tensor(struct graph *g, int64_t rows, int64_t cols, bool ne
 	if (!t)
 		return NULL;
 	*t = (struct tensor){
-		.rank = 2, .dim = { rows, cols }, .data = data, .needs = needs && g->pass.train, .slot = -1,
+		.rank = 2,
+		.dim = { rows, cols },
+		.data = data,
+		.needs = needs && g->pass.train,
+		.slot = -1,
 	};
 	if (t->needs)
 		g->pinned = arena_mark(g->arena);
@@ -214,8 +219,8 @@ static bool keep_node(struct graph *g, const struct node *n)
 	return true;
 }
 
-struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out, struct tensor *const *in, int n,
-			    void *arg)
+struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out,
+			    struct tensor *const *in, int n, void *arg)
 {
 	struct node node = { .op = op, .graph = g, .out = out, .arg = arg };
 
@@ -234,25 +239,13 @@ struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor 
 	return out;
 }
 
-const struct gemm *graph_gemm(const struct graph *g)
-{
-	return g->gemm;
-}
+const struct gemm *graph_gemm(const struct graph *g) { return g->gemm; }
 
-const struct pass *graph_pass(const struct graph *g)
-{
-	return &g->pass;
-}
+const struct pass *graph_pass(const struct graph *g) { return &g->pass; }
 
-uint32_t graph_draw(struct graph *g)
-{
-	return g->draws++;
-}
+uint32_t graph_draw(struct graph *g) { return g->draws++; }
 
-struct arena *graph_arena(struct graph *g)
-{
-	return g->scratch;
-}
+struct arena *graph_arena(struct graph *g) { return g->scratch; }
 
 void *graph_scratch(struct graph *g, size_t size)
 {
@@ -383,10 +376,7 @@ int graph_backward(struct graph *g, struct tensor *loss)
 	return g->failed ? TT_NOMEM : TT_OK;
 }
 
-struct arena_mark graph_mark(struct graph *g)
-{
-	return arena_mark(g->arena);
-}
+struct arena_mark graph_mark(struct graph *g) { return arena_mark(g->arena); }
 
 static bool after(struct arena_mark a, struct arena_mark b)
 {
@@ -403,7 +393,8 @@ static uint32_t *copy_numbers(struct arena *a, const uint32_t *from, int64_t n)
 
 static struct origin *copy_origin(struct arena *a, const struct origin *from, int64_t rows)
 {
-	const uint32_t *example = copy_numbers(a, from->example, rows), *pos = copy_numbers(a, from->pos, rows);
+	const uint32_t *example = copy_numbers(a, from->example, rows),
+		       *pos = copy_numbers(a, from->pos, rows);
 	struct origin *o = arena_alloc(a, sizeof(*o));
 
 	if (!example || !pos || !o)

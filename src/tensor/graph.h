@@ -24,16 +24,17 @@ struct node;
 
 /* What is the same for all shards of a step. */
 struct pass {
-	bool train;		/* dropout on, backward recorded */
-	uint64_t seed;		/* of the run */
-	int64_t step;		/* optimizer step, for dropout's counter */
+	bool train;    /* dropout on, backward recorded */
+	uint64_t seed; /* of the run */
+	int64_t step;  /* optimizer step, for dropout's counter */
 };
 
 /* One op, one file: see op.h. */
 struct op {
 	const char *name;
 	void (*forward)(struct node *n);
-	void (*backward)(struct node *n);	/* n->out has a gradient; adds to the inputs that need one */
+	void (*backward)(
+		struct node *n); /* n->out has a gradient; adds to the inputs that need one */
 };
 
 enum { NODE_INPUTS = 8 };
@@ -41,8 +42,8 @@ enum { NODE_INPUTS = 8 };
 struct node {
 	const struct op *op;
 	struct graph *graph;
-	struct tensor *out, *in[NODE_INPUTS];	/* in: NULL where absent */
-	void *arg;				/* the op's own struct, in the arena */
+	struct tensor *out, *in[NODE_INPUTS]; /* in: NULL where absent */
+	void *arg;                            /* the op's own struct, in the arena */
 };
 
 int graph_new(const struct gemm *gm, struct graph **ret);
@@ -62,13 +63,16 @@ void graph_end(struct graph *g);
 /* For op builders. */
 void *graph_alloc(struct graph *g, size_t size);
 struct tensor *graph_tensor(struct graph *g, int64_t rows, int64_t cols, bool needs);
-struct tensor *graph_tensor_like(struct graph *g, const struct tensor *x, int64_t cols, bool needs);	/* rows and origin of x */
+struct tensor *graph_tensor_like(struct graph *g, const struct tensor *x, int64_t cols,
+				 bool needs); /* rows and origin of x */
 /* Run forward and, when out->needs and the pass trains, keep the node. Returns out. */
-struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out, struct tensor *const *in, int n,
-			    void *arg);
+struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out,
+			    struct tensor *const *in, int n, void *arg);
 const struct gemm *graph_gemm(const struct graph *g);
 const struct pass *graph_pass(const struct graph *g);
-uint32_t graph_draw(struct graph *g);	/* the next random site's number within this shard: same order in every shard */
+uint32_t graph_draw(
+	struct graph *
+		g); /* the next random site's number within this shard: same order in every shard */
 
 /*
  * For backward: where to add the gradient of t, and beta: 0 means the buffer
@@ -84,14 +88,13 @@ void graph_grad_done(struct graph *g, struct tensor *t);
  * is from->grad as it was, beta is 0, and the op changes it in place.
  */
 float *graph_grad_reuse(struct graph *g, struct tensor *from, struct tensor *t, float *ret_beta);
-struct arena *graph_arena(struct graph *g);		/* scratch inside one op's forward or backward; rewound after it */
-void *graph_scratch(struct graph *g, size_t size);	/* from graph_arena; NULL (and the graph fails) without memory */
-size_t graph_bytes(const struct graph *g);		/* held from the system: arenas and tape */
+struct arena *graph_arena(
+	struct graph *g); /* scratch inside one op's forward or backward; rewound after it */
+void *graph_scratch(struct graph *g,
+		    size_t size); /* from graph_arena; NULL (and the graph fails) without memory */
+size_t graph_bytes(const struct graph *g); /* held from the system: arenas and tape */
 
-static inline bool graph_needs(const struct tensor *t)	/* NULL: no */
-{
-	return t && t->needs;
-}
+static inline bool graph_needs(const struct tensor *t) /* NULL: no */ { return t && t->needs; }
 
 /*
  * Keep only t (and its origin) of what was made since the mark, when nothing

@@ -23,7 +23,8 @@ static int runs_v4(void)
 
 static int runs_v3(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("bmi2");
 }
 #endif
 
@@ -53,15 +54,9 @@ int kernel_tables(const struct kernel_table **ret)
 }
 
 #define KERNEL(name, params, args) \
-	void kernel_##name params \
-	{ \
-		best()->name args; \
-	}
+	void kernel_##name params { best()->name args; }
 #define KERNEL_VALUE(type, name, params, args) \
-	type kernel_##name params \
-	{ \
-		return best()->name args; \
-	}
+	type kernel_##name params { return best()->name args; }
 #include "tensor/kernel_list.inc"
 
 double kernel_log_sum_exp(const float *x, int64_t n)
@@ -82,23 +77,24 @@ uint32_t kernel_drop_site(uint32_t site)
 	return (uint32_t)RNG_DROPOUT << 24 | (site & 0xffffffu);
 }
 
-void kernel_dropout_rows(float *y, float beta, const float *x, const struct kernel_drop *d, const uint32_t *example,
-			 const uint32_t *pos, int64_t rows, int64_t cols)
+void kernel_dropout_rows(float *y, float beta, const float *x, const struct kernel_drop *d,
+			 const uint32_t *example, const uint32_t *pos, int64_t rows, int64_t cols)
 {
-	const struct kernel_drop_run o = { .k = d, .example = example, .pos = pos, .rows = rows, .cols = cols };
+	const struct kernel_drop_run o = {
+		.k = d, .example = example, .pos = pos, .rows = rows, .cols = cols
+	};
 
 	kernel_dropout(y, beta, x, &o);
 }
 
-void kernel_dropout_block(float *y, float beta, const float *x, const struct kernel_drop *d, uint32_t example,
-			  uint32_t c0, int64_t rows, int64_t cols)
+void kernel_dropout_block(float *y, float beta, const float *x, const struct kernel_drop *d,
+			  uint32_t example, uint32_t c0, int64_t rows, int64_t cols)
 {
-	const struct kernel_drop_run o = { .k = d, .one = example, .c0 = c0, .rows = rows, .cols = cols };
+	const struct kernel_drop_run o = {
+		.k = d, .one = example, .c0 = c0, .rows = rows, .cols = cols
+	};
 
 	kernel_dropout(y, beta, x, &o);
 }
 
-const char *kernel_isa(void)
-{
-	return best()->isa;
-}
+const char *kernel_isa(void) { return best()->isa; }

@@ -31,47 +31,52 @@ void kernel_silu(float *y, const float *x, int64_t n);
 void kernel_silu_back(float *dx, float beta, const float *x, const float *dy, int64_t n);
 void kernel_relu(float *y, const float *x, int64_t n);
 void kernel_relu_back(float *dx, float beta, const float *x, const float *dy, int64_t n);
-void kernel_tanh_back(float *dx, float beta, const float *x, const float *dy, int64_t n);	/* x: as the others, not y */
+void kernel_tanh_back(float *dx, float beta, const float *x, const float *dy,
+		      int64_t n); /* x: as the others, not y */
 
 /* y[rows,cols] = softmax(scale x) along each row; y may be x. scale > 0. */
 void kernel_softmax(float *y, const float *x, float scale, int64_t rows, int64_t cols);
 /* dx = scale y (dy - sum(y dy)) along each row; dx may be dy. */
-void kernel_softmax_back(float *dx, const float *y, const float *dy, float scale, int64_t rows, int64_t cols);
+void kernel_softmax_back(float *dx, const float *y, const float *dy, float scale, int64_t rows,
+			 int64_t cols);
 /* For a softmax in pieces: y = exp(scale x - shift), y may be x; returns the sum. */
 float kernel_exp_sum(float *y, const float *x, float scale, float shift, int64_t n);
-float kernel_max(const float *x, int64_t n);			/* -INFINITY when n is 0; NaN is passed over */
-double kernel_log_sum_exp(const float *x, int64_t n);		/* log(sum(exp(x))), safe for large x */
+float kernel_max(const float *x, int64_t n); /* -INFINITY when n is 0; NaN is passed over */
+double kernel_log_sum_exp(const float *x, int64_t n); /* log(sum(exp(x))), safe for large x */
 
 /* y = xhat gamma + beta, xhat = (x + r - mean) rstd, per row; variance biased, two passes. y may be x. */
 struct kernel_norm {
 	int64_t rows, cols;
-	const float *x, *r;		/* r: NULL for none */
+	const float *x, *r; /* r: NULL for none */
 	const float *gamma, *beta;
 	float eps;
 	float *y;
-	float *xhat, *rstd;		/* [rows,cols], [rows]: kept for backward, or both NULL */
+	float *xhat, *rstd; /* [rows,cols], [rows]: kept for backward, or both NULL */
 };
 void kernel_layer_norm(const struct kernel_norm *k);
 
 struct kernel_norm_back {
 	int64_t rows, cols;
 	const float *dy, *xhat, *rstd, *gamma;
-	float *dx, *dr;			/* gradients of x and r (the same numbers); each may be NULL */
+	float *dx, *dr; /* gradients of x and r (the same numbers); each may be NULL */
 	float dx_beta, dr_beta;
-	float *dgamma, *dbeta;		/* [cols], added to row by row; each may be NULL */
+	float *dgamma, *dbeta; /* [cols], added to row by row; each may be NULL */
 };
 void kernel_layer_norm_back(const struct kernel_norm_back *k);
 
-void kernel_axpby(float *y, float beta, float s, const float *x, int64_t n);	/* y = beta y + s x; any beta, 0 does not read */
-void kernel_add(float *y, const float *a, const float *b, int64_t n);		/* y = a + b; y may be a or b */
-void kernel_mul(float *y, const float *a, const float *b, int64_t n);		/* y = a b; y may be a or b */
-void kernel_add_rows(float *y, const float *b, int64_t rows, int64_t cols);	/* y[i] += b: a bias */
-void kernel_set_rows(float *y, const float *b, int64_t rows, int64_t cols);	/* y[i] = b: a bias before beta = 1 */
+void kernel_axpby(float *y, float beta, float s, const float *x,
+		  int64_t n); /* y = beta y + s x; any beta, 0 does not read */
+void kernel_add(float *y, const float *a, const float *b,
+		int64_t n); /* y = a + b; y may be a or b */
+void kernel_mul(float *y, const float *a, const float *b, int64_t n); /* y = a b; y may be a or b */
+void kernel_add_rows(float *y, const float *b, int64_t rows, int64_t cols); /* y[i] += b: a bias */
+void kernel_set_rows(float *y, const float *b, int64_t rows,
+		     int64_t cols); /* y[i] = b: a bias before beta = 1 */
 /* y[cols] = beta y + sum of the rows of x, added row after row: the gradient of a bias. */
 void kernel_column_sums(float *y, float beta, const float *x, int64_t rows, int64_t cols);
 float kernel_dot(const float *a, const float *b, int64_t n);
-double kernel_sum(const float *x, int64_t n);			/* in double */
-double kernel_sum_squares(const float *x, int64_t n);		/* in double */
+double kernel_sum(const float *x, int64_t n);         /* in double */
+double kernel_sum_squares(const float *x, int64_t n); /* in double */
 
 /*
  * Dropout by counter (base/rng.h). A row of cols elements owns ceil(cols / 8)
@@ -80,20 +85,21 @@ double kernel_sum_squares(const float *x, int64_t n);		/* in double */
  * multiplied by 1 / (1 - p).
  */
 struct kernel_drop {
-	uint64_t key;		/* pass seed */
-	uint32_t c3, c2;	/* kernel_drop_site(site), step */
-	float p;		/* 0 <= p <= 1; 1 drops all */
+	uint64_t key;    /* pass seed */
+	uint32_t c3, c2; /* kernel_drop_site(site), step */
+	float p;         /* 0 <= p <= 1; 1 drops all */
 };
-uint32_t kernel_drop_site(uint32_t site);	/* RNG_DROPOUT << 24 | site */
+uint32_t kernel_drop_site(uint32_t site); /* RNG_DROPOUT << 24 | site */
 /* Row i: c1 = example[i], first block pos[i] * ceil(cols / 8). y = beta y + dropped x; y may be x when beta is 0. */
-void kernel_dropout_rows(float *y, float beta, const float *x, const struct kernel_drop *d, const uint32_t *example,
-			 const uint32_t *pos, int64_t rows, int64_t cols);
+void kernel_dropout_rows(float *y, float beta, const float *x, const struct kernel_drop *d,
+			 const uint32_t *example, const uint32_t *pos, int64_t rows, int64_t cols);
 /* The same for rows of one example that own blocks one after another from c0 on: attention probabilities. */
-void kernel_dropout_block(float *y, float beta, const float *x, const struct kernel_drop *d, uint32_t example,
-			  uint32_t c0, int64_t rows, int64_t cols);
+void kernel_dropout_block(float *y, float beta, const float *x, const struct kernel_drop *d,
+			  uint32_t example, uint32_t c0, int64_t rows, int64_t cols);
 
 void kernel_from_bf16(float *y, const uint16_t *x, int64_t n);
-void kernel_to_bf16(uint16_t *y, const float *x, int64_t n);	/* to the nearest, ties to even; NaN stays NaN */
+void kernel_to_bf16(uint16_t *y, const float *x,
+		    int64_t n); /* to the nearest, ties to even; NaN stays NaN */
 void kernel_from_f16(float *y, const uint16_t *x, int64_t n);
 
 /* AdamW as torch computes it, step t = 1, 2, ...; grad is multiplied by grad_scale first (clipping). */
@@ -102,7 +108,8 @@ struct kernel_adamw {
 	double grad_scale;
 	int64_t step;
 };
-void kernel_adamw(float *p, float *m, float *v, const float *grad, const struct kernel_adamw *k, int64_t n);
+void kernel_adamw(float *p, float *m, float *v, const float *grad, const struct kernel_adamw *k,
+		  int64_t n);
 /* SGD: g += decay p; velocity = momentum velocity + g (g at the first step); p -= lr velocity, or with nesterov
  * lr (g + momentum velocity). velocity may be NULL when momentum is 0. */
 struct kernel_sgd {
@@ -111,7 +118,8 @@ struct kernel_sgd {
 	int64_t step;
 	int nesterov;
 };
-void kernel_sgd(float *p, float *velocity, const float *grad, const struct kernel_sgd *k, int64_t n);
+void kernel_sgd(float *p, float *velocity, const float *grad, const struct kernel_sgd *k,
+		int64_t n);
 
 /* Which clone of the kernels this machine runs: "avx512", "avx2" or "baseline". */
 const char *kernel_isa(void);

@@ -14,28 +14,28 @@
 #include "tensor/kernel.h"
 #include "tensor/pool.h"
 
-enum { TOUCHED = 1, DONE = 2 };		/* what one shard did to one leaf */
-enum { ALIGN = 16 };			/* numbers: a cache line */
+enum { TOUCHED = 1, DONE = 2 }; /* what one shard did to one leaf */
+enum { ALIGN = 16 };            /* numbers: a cache line */
 
 struct slot {
 	int64_t count;
-	size_t at;		/* small: where it starts in a shard's buffer */
-	struct turn *turn;	/* big only */
-	bool filled;		/* big: grad holds a sum; guarded by the turn */
+	size_t at;         /* small: where it starts in a shard's buffer */
+	struct turn *turn; /* big only */
+	bool filled;       /* big: grad holds a sum; guarded by the turn */
 };
 
 /* One shard's buffer for all small leaves, and its marks. Used by one thread at a time. */
 struct part {
 	float *sum;
-	unsigned char *mark;	/* [n] */
+	unsigned char *mark; /* [n] */
 };
 
 struct leaves {
 	struct tensor *const *leaf;
 	struct slot *slot;
-	size_t n, small;	/* leaves; numbers in a shard's buffer */
+	size_t n, small; /* leaves; numbers in a shard's buffer */
 	struct part *part;
-	int shards, room;	/* of this step; parts allocated */
+	int shards, room; /* of this step; parts allocated */
 };
 
 static int slot_init(struct leaves *l, struct arena *a, size_t i)
@@ -76,10 +76,7 @@ int leaves_new(struct arena *a, struct tensor *const *leaf, size_t n, struct lea
 	return TT_OK;
 }
 
-int leaves_count(const struct leaves *l)
-{
-	return (int)l->n;
-}
+int leaves_count(const struct leaves *l) { return (int)l->n; }
 
 void leaves_free(struct leaves *l)
 {
@@ -99,12 +96,15 @@ void leaves_free(struct leaves *l)
 static int part_init(const struct leaves *l, struct part *p)
 {
 	p->mark = calloc(l->n ? l->n : 1, 1);
-	p->sum = aligned_alloc(ALIGN * sizeof(float), (l->small ? l->small : ALIGN) * sizeof(float));
+	p->sum = aligned_alloc(ALIGN * sizeof(float),
+			       (l->small ? l->small : ALIGN) * sizeof(float));
 	if (p->mark && p->sum)
 		return TT_OK;
 	free(p->mark);
 	free(p->sum);
-	return err_set(TT_NOMEM, "not enough memory for the gradients of one more shard (%zu numbers)", l->small);
+	return err_set(TT_NOMEM,
+		       "not enough memory for the gradients of one more shard (%zu numbers)",
+		       l->small);
 }
 
 static int grow(struct leaves *l, int shards)

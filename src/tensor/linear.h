@@ -6,13 +6,13 @@
 /* What op_linear and op_linear_low_rank share; b may be NULL everywhere. */
 
 /* out->data [N,O] = x w^T + b */
-void linear_forward(const struct gemm *gm, const struct tensor *x, const struct tensor *w, const struct tensor *b,
-		    struct tensor *out);
+void linear_forward(const struct gemm *gm, const struct tensor *x, const struct tensor *w,
+		    const struct tensor *b, struct tensor *out);
 /* gx [N,I] = beta gx + G w */
-void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const struct tensor *w, float beta,
-		   float *gx);
+void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const struct tensor *w,
+		   float beta, float *gx);
 /* Adds G^T x to the gradient of w, and the column sums of G to that of b, where they need one. */
-void linear_back_weight(struct graph *g, const float *grad, const struct tensor *x, struct tensor *w,
-			struct tensor *b);
+void linear_back_weight(struct graph *g, const float *grad, const struct tensor *x,
+			struct tensor *w, struct tensor *b);
 
 #endif

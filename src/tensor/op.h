@@ -11,12 +11,13 @@
  */
 
 /* e[N,H] = word[id] + position[pos] + type[type] (each table may be NULL). Rows word[pad] get no gradient. */
-struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor *position, struct tensor *type,
-			    const int32_t *id, const int32_t *pos, const int32_t *types, int64_t n, int32_t pad,
+struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor *position,
+			    struct tensor *type, const int32_t *id, const int32_t *pos,
+			    const int32_t *types, int64_t n, int32_t pad,
 			    const struct origin *origin);
 /* y = LayerNorm(x + r) * gamma + beta, biased variance; r may be NULL. x, r [N,H]; gamma, beta [H]. */
-struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r, struct tensor *gamma,
-			     struct tensor *beta, float eps);
+struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r,
+			     struct tensor *gamma, struct tensor *beta, float eps);
 /* y[N,O] = x[N,I] w^T + b; w [O,I], b [O] or NULL. Uses w->forward and w->backward when they are there. */
 struct tensor *op_linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b);
 /*
@@ -27,10 +28,11 @@ struct low_rank {
 	struct tensor *a, *b, *c;
 	float scale;
 };
-struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z, struct tensor *w,
-				  struct tensor *b, const struct low_rank *step);
+struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z,
+				  struct tensor *w, struct tensor *b, const struct low_rank *step);
 /* y = e + s (a^T[id]) b^T: LoRA on an embedding. e [N,H], a [r,V], b [H,r]. */
-struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id, const struct low_rank *step);
+struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id,
+				     const struct low_rank *step);
 /*
  * Scaled dot-product attention within packed sequences, no mask: every query of a sequence sees all its keys.
  * q [M,H] with qstart[seqs+1] offsets, k, v [N,H] with kstart[seqs+1]; H = heads * D; scores times 1/sqrt(D);
@@ -44,7 +46,9 @@ struct attention {
 struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v,
 			    const struct attention *how);
 enum activation { ACT_GELU, ACT_GELU_TANH, ACT_RELU, ACT_SILU, ACT_TANH };
-int activation_parse(const char *name, enum activation *ret);	/* the names of transformers: gelu, gelu_new, relu, ... */
+int activation_parse(
+	const char *name,
+	enum activation *ret); /* the names of transformers: gelu, gelu_new, relu, ... */
 struct tensor *op_activation(struct graph *g, struct tensor *x, enum activation kind);
 /* The same of an activation x that nobody else reads, its own op's backward neither: its numbers are given up. */
 struct tensor *op_activation_over(struct graph *g, struct tensor *x, enum activation kind);
@@ -57,13 +61,14 @@ struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
 
 /* A loss adds its part of the step's mean: sum over rows, divided by `total` (rows of the whole step). */
 struct loss {
-	double sum;		/* of the rows' losses, undivided, in double */
+	double sum; /* of the rows' losses, undivided, in double */
 	int64_t rows;
 };
 /* Cross entropy with label smoothing eps: (1-eps) nll + eps mean_v(-log p_v). logits [N,C], label [N]. Scalar [1,1]. */
-struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const int32_t *label, double smoothing,
-				double total, struct loss *ret);
+struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const int32_t *label,
+				double smoothing, double total, struct loss *ret);
 /* Mean squared error of pred [N,1] against value [N]. */
-struct tensor *op_mse(struct graph *g, struct tensor *pred, const float *value, double total, struct loss *ret);
+struct tensor *op_mse(struct graph *g, struct tensor *pred, const float *value, double total,
+		      struct loss *ret);
 
 #endif

@@ -33,14 +33,10 @@ static const struct {
 	const char *name;
 	enum activation kind;
 } names[] = {
-	{ "gelu", ACT_GELU },
-	{ "gelu_python", ACT_GELU },
-	{ "gelu_new", ACT_GELU_TANH },
-	{ "gelu_pytorch_tanh", ACT_GELU_TANH },
-	{ "gelu_fast", ACT_GELU_TANH },
-	{ "relu", ACT_RELU },
-	{ "silu", ACT_SILU },
-	{ "swish", ACT_SILU },
+	{ "gelu", ACT_GELU },           { "gelu_python", ACT_GELU },
+	{ "gelu_new", ACT_GELU_TANH },  { "gelu_pytorch_tanh", ACT_GELU_TANH },
+	{ "gelu_fast", ACT_GELU_TANH }, { "relu", ACT_RELU },
+	{ "silu", ACT_SILU },           { "swish", ACT_SILU },
 	{ "tanh", ACT_TANH },
 };
 
@@ -52,8 +48,10 @@ int activation_parse(const char *name, enum activation *ret)
 			return TT_OK;
 		}
 	return err_set(TT_INVALID,
-		       "activation '%.40s' is not supported; supported are gelu, gelu_new, gelu_pytorch_tanh, gelu_fast, "
-		       "relu, silu, swish and tanh", name);
+		       "activation '%.40s' is not supported; supported are gelu, gelu_new, "
+		       "gelu_pytorch_tanh, gelu_fast, "
+		       "relu, silu, swish and tanh",
+		       name);
 }
 
 static void forward(struct node *n)
@@ -122,5 +120,6 @@ struct tensor *op_activation_over(struct graph *g, struct tensor *x, enum activa
 	if (!x || kind != ACT_GELU || !x->needs || !graph_pass(g)->train)
 		return op_activation(g, x, kind);
 	assert(x->slot < 0 && !x->trainable);
-	return graph_record(g, &op_over, graph_tensor_like(g, x, tensor_cols(x), true), &x, 1, NULL);
+	return graph_record(g, &op_over, graph_tensor_like(g, x, tensor_cols(x), true), &x, 1,
+			    NULL);
 }

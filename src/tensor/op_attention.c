@@ -21,28 +21,29 @@
 
 enum { Q, K, V, INPUTS };
 enum {
-	BLOCK = 1 << 16, BLOCK_ROWS = 8,	/* scores in a block, and never fewer queries than this */
-	BUNCH = 1 << 15				/* scores of several heads that are taken together */
+	BLOCK = 1 << 16,
+	BLOCK_ROWS = 8, /* scores in a block, and never fewer queries than this */
+	BUNCH = 1 << 15 /* scores of several heads that are taken together */
 };
 
 struct call {
 	struct attention how;
 	struct kernel_drop drop;
-	int64_t block;			/* most scores of one piece here */
+	int64_t block; /* most scores of one piece here */
 	float scale;
 };
 
 /* One block of queries of one head of one sequence, or all queries of several heads. */
 struct piece {
-	int64_t head, heads, query, rows;	/* rows of q from `query` on */
+	int64_t head, heads, query, rows; /* rows of q from `query` on */
 	int64_t key, keys;
-	bool first;			/* of its sequence and heads */
+	bool first; /* of its sequence and heads */
 };
 
 /* The gradients to write; NULL where none is needed. */
 struct grads {
 	float *q, *k, *v, q_beta, k_beta, v_beta;
-	float *p, *dp, *mask;		/* scratch of one piece each; mask: NULL without dropout */
+	float *p, *dp, *mask; /* scratch of one piece each; mask: NULL without dropout */
 };
 
 static int64_t block_rows(int64_t keys)
@@ -78,31 +79,34 @@ static void score(struct node *n, const struct piece *p, const float *a, const f
 
 	for (int64_t h = 0; h < p->heads; h++)
 		gemm_run(graph_gemm(n->graph), false, true, p->rows, p->keys, depth, 1,
-			 a + at(n, p->query, p->head + h), cols, b + at(n, p->key, p->head + h), cols, 0,
-			 ret + h * p->rows * p->keys, p->keys);
+			 a + at(n, p->query, p->head + h), cols, b + at(n, p->key, p->head + h),
+			 cols, 0, ret + h * p->rows * p->keys, p->keys);
 }
 
 /* to's rows are queries: += s[rows, keys] x[keys, depth] for each head. */
-static void to_queries(struct node *n, const struct piece *p, const float *s, const float *x, float beta, float *to)
+static void to_queries(struct node *n, const struct piece *p, const float *s, const float *x,
+		       float beta, float *to)
 {
 	const struct call *c = n->arg;
 	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
 
 	for (int64_t h = 0; h < p->heads; h++)
-		gemm_run(graph_gemm(n->graph), false, false, p->rows, depth, p->keys, 1, s + h * p->rows * p->keys,
-			 p->keys, x + at(n, p->key, p->head + h), cols, beta, to + at(n, p->query, p->head + h), cols);
+		gemm_run(graph_gemm(n->graph), false, false, p->rows, depth, p->keys, 1,
+			 s + h * p->rows * p->keys, p->keys, x + at(n, p->key, p->head + h), cols,
+			 beta, to + at(n, p->query, p->head + h), cols);
 }
 
 /* to's rows are keys: += s^T x[rows, depth] for each head. */
-static void to_keys(struct node *n, const struct piece *p, const float *s, const float *x, float beta, float *to)
+static void to_keys(struct node *n, const struct piece *p, const float *s, const float *x,
+		    float beta, float *to)
 {
 	const struct call *c = n->arg;
 	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
 
 	for (int64_t h = 0; h < p->heads; h++)
-		gemm_run(graph_gemm(n->graph), true, false, p->keys, depth, p->rows, 1, s + h * p->rows * p->keys,
-			 p->keys, x + at(n, p->query, p->head + h), cols, p->first ? beta : 1,
-			 to + at(n, p->key, p->head + h), cols);
+		gemm_run(graph_gemm(n->graph), true, false, p->keys, depth, p->rows, 1,
+			 s + h * p->rows * p->keys, p->keys, x + at(n, p->query, p->head + h), cols,
+			 p->first ? beta : 1, to + at(n, p->key, p->head + h), cols);
 }
 
 static void probabilities(struct node *n, const struct piece *p, float *ret)
@@ -120,24 +124,27 @@ static void probabilities(struct node *n, const struct piece *p, float *ret)
 static void drop(const struct node *n, const struct piece *p, float *y)
 {
 	const struct call *c = n->arg;
-	const uint32_t *example = n->in[Q]->origin->example + p->query, *pos = n->in[Q]->origin->pos + p->query;
+	const uint32_t *example = n->in[Q]->origin->example + p->query,
+		       *pos = n->in[Q]->origin->pos + p->query;
 	const int64_t blocks = (p->keys + 7) / 8;
 
 	for (int64_t i = 0, j; i < p->rows; i = j) {
 		const int64_t first = (p->head * p->keys + pos[i]) * blocks;
 
-		for (j = i + 1; j < p->rows && example[j] == example[i] && pos[j] == pos[j - 1] + 1;)
+		for (j = i + 1;
+		     j < p->rows && example[j] == example[i] && pos[j] == pos[j - 1] + 1;)
 			j++;
 		if (j - i == p->keys && p->rows == p->keys && pos[i] == 0) {
-			kernel_dropout_block(y, 0, y, &c->drop, example[i], (uint32_t)first, p->heads * p->rows,
-					     p->keys);
+			kernel_dropout_block(y, 0, y, &c->drop, example[i], (uint32_t)first,
+					     p->heads * p->rows, p->keys);
 			return;
 		}
 		for (int64_t h = 0; h < p->heads; h++) {
 			float *at_head = y + (h * p->rows + i) * p->keys;
 
 			kernel_dropout_block(at_head, 0, at_head, &c->drop, example[i],
-					     (uint32_t)(first + h * p->keys * blocks), j - i, p->keys);
+					     (uint32_t)(first + h * p->keys * blocks), j - i,
+					     p->keys);
 		}
 	}
 }
@@ -192,7 +199,8 @@ static void backward_piece(struct node *n, const struct piece *p, void *arg)
  * A sequence without queries still makes (empty) pieces, so that a new gradient of
  * its keys is overwritten with zeros.
  */
-static void each_piece(struct node *n, void (*run)(struct node *n, const struct piece *p, void *arg), void *arg)
+static void each_piece(struct node *n,
+		       void (*run)(struct node *n, const struct piece *p, void *arg), void *arg)
 {
 	const struct call *c = n->arg;
 	const struct attention *h = &c->how;
@@ -206,9 +214,16 @@ static void each_piece(struct node *n, void (*run)(struct node *n, const struct 
 			int64_t query = h->qstart[i];
 
 			do {
-				const int64_t left = h->qstart[i + 1] - query, rows = left < block ? left : block;
+				const int64_t left = h->qstart[i + 1] - query,
+					      rows = left < block ? left : block;
 				const struct piece p = {
-					head, many, query, rows, h->kstart[i], keys, query == h->qstart[i],
+					head,
+					many,
+					query,
+					rows,
+					h->kstart[i],
+					keys,
+					query == h->qstart[i],
 				};
 
 				run(n, &p, arg);
@@ -247,9 +262,10 @@ static void backward(struct node *n)
 
 static const struct op op = { "attention", forward, backward };
 
-static void check(const struct tensor *q, const struct tensor *k, const struct tensor *v, const struct attention *how)
+static void check(const struct tensor *q, const struct tensor *k, const struct tensor *v,
+		  const struct attention *how)
 {
-	assert(q != k && k != v && q != v);	/* each has a gradient of its own to overwrite */
+	assert(q != k && k != v && q != v); /* each has a gradient of its own to overwrite */
 	assert(how->heads > 0 && tensor_cols(q) % how->heads == 0);
 	assert(tensor_cols(k) == tensor_cols(q) && tensor_cols(v) == tensor_cols(q));
 	assert(tensor_rows(k) == tensor_rows(v) && how->kstart[how->seqs] == tensor_rows(k));
@@ -265,7 +281,8 @@ static int64_t largest_piece(const struct attention *how)
 	int64_t most = 0;
 
 	for (int64_t i = 0; i < how->seqs; i++) {
-		const int64_t keys = how->kstart[i + 1] - how->kstart[i], rows = how->qstart[i + 1] - how->qstart[i];
+		const int64_t keys = how->kstart[i + 1] - how->kstart[i],
+			      rows = how->qstart[i + 1] - how->qstart[i];
 		const int64_t block = block_rows(keys), heads = bunch_heads(how->heads, rows, keys);
 		const int64_t size = heads * (rows < block ? rows : block) * keys;
 
@@ -289,13 +306,16 @@ struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k,
 	if (!c)
 		return NULL;
 	*c = (struct call){
-		.how = *how, .block = largest_piece(how),
+		.how = *how,
+		.block = largest_piece(how),
 		.scale = (float)(1 / sqrt((double)(tensor_cols(q) / how->heads))),
 	};
 	if (pass->train && how->dropout > 0) {
 		assert(q->origin);
 		c->drop = (struct kernel_drop){
-			.key = pass->seed, .c3 = kernel_drop_site(graph_draw(g)), .c2 = (uint32_t)pass->step,
+			.key = pass->seed,
+			.c3 = kernel_drop_site(graph_draw(g)),
+			.c2 = (uint32_t)pass->step,
 			.p = how->dropout,
 		};
 	}

@@ -30,7 +30,8 @@ static void forward(struct node *n)
 		double wanted = (double)x[t->label[i]];
 
 		if (t->smoothing > 0)
-			wanted += t->smoothing * (kernel_sum(x, classes) / (double)classes - wanted);
+			wanted += t->smoothing *
+				  (kernel_sum(x, classes) / (double)classes - wanted);
 		sum += kernel_log_sum_exp(x, classes) - wanted;
 	}
 	n->out->data[0] = (float)(sum / t->total);
@@ -60,8 +61,8 @@ static void backward(struct node *n)
 
 static const struct op op = { "cross_entropy", forward, backward };
 
-struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const int32_t *label, double smoothing,
-				double total, struct loss *ret)
+struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const int32_t *label,
+				double smoothing, double total, struct loss *ret)
 {
 	struct tensor *out;
 	struct target *t;

@@ -15,8 +15,8 @@ static void forward(struct node *n)
 {
 	const struct tensor *x = n->in[0];
 
-	kernel_dropout_rows(n->out->data, 0, x->data, n->arg, x->origin->example, x->origin->pos, tensor_rows(x),
-			    tensor_cols(x));
+	kernel_dropout_rows(n->out->data, 0, x->data, n->arg, x->origin->example, x->origin->pos,
+			    tensor_rows(x), tensor_cols(x));
 }
 
 static void backward(struct node *n)
@@ -26,8 +26,8 @@ static void backward(struct node *n)
 	float beta, *to = graph_grad_reuse(n->graph, n->out, x, &beta);
 
 	if (to)
-		kernel_dropout_rows(to, beta, grad, n->arg, x->origin->example, x->origin->pos, tensor_rows(x),
-				    tensor_cols(x));
+		kernel_dropout_rows(to, beta, grad, n->arg, x->origin->example, x->origin->pos,
+				    tensor_rows(x), tensor_cols(x));
 	graph_grad_done(n->graph, x);
 }
 
@@ -48,7 +48,10 @@ struct tensor *op_dropout(struct graph *g, struct tensor *x, float p)
 	if (!d)
 		return NULL;
 	*d = (struct kernel_drop){
-		.key = pass->seed, .c3 = kernel_drop_site(graph_draw(g)), .c2 = (uint32_t)pass->step, .p = p,
+		.key = pass->seed,
+		.c3 = kernel_drop_site(graph_draw(g)),
+		.c2 = (uint32_t)pass->step,
+		.p = p,
 	};
 	return graph_record(g, &op, out, &x, 1, d);
 }

@@ -27,7 +27,8 @@ static void forward(struct node *n)
 
 		for (int k = 0; k < TABLES; k++)
 			if (n->in[k]) {
-				kernel_axpby(y, beta, 1, n->in[k]->data + l->number[k][i] * cols, cols);
+				kernel_axpby(y, beta, 1, n->in[k]->data + l->number[k][i] * cols,
+					     cols);
 				beta = 1;
 			}
 	}
@@ -43,7 +44,8 @@ static void backward_table(struct node *n, int k)
 		memset(to, 0, (size_t)tensor_count(n->in[k]) * sizeof(*to));
 	for (int64_t i = 0; to && i < tensor_rows(n->out); i++)
 		if (k != WORD || l->number[k][i] != l->pad)
-			kernel_axpby(to + l->number[k][i] * cols, 1, 1, n->out->grad + i * cols, cols);
+			kernel_axpby(to + l->number[k][i] * cols, 1, 1, n->out->grad + i * cols,
+				     cols);
 	graph_grad_done(n->graph, n->in[k]);
 }
 
@@ -56,8 +58,9 @@ static void backward(struct node *n)
 
 static const struct op op = { "embedding", forward, backward };
 
-struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor *position, struct tensor *type,
-			    const int32_t *id, const int32_t *pos, const int32_t *types, int64_t n, int32_t pad,
+struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor *position,
+			    struct tensor *type, const int32_t *id, const int32_t *pos,
+			    const int32_t *types, int64_t n, int32_t pad,
 			    const struct origin *origin)
 {
 	struct tensor *const in[TABLES] = { word, position, type };
@@ -69,7 +72,8 @@ struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor 
 	for (int k = 0; k < TABLES; k++)
 		for (int64_t i = 0; in[k] && i < n; i++)
 			assert(look.number[k][i] >= 0 && look.number[k][i] < tensor_rows(in[k]));
-	out = graph_tensor(g, n, tensor_cols(any), graph_needs(word) || graph_needs(position) || graph_needs(type));
+	out = graph_tensor(g, n, tensor_cols(any),
+			   graph_needs(word) || graph_needs(position) || graph_needs(type));
 	arg = graph_alloc(g, sizeof(*arg));
 	if (!out || !arg)
 		return NULL;

@@ -28,21 +28,22 @@ static void forward(struct node *n)
 		for (int64_t j = 0; j < rank; j++)
 			s->u[i * rank + j] = a->data[j * a->dim[1] + s->id[i]];
 	kernel_axpby(n->out->data, 0, 1, n->in[E]->data, rows * cols);
-	gemm_run(graph_gemm(n->graph), false, true, rows, cols, rank, s->scale, s->u, rank, b->data, rank, 1,
-		 n->out->data, cols);
+	gemm_run(graph_gemm(n->graph), false, true, rows, cols, rank, s->scale, s->u, rank, b->data,
+		 rank, 1, n->out->data, cols);
 }
 
 static void backward_a(struct node *n)
 {
 	const struct step *s = n->arg;
 	struct tensor *a = n->in[A];
-	const int64_t rows = tensor_rows(n->out), cols = tensor_cols(n->out), rank = a->dim[0], words = a->dim[1];
+	const int64_t rows = tensor_rows(n->out), cols = tensor_cols(n->out), rank = a->dim[0],
+		      words = a->dim[1];
 	float *gu = graph_scratch(n->graph, (size_t)(rows * rank) * sizeof(*gu));
 	float beta, *to = graph_grad(n->graph, a, &beta);
 
 	if (gu && to) {
-		gemm_run(graph_gemm(n->graph), false, false, rows, rank, cols, s->scale, n->out->grad, cols,
-			 n->in[B]->data, rank, 0, gu, rank);
+		gemm_run(graph_gemm(n->graph), false, false, rows, rank, cols, s->scale,
+			 n->out->grad, cols, n->in[B]->data, rank, 0, gu, rank);
 		if (beta == 0)
 			memset(to, 0, (size_t)tensor_count(a) * sizeof(*to));
 		for (int64_t i = 0; i < rows; i++)
@@ -55,12 +56,13 @@ static void backward_a(struct node *n)
 static void backward_b(struct node *n)
 {
 	const struct step *s = n->arg;
-	const int64_t rows = tensor_rows(n->out), cols = tensor_cols(n->out), rank = n->in[A]->dim[0];
+	const int64_t rows = tensor_rows(n->out), cols = tensor_cols(n->out),
+		      rank = n->in[A]->dim[0];
 	float beta, *to = graph_grad(n->graph, n->in[B], &beta);
 
 	if (to)
-		gemm_run(graph_gemm(n->graph), true, false, cols, rank, rows, s->scale, n->out->grad, cols, s->u, rank,
-			 beta, to, rank);
+		gemm_run(graph_gemm(n->graph), true, false, cols, rank, rows, s->scale,
+			 n->out->grad, cols, s->u, rank, beta, to, rank);
 	graph_grad_done(n->graph, n->in[B]);
 }
 
@@ -83,7 +85,8 @@ static void backward(struct node *n)
 
 static const struct op op = { "embedding_low_rank", forward, backward };
 
-struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id, const struct low_rank *step)
+struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id,
+				     const struct low_rank *step)
 {
 	struct tensor *out;
 	struct step *s;
@@ -99,5 +102,7 @@ struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const in
 		return NULL;
 	*s = (struct step){ .id = id, .scale = step->scale };
 	s->u = graph_alloc(g, (size_t)(tensor_rows(e) * step->a->dim[0]) * sizeof(*s->u));
-	return s->u ? graph_record(g, &op, out, (struct tensor *[]){ e, step->a, step->b }, INPUTS, s) : NULL;
+	return s->u ? graph_record(g, &op, out, (struct tensor *[]){ e, step->a, step->b }, INPUTS,
+				   s)
+		    : NULL;
 }

@@ -16,7 +16,8 @@ static void forward(struct node *n)
 	const int64_t cols = tensor_cols(n->out);
 
 	for (int64_t i = 0; i < tensor_rows(n->out); i++)
-		memcpy(n->out->data + i * cols, n->in[0]->data + (*row)[i] * cols, (size_t)cols * sizeof(float));
+		memcpy(n->out->data + i * cols, n->in[0]->data + (*row)[i] * cols,
+		       (size_t)cols * sizeof(float));
 }
 
 static void backward(struct node *n)
@@ -36,7 +37,8 @@ static void backward(struct node *n)
 static const struct op op = { "gather", forward, backward };
 
 /* Who the picked rows are; NULL without memory. */
-static const struct origin *pick(struct graph *g, const struct origin *from, const int32_t *row, int64_t n)
+static const struct origin *pick(struct graph *g, const struct origin *from, const int32_t *row,
+				 int64_t n)
 {
 	uint32_t *example = graph_alloc(g, (size_t)n * sizeof(*example));
 	uint32_t *pos = graph_alloc(g, (size_t)n * sizeof(*pos));

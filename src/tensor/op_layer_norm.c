@@ -17,17 +17,23 @@ enum { X, R, GAMMA, BETA, INPUTS };
 
 struct norm {
 	float eps;
-	float *xhat, *rstd;	/* NULL when there is no backward */
+	float *xhat, *rstd; /* NULL when there is no backward */
 };
 
 static void forward(struct node *n)
 {
 	const struct norm *a = n->arg;
 	const struct kernel_norm k = {
-		.rows = tensor_rows(n->out), .cols = tensor_cols(n->out),
-		.x = n->in[X]->data, .r = n->in[R] ? n->in[R]->data : NULL,
-		.gamma = n->in[GAMMA]->data, .beta = n->in[BETA]->data,
-		.eps = a->eps, .y = n->out->data, .xhat = a->xhat, .rstd = a->rstd,
+		.rows = tensor_rows(n->out),
+		.cols = tensor_cols(n->out),
+		.x = n->in[X]->data,
+		.r = n->in[R] ? n->in[R]->data : NULL,
+		.gamma = n->in[GAMMA]->data,
+		.beta = n->in[BETA]->data,
+		.eps = a->eps,
+		.y = n->out->data,
+		.xhat = a->xhat,
+		.rstd = a->rstd,
 	};
 
 	kernel_layer_norm(&k);
@@ -52,8 +58,12 @@ static void backward(struct node *n)
 {
 	const struct norm *a = n->arg;
 	struct kernel_norm_back k = {
-		.rows = tensor_rows(n->out), .cols = tensor_cols(n->out), .dy = n->out->grad,
-		.xhat = a->xhat, .rstd = a->rstd, .gamma = n->in[GAMMA]->data,
+		.rows = tensor_rows(n->out),
+		.cols = tensor_cols(n->out),
+		.dy = n->out->grad,
+		.xhat = a->xhat,
+		.rstd = a->rstd,
+		.gamma = n->in[GAMMA]->data,
 	};
 
 	k.dx = grad_of(n, X, &k.dx_beta);
@@ -67,8 +77,8 @@ static void backward(struct node *n)
 
 static const struct op op = { "layer_norm", forward, backward };
 
-struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r, struct tensor *gamma,
-			     struct tensor *beta, float eps)
+struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r,
+			     struct tensor *gamma, struct tensor *beta, float eps)
 {
 	struct tensor *const in[INPUTS] = { [X] = x, [R] = r, [GAMMA] = gamma, [BETA] = beta };
 	struct tensor *out;
@@ -76,9 +86,11 @@ struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r
 
 	if (!x || !gamma || !beta)
 		return NULL;
-	assert(x != r && (!r || (tensor_rows(r) == tensor_rows(x) && tensor_cols(r) == tensor_cols(x))));
+	assert(x != r &&
+	       (!r || (tensor_rows(r) == tensor_rows(x) && tensor_cols(r) == tensor_cols(x))));
 	assert(tensor_count(gamma) == tensor_cols(x) && tensor_count(beta) == tensor_cols(x));
-	out = graph_tensor_like(g, x, tensor_cols(x), x->needs || graph_needs(r) || gamma->needs || beta->needs);
+	out = graph_tensor_like(g, x, tensor_cols(x),
+				x->needs || graph_needs(r) || gamma->needs || beta->needs);
 	a = graph_alloc(g, sizeof(*a));
 	if (!out || !a)
 		return NULL;

@@ -18,14 +18,15 @@ static struct gemm_weight weight(const struct tensor *w)
 	return (struct gemm_weight){ w->data, w->dim[0], w->dim[1] };
 }
 
-void linear_forward(const struct gemm *gm, const struct tensor *x, const struct tensor *w, const struct tensor *b,
-		    struct tensor *out)
+void linear_forward(const struct gemm *gm, const struct tensor *x, const struct tensor *w,
+		    const struct tensor *b, struct tensor *out)
 {
 	const int64_t n = tensor_rows(x), in = w->dim[1], rows = w->dim[0];
 	const struct gemm_weight own = weight(w);
 
 	if (w->forward) {
-		gemm_prepared_bias(gm, w->forward, n, x->data, in, b ? b->data : NULL, out->data, rows);
+		gemm_prepared_bias(gm, w->forward, n, x->data, in, b ? b->data : NULL, out->data,
+				   rows);
 		return;
 	}
 	if (b)
@@ -33,8 +34,8 @@ void linear_forward(const struct gemm *gm, const struct tensor *x, const struct 
 	gemm_weight_forward(gm, &own, n, x->data, b ? 1 : 0, out->data);
 }
 
-void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const struct tensor *w, float beta,
-		   float *gx)
+void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const struct tensor *w,
+		   float beta, float *gx)
 {
 	const int64_t out = w->dim[0], in = w->dim[1];
 	const struct gemm_weight own = weight(w);
@@ -45,8 +46,8 @@ void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const
 		gemm_weight_back(gm, &own, rows, grad, beta, gx);
 }
 
-void linear_back_weight(struct graph *g, const float *grad, const struct tensor *x, struct tensor *w,
-			struct tensor *b)
+void linear_back_weight(struct graph *g, const float *grad, const struct tensor *x,
+			struct tensor *w, struct tensor *b)
 {
 	const int64_t n = tensor_rows(x), out = w->dim[0];
 	const struct gemm_weight own = weight(w);

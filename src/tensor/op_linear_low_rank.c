@@ -16,7 +16,7 @@
 #include "tensor/kernel.h"
 #include "tensor/linear.h"
 
-enum { X, Z, W, B, STEP_A, STEP_B, STEP_C, INPUTS };	/* Z is NULL where z is x */
+enum { X, Z, W, B, STEP_A, STEP_B, STEP_C, INPUTS }; /* Z is NULL where z is x */
 
 struct step {
 	float scale;
@@ -27,13 +27,15 @@ static void forward(struct node *n)
 {
 	const struct step *s = n->arg;
 	const struct gemm *gm = graph_gemm(n->graph);
-	const struct tensor *z = n->in[Z] ? n->in[Z] : n->in[X], *a = n->in[STEP_A], *b = n->in[STEP_B];
+	const struct tensor *z = n->in[Z] ? n->in[Z] : n->in[X], *a = n->in[STEP_A],
+			    *b = n->in[STEP_B];
 	const int64_t rows = tensor_rows(z), rank = a->dim[0], in = a->dim[1], out = b->dim[0];
 	float *c;
 
 	linear_forward(gm, n->in[X], n->in[W], n->in[B], n->out);
 	gemm_run(gm, false, true, rows, rank, in, 1, z->data, in, a->data, in, 0, s->u, rank);
-	gemm_run(gm, false, true, rows, out, rank, s->scale, s->u, rank, b->data, rank, 1, n->out->data, out);
+	gemm_run(gm, false, true, rows, out, rank, s->scale, s->u, rank, b->data, rank, 1,
+		 n->out->data, out);
 	if (!n->in[STEP_C])
 		return;
 	c = graph_scratch(n->graph, (size_t)out * sizeof(*c));
@@ -54,8 +56,8 @@ static void back_out(struct node *n)
 	if (graph_needs(b)) {
 		to = graph_grad(n->graph, b, &beta);
 		if (to)
-			gemm_run(graph_gemm(n->graph), true, false, out, rank, rows, s->scale, n->out->grad, out, s->u,
-				 rank, beta, to, rank);
+			gemm_run(graph_gemm(n->graph), true, false, out, rank, rows, s->scale,
+				 n->out->grad, out, s->u, rank, beta, to, rank);
 		graph_grad_done(n->graph, b);
 	}
 	if (graph_needs(c)) {
@@ -82,13 +84,13 @@ static const float *back_in(struct node *n, const struct tensor *z)
 	gu = graph_scratch(n->graph, (size_t)(rows * rank) * sizeof(*gu));
 	if (!gu)
 		return NULL;
-	gemm_run(graph_gemm(n->graph), false, false, rows, rank, out, s->scale, n->out->grad, out, b->data, rank, 0, gu,
-		 rank);
+	gemm_run(graph_gemm(n->graph), false, false, rows, rank, out, s->scale, n->out->grad, out,
+		 b->data, rank, 0, gu, rank);
 	if (graph_needs(a)) {
 		to = graph_grad(n->graph, a, &beta);
 		if (to)
-			gemm_run(graph_gemm(n->graph), true, false, rank, in, rows, 1, gu, rank, z->data, in, beta, to,
-				 in);
+			gemm_run(graph_gemm(n->graph), true, false, rank, in, rows, 1, gu, rank,
+				 z->data, in, beta, to, in);
 		graph_grad_done(n->graph, a);
 	}
 	return gu;
@@ -113,7 +115,8 @@ static void backward(struct node *n)
 	if (graph_needs(z)) {
 		to = graph_grad(n->graph, z, &beta);
 		if (to && gu)
-			gemm_run(gm, false, false, rows, in, rank, 1, gu, rank, a->data, in, beta, to, in);
+			gemm_run(gm, false, false, rows, in, rank, 1, gu, rank, a->data, in, beta,
+				 to, in);
 	}
 	graph_grad_done(n->graph, x);
 	graph_grad_done(n->graph, n->in[Z]);
@@ -129,19 +132,25 @@ static bool any_needs(struct tensor *const *in)
 	return false;
 }
 
-struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z, struct tensor *w,
-				  struct tensor *b, const struct low_rank *step)
+struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z,
+				  struct tensor *w, struct tensor *b, const struct low_rank *step)
 {
 	struct tensor *const in[INPUTS] = {
-		[X] = x, [Z] = z == x ? NULL : z, [W] = w, [B] = b,
-		[STEP_A] = step->a, [STEP_B] = step->b, [STEP_C] = step->c,
+		[X] = x,
+		[Z] = z == x ? NULL : z,
+		[W] = w,
+		[B] = b,
+		[STEP_A] = step->a,
+		[STEP_B] = step->b,
+		[STEP_C] = step->c,
 	};
 	struct tensor *out;
 	struct step *s;
 
 	if (!x || !z || !w || !step->a || !step->b)
 		return NULL;
-	assert(tensor_cols(x) == w->dim[1] && tensor_cols(z) == w->dim[1] && tensor_rows(x) == tensor_rows(z));
+	assert(tensor_cols(x) == w->dim[1] && tensor_cols(z) == w->dim[1] &&
+	       tensor_rows(x) == tensor_rows(z));
 	assert(step->a->dim[1] == w->dim[1] && step->b->dim[0] == w->dim[0]);
 	assert(step->a->dim[0] == step->b->dim[1]);
 	out = graph_tensor_like(g, x, w->dim[0], any_needs(in));

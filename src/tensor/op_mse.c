@@ -46,7 +46,8 @@ static void backward(struct node *n)
 
 static const struct op op = { "mse", forward, backward };
 
-struct tensor *op_mse(struct graph *g, struct tensor *pred, const float *value, double total, struct loss *ret)
+struct tensor *op_mse(struct graph *g, struct tensor *pred, const float *value, double total,
+		      struct loss *ret)
 {
 	struct tensor *out;
 	struct target *t;

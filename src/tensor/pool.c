@@ -50,14 +50,14 @@ struct worker {
 };
 
 struct pool {
-	int threads, started;	/* started: workers that run, besides the caller */
+	int threads, started; /* started: workers that run, besides the caller */
 	struct worker *worker;
 	pthread_mutex_t lock;
 	pthread_cond_t work, idle;
-	atomic_uint round;	/* goes up with every run; a worker sleeps while it stays */
-	atomic_int next, busy;	/* next task; workers that have not finished this round */
+	atomic_uint round;     /* goes up with every run; a worker sleeps while it stays */
+	atomic_int next, busy; /* next task; workers that have not finished this round */
 	atomic_bool quit;
-	int n;			/* these three are written before round and read after it */
+	int n; /* these three are written before round and read after it */
 	void (*task)(void *arg, int i, int thread);
 	void *arg;
 };
@@ -90,7 +90,7 @@ static void *worker_run(void *arg)
 	struct worker *w = arg;
 	struct pool *p = w->pool;
 
-	for (unsigned round = 0; ; round++) {
+	for (unsigned round = 0;; round++) {
 		wait_for_round(p, round);
 		if (atomic_load(&p->quit))
 			return NULL;
@@ -154,10 +154,7 @@ void pool_free(struct pool *p)
 	free(p);
 }
 
-int pool_threads(const struct pool *p)
-{
-	return p->threads;
-}
+int pool_threads(const struct pool *p) { return p->threads; }
 
 int pool_cores(void)
 {
@@ -234,10 +231,7 @@ void turn_free(struct turn *t)
 	free(t);
 }
 
-void turn_reset(struct turn *t)
-{
-	atomic_store(&t->now, 0);
-}
+void turn_reset(struct turn *t) { atomic_store(&t->now, 0); }
 
 void turn_wait(struct turn *t, int mine)
 {
@@ -335,15 +329,9 @@ void gate_free(struct gate *g)
 	free(g);
 }
 
-void gate_lock(struct gate *g)
-{
-	pthread_mutex_lock(&g->lock);
-}
+void gate_lock(struct gate *g) { pthread_mutex_lock(&g->lock); }
 
-void gate_unlock(struct gate *g)
-{
-	pthread_mutex_unlock(&g->lock);
-}
+void gate_unlock(struct gate *g) { pthread_mutex_unlock(&g->lock); }
 
 bool gate_wait(struct gate *g, int64_t timeout_us)
 {
@@ -361,7 +349,4 @@ bool gate_wait(struct gate *g, int64_t timeout_us)
 	return pthread_cond_timedwait(&g->moved, &g->lock, &at) != ETIMEDOUT;
 }
 
-void gate_wake(struct gate *g)
-{
-	pthread_cond_broadcast(&g->moved);
-}
+void gate_wake(struct gate *g) { pthread_cond_broadcast(&g->moved); }

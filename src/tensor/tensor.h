@@ -10,7 +10,7 @@
  */
 enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
 
-struct prepared;	/* gemm.h */
+struct prepared; /* gemm.h */
 
 /*
  * Who the rows of an activation are: dataset row and position in its sequence.
@@ -18,7 +18,7 @@ struct prepared;	/* gemm.h */
  * only some rows are computed.
  */
 struct origin {
-	const uint32_t *example, *pos;		/* [rows] */
+	const uint32_t *example, *pos; /* [rows] */
 };
 
 struct tensor {
@@ -26,13 +26,13 @@ struct tensor {
 	int rank;
 	int64_t dim[4];
 	float *data;
-	float *grad;		/* parameter: the step's summed gradient [as data]; activation: see graph_grad */
-	bool trainable;		/* a parameter that trains */
-	bool needs;		/* a gradient must reach it: trainable, or computed from such a one */
-	bool has_grad;		/* activation: grad holds a sum already */
-	int slot;		/* leaf number (leaves.h), -1: none */
-	const struct origin *origin;			/* activations [rows, ...]; NULL: rows have none */
-	const struct prepared *forward, *backward;	/* frozen linear weights: x W^T and g W */
+	float *grad; /* parameter: the step's summed gradient [as data]; activation: see graph_grad */
+	bool trainable; /* a parameter that trains */
+	bool needs;     /* a gradient must reach it: trainable, or computed from such a one */
+	bool has_grad;  /* activation: grad holds a sum already */
+	int slot;       /* leaf number (leaves.h), -1: none */
+	const struct origin *origin; /* activations [rows, ...]; NULL: rows have none */
+	const struct prepared *forward, *backward; /* frozen linear weights: x W^T and g W */
 };
 
 static inline int64_t tensor_count(const struct tensor *t)

@@ -83,8 +83,8 @@ static void run_group(void *arg, int i, int thread)
 		return;
 	}
 	for (int64_t k = 0; k < s->batch.rows; k++)
-		memcpy(w->logits + s->row[s->batch.row_seq[k]] * w->cols,
-		       out->data + k * w->cols, (size_t)w->cols * sizeof(float));
+		memcpy(w->logits + s->row[s->batch.row_seq[k]] * w->cols, out->data + k * w->cols,
+		       (size_t)w->cols * sizeof(float));
 }
 
 /* Pack one group from row `from` on; returns one past its last row. */

@@ -15,14 +15,17 @@ struct lora_like {
 
 static const struct knob knobs[] = {
 	{ "r", KNOB_INT, offsetof(struct lora_like, r), 8, 1, 4096, 0, NULL, NULL, "rank" },
-	{ "lora_dropout", KNOB_REAL, offsetof(struct lora_like, dropout), 0, 0, 1, KNOB_OPEN_MAX, NULL, NULL, "dropout" },
-	{ "target_modules", KNOB_SELECT, offsetof(struct lora_like, target_modules), 0, 0, 0, KNOB_OPTIONAL, NULL, NULL,
-	  "modules" },
-	{ "rank_pattern", KNOB_JSON, offsetof(struct lora_like, pattern), 0, 0, 0, KNOB_OPTIONAL, NULL, NULL, "ranks" },
+	{ "lora_dropout", KNOB_REAL, offsetof(struct lora_like, dropout), 0, 0, 1, KNOB_OPEN_MAX,
+	  NULL, NULL, "dropout" },
+	{ "target_modules", KNOB_SELECT, offsetof(struct lora_like, target_modules), 0, 0, 0,
+	  KNOB_OPTIONAL, NULL, NULL, "modules" },
+	{ "rank_pattern", KNOB_JSON, offsetof(struct lora_like, pattern), 0, 0, 0, KNOB_OPTIONAL,
+	  NULL, NULL, "ranks" },
 	{ 0 }
 };
 
-static const struct recipe_method methods[] = { { "lora", knobs, sizeof(struct lora_like) }, { 0 } };
+static const struct recipe_method methods[] = { { "lora", knobs, sizeof(struct lora_like) },
+						{ 0 } };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

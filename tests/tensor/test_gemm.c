@@ -12,13 +12,14 @@
 static const struct {
 	int64_t m, n, k;
 } sizes[] = {
-	{ 1, 1, 1 }, { 1, 7, 3 }, { 5, 1, 9 }, { 6, 16, 8 }, { 7, 17, 33 }, { 25, 25, 64 }, { 13, 40, 700 },
-	{ 64, 48, 96 }, { 33, 8, 130 }, { 50, 130, 8 }, { 0, 4, 4 }, { 4, 0, 4 }, { 4, 5, 0 },
+	{ 1, 1, 1 },    { 1, 7, 3 },     { 5, 1, 9 },    { 6, 16, 8 },   { 7, 17, 33 },
+	{ 25, 25, 64 }, { 13, 40, 700 }, { 64, 48, 96 }, { 33, 8, 130 }, { 50, 130, 8 },
+	{ 0, 4, 4 },    { 4, 0, 4 },     { 4, 5, 0 },
 };
 
 static const float alphas[] = { 1, 0.5f }, betas[] = { 0, 1, -0.25f };
 
-enum { PAD = 3, LARGEST = 720 * 160 };	/* columns more than a matrix has; the largest array */
+enum { PAD = 3, LARGEST = 720 * 160 }; /* columns more than a matrix has; the largest array */
 
 static float a[LARGEST], b[LARGEST], c[LARGEST], before[LARGEST];
 
@@ -39,8 +40,8 @@ struct product {
 
 static struct product product(size_t size, int flags, float alpha, float beta)
 {
-	struct product p = { flags & 1, flags & 2, sizes[size].m, sizes[size].n, sizes[size].k, .alpha = alpha,
-			     .beta = beta };
+	struct product p = { flags & 1,     flags & 2,      sizes[size].m, sizes[size].n,
+			     sizes[size].k, .alpha = alpha, .beta = beta };
 
 	p.lda = (p.ta ? p.m : p.k) + PAD;
 	p.ldb = (p.tb ? p.k : p.n) + PAD;
@@ -50,7 +51,8 @@ static struct product product(size_t size, int flags, float alpha, float beta)
 
 static void product_run(const struct gemm *gm, const struct product *p, float *to)
 {
-	gemm_run(gm, p->ta, p->tb, p->m, p->n, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta, to, p->ldc);
+	gemm_run(gm, p->ta, p->tb, p->m, p->n, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta, to,
+		 p->ldc);
 }
 
 /*
@@ -93,7 +95,7 @@ static bool agrees(const struct gemm *gm, const struct product *p)
 	if (p->beta == 0.0f)
 		for (int64_t i = 0; i < p->m; i++)
 			for (int64_t j = 0; j < p->n; j++)
-				c[i * p->ldc + j] = NAN;	/* beta 0 must not read */
+				c[i * p->ldc + j] = NAN; /* beta 0 must not read */
 	product_run(gm, p, c);
 	for (int64_t i = 0; i < p->m; i++)
 		good &= row_agrees(p, i);
@@ -107,7 +109,8 @@ static void products_agree(const struct gemm *gm)
 
 		for (int flags = 0; flags < 4; flags++)
 			for (size_t x = 0; x < COUNT(alphas) * COUNT(betas); x++) {
-				const struct product p = product(s, flags, alphas[x % 2], betas[x / 2]);
+				const struct product p = product(s, flags, alphas[x % 2],
+								 betas[x / 2]);
 
 				good &= agrees(gm, &p);
 			}
@@ -127,8 +130,10 @@ static void prepared_agrees(const struct gemm *gm)
 	CHECK(gemm_prepare(gm, ar, &w, GEMM_FORWARD, &forward) == TT_OK);
 	CHECK(gemm_prepare(gm, ar, &w, GEMM_BACKWARD, &backward) == TT_OK);
 	for (int beta = 0; beta < 2; beta++) {
-		const struct product f = { false, true, ROWS, OUT, IN, IN + PAD, IN, OUT + PAD, 1, (float)beta };
-		const struct product g = { false, false, ROWS, IN, OUT, OUT + PAD, IN, IN + PAD, 1, (float)beta };
+		const struct product f = { false,    true, ROWS,      OUT, IN,
+					   IN + PAD, IN,   OUT + PAD, 1,   (float)beta };
+		const struct product g = { false,     false, ROWS,     IN, OUT,
+					   OUT + PAD, IN,    IN + PAD, 1,  (float)beta };
 
 		memcpy(c, before, sizeof(c));
 		gemm_prepared(gm, forward, ROWS, a, f.lda, f.beta, c, f.ldc);
@@ -187,7 +192,8 @@ static void reference_rows_stand_alone(void)
 	CHECK(gemm_open("ref", &gm) == TT_OK);
 	gemm_run(gm, false, true, ROWS, COLS, DEEP, 1, a, DEEP, b, DEEP, 0, c, COLS);
 	for (int64_t i = 0; i < ROWS; i++)
-		gemm_run(gm, false, true, 1, COLS, DEEP, 1, a + i * DEEP, DEEP, b, DEEP, 0, one + i * COLS, COLS);
+		gemm_run(gm, false, true, 1, COLS, DEEP, 1, a + i * DEEP, DEEP, b, DEEP, 0,
+			 one + i * COLS, COLS);
 	CHECK(!memcmp(one, c, sizeof(one)));
 	gemm_close(gm);
 }
@@ -197,7 +203,9 @@ static void choice(void)
 	struct gemm *gm;
 
 	CHECK(gemm_open("abacus", &gm) == TT_INVALID);
-	CHECK(!strncmp(err_text(), "this build has no backend 'abacus' for matrix products; it has auto, ", 69));
+	CHECK(!strncmp(err_text(),
+		       "this build has no backend 'abacus' for matrix products; it has auto, ",
+		       69));
 	CHECK(strstr(err_text(), "ref"));
 	CHECK(gemm_open("auto", &gm) == TT_OK);
 	CHECK_STR(gemm_name(gm), gemm_all()[0]->name);
@@ -210,8 +218,8 @@ static void choice(void)
 static const struct {
 	int64_t m, out, in;
 } narrow_sizes[] = {
-	{ 1, 32, 32 }, { 31, 96, 160 }, { 32, 37, 53 }, { 33, 160, 33 }, { 128, 64, 96 }, { 130, 200, 64 },
-	{ 300, 33, 200 },
+	{ 1, 32, 32 },   { 31, 96, 160 },  { 32, 37, 53 },   { 33, 160, 33 },
+	{ 128, 64, 96 }, { 130, 200, 64 }, { 300, 33, 200 },
 };
 
 static float rounded(float x)
@@ -248,7 +256,8 @@ static bool narrow_agrees(const struct product *p, const float *bias)
 
 	for (int64_t i = 0; i < p->m; i++) {
 		for (int64_t j = 0; j < p->n; j++) {
-			const double old = bias ? (double)bias[j] : (double)p->beta * before[i * p->ldc + j];
+			const double old = bias ? (double)bias[j]
+						: (double)p->beta * before[i * p->ldc + j];
 			double size;
 			const double sum = narrow_entry(p, i, j, &size) + old;
 
@@ -308,7 +317,8 @@ static void narrow_trained(const struct gemm *gm, int64_t m, int64_t out, int64_
 static void narrow_products(const struct gemm *gm)
 {
 	for (size_t i = 0; i < COUNT(narrow_sizes); i++) {
-		const int64_t m = narrow_sizes[i].m, out = narrow_sizes[i].out, in = narrow_sizes[i].in;
+		const int64_t m = narrow_sizes[i].m, out = narrow_sizes[i].out,
+			      in = narrow_sizes[i].in;
 		struct tensor w = { .name = "w", .rank = 2, .dim = { out, in }, .data = b };
 		const struct prepared *forward, *backward;
 		struct arena *ar = arena_new();
@@ -317,8 +327,10 @@ static void narrow_products(const struct gemm *gm)
 		    !CHECK(gemm_prepare(gm, ar, &w, GEMM_BACKWARD, &backward) == TT_OK))
 			return;
 		CHECK(prepared_is_copy(forward) && prepared_is_copy(backward));
-		narrow_prepared_side(gm, forward, (struct product){ false, true, m, out, in, 0, in, 0, 1, 0 });
-		narrow_prepared_side(gm, backward, (struct product){ false, false, m, in, out, 0, in, 0, 1, 0 });
+		narrow_prepared_side(gm, forward,
+				     (struct product){ false, true, m, out, in, 0, in, 0, 1, 0 });
+		narrow_prepared_side(gm, backward,
+				     (struct product){ false, false, m, in, out, 0, in, 0, 1, 0 });
 		narrow_trained(gm, m, out, in);
 		arena_free(ar);
 	}
@@ -364,7 +376,8 @@ static void narrow_threads_agree(void)
 	struct gemm *one, *many;
 	struct pool *p;
 
-	if (!CHECK(gemm_open_bf16("auto", &one) == TT_OK && gemm_open_bf16("auto", &many) == TT_OK) ||
+	if (!CHECK(gemm_open_bf16("auto", &one) == TT_OK &&
+		   gemm_open_bf16("auto", &many) == TT_OK) ||
 	    !CHECK(gemm_prepare(one, ar, &w, GEMM_FORWARD, &alone.w) == TT_OK) ||
 	    !CHECK(gemm_prepare(many, ar, &w, GEMM_FORWARD, &together.w) == TT_OK))
 		return;
@@ -394,7 +407,7 @@ static void bf16(void)
 	CHECK(gemm_is_bf16(gm));
 	narrow_products(gm);
 	small_weights_stay_fp32(gm);
-	products_agree(gm);	/* what is no linear weight stays as it was */
+	products_agree(gm); /* what is no linear weight stays as it was */
 	gemm_close(gm);
 	narrow_threads_agree();
 }

@@ -13,7 +13,7 @@
 
 enum { OUT = 48, IN = 40, TEXT_MAX = 1 << 16 };
 
-static char path[256], head[TEXT_MAX];	/* head: what a file of this machine begins with */
+static char path[256], head[TEXT_MAX]; /* head: what a file of this machine begins with */
 
 static bool is_backend(const char *name)
 {
@@ -52,7 +52,8 @@ static void first_and_second_time(void)
 
 	CHECK(was_timed(best, sizeof(best)) && is_backend(best));
 	CHECK(fs_read(path, TEXT_MAX, &text) == TT_OK);
-	snprintf(head, sizeof(head), "%.*s", (int)(strstr(text.data, "[") + 1 - text.data), text.data);
+	snprintf(head, sizeof(head), "%.*s", (int)(strstr(text.data, "[") + 1 - text.data),
+		 text.data);
 	CHECK(!was_timed(best, sizeof(best)) && is_backend(best));
 	write_file(text.data);
 	buf_done(&text);
@@ -63,7 +64,8 @@ static void write_figures(double ref)
 {
 	char text[TEXT_MAX + 1024];
 	size_t at = (size_t)snprintf(text, sizeof(text),
-				     "%s{\"out\":%d,\"in\":%d,\"side\":\"backward\",\"gflops\":{", head, OUT, IN);
+				     "%s{\"out\":%d,\"in\":%d,\"side\":\"backward\",\"gflops\":{",
+				     head, OUT, IN);
 
 	for (int i = 0; gemm_all()[i]; i++)
 		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s\"%s\":%g", i ? "," : "",
@@ -90,13 +92,22 @@ static void only_a_clear_lead_counts(void)
 static void damaged_files_are_none(void)
 {
 	static const char *const whole[] = {
-		"", "{", "[]", "{}", "\xff\xfe", "{\"processor\":1,\"libraries\":[],\"products\":{}}",
+		"",
+		"{",
+		"[]",
+		"{}",
+		"\xff\xfe",
+		"{\"processor\":1,\"libraries\":[],\"products\":{}}",
 		"{\"processor\":\"another\",\"libraries\":\"another\",\"products\":[]}",
 	};
 	static const char *const tail[] = {
-		"", "7]}", "{}]}", "{\"out\":48,\"in\":40,\"side\":\"backward\"}]}",
+		"",
+		"7]}",
+		"{}]}",
+		"{\"out\":48,\"in\":40,\"side\":\"backward\"}]}",
 		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":{}}]}",
-		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":{\"ref\":-1,\"openblas\":0,\"onednn\":1e99}}]}",
+		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":{\"ref\":-1,\"openblas\":0,"
+		"\"onednn\":1e99}}]}",
 		"{\"out\":-48,\"in\":1e300,\"side\":\"sideways\",\"gflops\":7}]}",
 		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":[1,2,3]}]}",
 	};

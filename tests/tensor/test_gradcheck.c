@@ -42,10 +42,12 @@ static struct tensor *build(struct graph *g, void *p)
 
 	if (a->scalar && tensor_count(x) != 1)
 		return NULL;
-	y = graph_record(g, &cube, graph_tensor_like(g, x, tensor_cols(x), x->needs), &x, 1, &a->factor);
+	y = graph_record(g, &cube, graph_tensor_like(g, x, tensor_cols(x), x->needs), &x, 1,
+			 &a->factor);
 	if (!a->twice)
 		return y;
-	return graph_record(g, &cube, y ? graph_tensor_like(g, y, tensor_cols(y), y->needs) : NULL, &y, 1, &a->factor);
+	return graph_record(g, &cube, y ? graph_tensor_like(g, y, tensor_cols(y), y->needs) : NULL,
+			    &y, 1, &a->factor);
 }
 
 static double error_of(struct arena *a, int64_t rows, float factor, bool twice, bool scalar)

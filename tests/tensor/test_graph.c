@@ -71,9 +71,11 @@ static void null_goes_through(void)
 	graph_begin(b.g, &reading, NULL, 0);
 	CHECK(!op_add(b.g, NULL, x) && !op_add(b.g, x, NULL) && !op_scale(b.g, NULL, 1));
 	CHECK(!op_linear(b.g, NULL, x, NULL) && !op_linear(b.g, x, NULL, NULL));
-	CHECK(!op_linear_low_rank(b.g, x, x, x, NULL, &none) && !op_embedding_low_rank(b.g, NULL, NULL, &none));
+	CHECK(!op_linear_low_rank(b.g, x, x, x, NULL, &none) &&
+	      !op_embedding_low_rank(b.g, NULL, NULL, &none));
 	CHECK(!op_attention(b.g, x, NULL, x, &how) && !op_layer_norm(b.g, NULL, NULL, x, x, 0));
-	CHECK(!op_activation(b.g, NULL, ACT_RELU) && !op_dropout(b.g, NULL, 0.5F) && !op_gather(b.g, NULL, NULL, 0));
+	CHECK(!op_activation(b.g, NULL, ACT_RELU) && !op_dropout(b.g, NULL, 0.5F) &&
+	      !op_gather(b.g, NULL, NULL, 0));
 	CHECK(!op_cross_entropy(b.g, NULL, NULL, 0, 1, NULL) && !op_mse(b.g, NULL, NULL, 1, NULL));
 	bench_free(&b);
 }
@@ -101,7 +103,8 @@ static void what_needs_no_gradient_is_not_recorded(void)
 
 	/* nothing trains: backward has nothing to do and says so by success */
 	graph_begin(b.g, &training, NULL, 0);
-	CHECK(graph_backward(b.g, squares(b.g, op_linear(b.g, x, world_frozen(b.a, &b.r, 1, 3, 1), NULL))) == TT_OK);
+	CHECK(graph_backward(b.g, squares(b.g, op_linear(b.g, x, world_frozen(b.a, &b.r, 1, 3, 1),
+							 NULL))) == TT_OK);
 	leaves_free(l);
 	bench_free(&b);
 }
@@ -159,21 +162,23 @@ static void every_turn_is_passed_on(void)
 {
 	struct bench b = bench_new("ref");
 	struct tensor *const leaf[] = {
-		world_tensor(b.a, &b.r, LEAF_BIG + 8, 1, 1), world_tensor(b.a, &b.r, LEAF_BIG + 8, 1, 1),
+		world_tensor(b.a, &b.r, LEAF_BIG + 8, 1, 1),
+		world_tensor(b.a, &b.r, LEAF_BIG + 8, 1, 1),
 	};
 	static const int32_t row[] = { 3, 3, 1 };
 	struct leaves *l = leaves_of(&b, leaf, 2, 4);
 
-	graph_begin(b.g, &training, l, 0);		/* uses the first only, and a branch that leads nowhere */
+	graph_begin(b.g, &training, l,
+		    0); /* uses the first only, and a branch that leads nowhere */
 	op_scale(b.g, op_gather(b.g, leaf[1], row, 3), 2);
 	CHECK(graph_backward(b.g, squares(b.g, op_gather(b.g, leaf[0], row, 3))) == TT_OK);
-	graph_begin(b.g, &training, l, 1);		/* fails */
+	graph_begin(b.g, &training, l, 1); /* fails */
 	op_gather(b.g, leaf[1], row, 3);
 	graph_end(b.g);
 	graph_end(b.g);
-	graph_begin(b.g, &training, l, 2);		/* uses the second only */
+	graph_begin(b.g, &training, l, 2); /* uses the second only */
 	CHECK(graph_backward(b.g, squares(b.g, op_gather(b.g, leaf[1], row + 1, 2))) == TT_OK);
-	graph_begin(b.g, &training, l, 3);		/* computes nothing */
+	graph_begin(b.g, &training, l, 3); /* computes nothing */
 	CHECK(graph_backward(b.g, NULL) == TT_OK);
 	leaves_finish(l);
 	CHECK_NEAR(leaf[0]->grad[3], 4 * (double)leaf[0]->data[3], 1e-5);
@@ -203,7 +208,8 @@ static void next_backward(struct node *n)
 	struct next *next = n->arg;
 
 	graph_begin(next->b->g, &training, next->leaves, 1);
-	next->code = graph_backward(next->b->g, squares(next->b->g, op_gather(next->b->g, next->big, row, 1)));
+	next->code = graph_backward(next->b->g,
+				    squares(next->b->g, op_gather(next->b->g, next->big, row, 1)));
 	graph_grad_done(n->graph, n->in[0]);
 }
 
@@ -214,7 +220,8 @@ static void a_leaf_is_released_after_its_last_use(void)
 	static const int32_t row[] = { 5, 0 };
 	struct bench b = bench_new("ref"), other = bench_new("ref");
 	struct tensor *const leaf[] = {
-		world_tensor(b.a, &b.r, LEAF_BIG + 1, 1, 1), world_tensor(b.a, &b.r, 2, 1, 1),
+		world_tensor(b.a, &b.r, LEAF_BIG + 1, 1, 1),
+		world_tensor(b.a, &b.r, 2, 1, 1),
 	};
 	struct leaves *l = leaves_of(&b, leaf, 2, 2);
 	struct next next = { &other, l, leaf[0], TT_INVALID };
@@ -223,10 +230,12 @@ static void a_leaf_is_released_after_its_last_use(void)
 	graph_begin(b.g, &training, l, 0);
 	y = graph_record(b.g, &op, graph_tensor(b.g, 2, 1, true), &x, 1, &next);
 	y = op_add(b.g, y, op_gather(b.g, leaf[0], row, 2));
-	CHECK(graph_backward(b.g, squares(b.g, op_add(b.g, y, op_gather(b.g, leaf[0], row, 2)))) == TT_OK);
+	CHECK(graph_backward(b.g, squares(b.g, op_add(b.g, y, op_gather(b.g, leaf[0], row, 2)))) ==
+	      TT_OK);
 	CHECK(next.code == TT_OK);
 	leaves_finish(l);
-	CHECK_NEAR(leaf[0]->grad[5], 10 * (double)leaf[0]->data[5] + 4 * (double)leaf[1]->data[0], 1e-4);
+	CHECK_NEAR(leaf[0]->grad[5], 10 * (double)leaf[0]->data[5] + 4 * (double)leaf[1]->data[0],
+		   1e-4);
 	leaves_free(l);
 	bench_free(&other);
 	bench_free(&b);
@@ -259,11 +268,12 @@ static void keep_moves_the_numbers(void)
 		y = op_scale(b.g, op_gather(b.g, x, row, n), 2);
 		y = graph_keep(b.g, mark, y);
 		mark = graph_mark(b.g);
-		graph_alloc(b.g, 4000);		/* what comes next takes the freed memory */
+		graph_alloc(b.g, 4000); /* what comes next takes the freed memory */
 		y = graph_keep(b.g, mark, op_scale(b.g, y, 2));
 		same = y && tensor_rows(y) == n && y->origin;
 		for (int64_t k = 0; same && k < n; k++) {
-			same = y->origin->example[k] == name[k % 7] && y->origin->pos[k] == name[k % 7];
+			same = y->origin->example[k] == name[k % 7] &&
+			       y->origin->pos[k] == name[k % 7];
 			for (int64_t j = 0; j < 9; j++)
 				same = same && y->data[k * 9 + j] == 4 * x->data[k % 7 * 9 + j];
 		}
@@ -277,7 +287,8 @@ static void keep_moves_the_numbers(void)
 static void keep_saves_memory_and_spares_what_trains(void)
 {
 	struct bench b = bench_new("ref");
-	struct tensor *x = world_frozen(b.a, &b.r, 400, 50, 1), *leaf = world_tensor(b.a, &b.r, 1, 50, 1), *y = x, *z, *y2;
+	struct tensor *x = world_frozen(b.a, &b.r, 400, 50, 1),
+		      *leaf = world_tensor(b.a, &b.r, 1, 50, 1), *y = x, *z, *y2;
 	struct leaves *l = leaves_of(&b, &leaf, 1, 1);
 	struct arena_mark mark, full;
 	size_t few;
@@ -295,7 +306,7 @@ static void keep_saves_memory_and_spares_what_trains(void)
 	CHECK(graph_keep(b.g, mark, z) == z);
 	y2 = op_scale(b.g, x, 3);
 	full = graph_mark(b.g);
-	CHECK(graph_keep(b.g, mark, y2) == y2);		/* z must stay for backward */
+	CHECK(graph_keep(b.g, mark, y2) == y2); /* z must stay for backward */
 	CHECK(graph_mark(b.g).block == full.block && graph_mark(b.g).used == full.used);
 	mark = graph_mark(b.g);
 	y = op_add(b.g, op_scale(b.g, x, 2), x);
@@ -324,25 +335,26 @@ struct lm {
 	int code[SHARDS];
 };
 
-static int64_t shard_rows(int i)
-{
-	return 1 + (i * 7) % MOST;
-}
+static int64_t shard_rows(int i) { return 1 + (i * 7) % MOST; }
 
 static struct tensor *lm_loss(struct lm *m, struct graph *g, int i, const struct origin *o)
 {
 	const int64_t n = shard_rows(i);
-	const struct attention how = { .seqs = 2, .heads = 2, m->start[i], m->start[i], .dropout = 0.1F };
+	const struct attention how = {
+		.seqs = 2, .heads = 2, m->start[i], m->start[i], .dropout = 0.1F
+	};
 	const struct low_rank step = { m->a, m->b, NULL, 2 };
 	struct tensor *x, *h;
 
 	x = op_embedding(g, m->table, NULL, NULL, m->id[i], NULL, NULL, n, 0, o);
 	x = op_layer_norm(g, x, NULL, m->gamma, m->beta, 1e-5F);
 	h = op_dropout(g, x, 0.2F);
-	h = op_attention(g, op_linear_low_rank(g, x, h, m->wq, NULL, &step), op_scale(g, x, 0.5F), h, &how);
+	h = op_attention(g, op_linear_low_rank(g, x, h, m->wq, NULL, &step), op_scale(g, x, 0.5F),
+			 h, &how);
 	h = op_activation(g, op_linear(g, h, m->w, m->bias), ACT_GELU);
 	h = op_layer_norm(g, h, x, m->gamma, m->beta, 1e-5F);
-	return op_cross_entropy(g, op_linear(g, h, m->table, NULL), m->label[i], 0.1, 100, &m->loss[i]);
+	return op_cross_entropy(g, op_linear(g, h, m->table, NULL), m->label[i], 0.1, 100,
+				&m->loss[i]);
 }
 
 static void lm_shard(void *arg, int i, int thread)
@@ -359,10 +371,14 @@ static struct lm *lm_new(struct bench *b)
 {
 	struct lm *m = world_alloc(b->a, 1, sizeof(*m));
 	struct tensor *const leaf[] = {
-		world_tensor(b->a, &b->r, WORDS, WIDTH, 0.1), world_tensor(b->a, &b->r, WIDTH, 0, 1),
-		world_tensor(b->a, &b->r, WIDTH, 0, 0.1), world_tensor(b->a, &b->r, WIDTH, WIDTH, 0.1),
-		world_tensor(b->a, &b->r, WIDTH, 0, 0.1), world_tensor(b->a, &b->r, 4, WIDTH, 0.1),
-		world_tensor(b->a, &b->r, WIDTH, 4, 0.1), world_tensor(b->a, &b->r, WIDTH, WIDTH, 0.1),
+		world_tensor(b->a, &b->r, WORDS, WIDTH, 0.1),
+		world_tensor(b->a, &b->r, WIDTH, 0, 1),
+		world_tensor(b->a, &b->r, WIDTH, 0, 0.1),
+		world_tensor(b->a, &b->r, WIDTH, WIDTH, 0.1),
+		world_tensor(b->a, &b->r, WIDTH, 0, 0.1),
+		world_tensor(b->a, &b->r, 4, WIDTH, 0.1),
+		world_tensor(b->a, &b->r, WIDTH, 4, 0.1),
+		world_tensor(b->a, &b->r, WIDTH, WIDTH, 0.1),
 	};
 
 	memcpy(m->leaf, leaf, sizeof(leaf));
@@ -372,7 +388,7 @@ static struct lm *lm_new(struct bench *b)
 		m->start[i][1] = shard_rows(i) / 2;
 		m->start[i][2] = shard_rows(i);
 		for (int k = 0; k < MOST; k++) {
-			m->id[i][k] = (int32_t)rng_below(&b->r, 20);	/* few, so that shards meet */
+			m->id[i][k] = (int32_t)rng_below(&b->r, 20); /* few, so that shards meet */
 			m->label[i][k] = (int32_t)rng_below(&b->r, WORDS);
 			m->example[i][k] = (uint32_t)(2 * i + (k >= m->start[i][1]));
 			m->pos[k] = (uint32_t)k;
@@ -393,7 +409,8 @@ static void lm_free(struct lm *m)
 }
 
 /* One step on so many threads; the gradients and losses are copied out. */
-static void lm_step(struct lm *m, struct arena *a, int threads, float *ret_grad[8], double *ret_loss)
+static void lm_step(struct lm *m, struct arena *a, int threads, float *ret_grad[8],
+		    double *ret_loss)
 {
 	struct pool *p;
 
@@ -437,8 +454,9 @@ static void threads_leave_no_trace(const char *backend)
 
 			lm_step(m, b.a, threads, more, &again);
 			for (int i = 0; i < 8; i++)
-				same = same && !memcmp(one[i], more[i], (size_t)tensor_count(m->leaf[i]) *
-									sizeof(float));
+				same = same &&
+				       !memcmp(one[i], more[i],
+					       (size_t)tensor_count(m->leaf[i]) * sizeof(float));
 			CHECK_NAMED(same && again == loss, backend);
 		}
 	lm_free(m);
@@ -469,7 +487,8 @@ static void gradients_share_buffers(void)
 {
 	enum { DEEP = 200, ROWS = 1000, COLS = 16 };
 	struct bench b = bench_new("ref");
-	struct tensor *leaf = world_tensor(b.a, &b.r, COLS, 0, 1), *x = world_frozen(b.a, &b.r, ROWS, COLS, 1);
+	struct tensor *leaf = world_tensor(b.a, &b.r, COLS, 0, 1),
+		      *x = world_frozen(b.a, &b.r, ROWS, COLS, 1);
 	struct tensor *w = world_frozen(b.a, &b.r, 1, COLS, 1), *y;
 	struct leaves *l = leaves_of(&b, &leaf, 1, 1);
 	size_t forward;

@@ -26,7 +26,8 @@ static double gelu_tanh_slope(double x)
 {
 	const double t = tanh(tanh_arg(x));
 
-	return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / acos(-1.0)) * (1 + 0.134145 * x * x);
+	return 0.5 * (1 + t) +
+	       0.5 * x * (1 - t * t) * sqrt(2 / acos(-1.0)) * (1 + 0.134145 * x * x);
 }
 
 static double silu_slope(double x)
@@ -110,7 +111,8 @@ static void maps_are_close(void)
 		fill_range(maps[k].low, maps[k].high);
 		maps[k].run(y, x, MANY);
 		for (int i = 0; i < MANY; i++)
-			good &= close_to(y[i], maps[k].exact(x[i]), maps[k].floor, maps[k].bound, &worst);
+			good &= close_to(y[i], maps[k].exact(x[i]), maps[k].floor, maps[k].bound,
+					 &worst);
 		CHECK_NAMED(good, maps[k].name);
 		printf("# %s: largest error %.2g\n", maps[k].name, worst);
 	}
@@ -127,7 +129,8 @@ static void slopes_are_close(void)
 			w[i] = i % 3 ? 1 : -2;
 		backs[k].run(y, 0, x, w, MANY);
 		for (int i = 0; i < MANY; i++) {
-			good &= close_to(y[i] / w[i], backs[k].exact(x[i]), 1, backs[k].bound, &worst);
+			good &= close_to(y[i] / w[i], backs[k].exact(x[i]), 1, backs[k].bound,
+					 &worst);
 			z[i] = 3;
 		}
 		backs[k].run(z, 1, x, w, MANY);
@@ -204,12 +207,12 @@ static void gelu_and_its_slope(void)
 static void known_values(void)
 {
 	static const float at[] = { -3, -1, -0.5f, 0.5f, 1, 2, 3 };
-	static const double gelu[] = { -0.004049867, -0.158655286, -0.154268786, 0.345731199, 0.841344714,
-				       1.954499960, 2.995950222 };
-	static const double form[] = { -0.003637433, -0.158807993, -0.154285997, 0.345714003, 0.841192007,
-				       1.954597712, 2.996362686 };
-	static const double silu[] = { -0.142277613, -0.268941432, -0.188770339, 0.311229676, 0.731058598,
-				       1.761594057, 2.857722521 };
+	static const double gelu[] = { -0.004049867, -0.158655286, -0.154268786, 0.345731199,
+				       0.841344714,  1.954499960,  2.995950222 };
+	static const double form[] = { -0.003637433, -0.158807993, -0.154285997, 0.345714003,
+				       0.841192007,  1.954597712,  2.996362686 };
+	static const double silu[] = { -0.142277613, -0.268941432, -0.188770339, 0.311229676,
+				       0.731058598,  1.761594057,  2.857722521 };
 
 	for (size_t i = 0; i < COUNT(at); i++) {
 		CHECK_NEAR(one(kernel_gelu, at[i]), gelu[i], 3e-7);
@@ -294,10 +297,27 @@ static bool norm_row(int n, const float *dy, const float *gamma, const float *be
 	double mean = 0, var = 0, rstd, g = 0, gx = 0;
 	bool good = true;
 	float rs, xhat[ROW], out[ROW], dx[ROW], dr[ROW], dgamma[ROW] = { 0 }, dbeta[ROW] = { 0 };
-	const struct kernel_norm k = { .rows = 1, .cols = n, .x = x, .r = r, .gamma = gamma, .beta = beta,
-				       .eps = 1e-5f, .y = out, .xhat = xhat, .rstd = &rs };
-	const struct kernel_norm_back b = { .rows = 1, .cols = n, .dy = dy, .xhat = xhat, .rstd = &rs, .gamma = gamma,
-					    .dx = dx, .dr = dr, .dr_beta = 1, .dgamma = dgamma, .dbeta = dbeta };
+	const struct kernel_norm k = { .rows = 1,
+				       .cols = n,
+				       .x = x,
+				       .r = r,
+				       .gamma = gamma,
+				       .beta = beta,
+				       .eps = 1e-5f,
+				       .y = out,
+				       .xhat = xhat,
+				       .rstd = &rs };
+	const struct kernel_norm_back b = { .rows = 1,
+					    .cols = n,
+					    .dy = dy,
+					    .xhat = xhat,
+					    .rstd = &rs,
+					    .gamma = gamma,
+					    .dx = dx,
+					    .dr = dr,
+					    .dr_beta = 1,
+					    .dgamma = dgamma,
+					    .dbeta = dbeta };
 
 	for (int i = 0; i < n; i++) {
 		mean += ((double)x[i] + r[i]) / n;
@@ -313,10 +333,13 @@ static bool norm_row(int n, const float *dy, const float *gamma, const float *be
 	kernel_layer_norm(&k);
 	kernel_layer_norm_back(&b);
 	for (int i = 0; i < n; i++) {
-		const double h = (x[i] + r[i] - mean) * rstd, d = rstd * ((double)dy[i] * gamma[i] - g - h * gx);
-		const double wide = 1 + rstd;	/* rows of one or two numbers can have a tiny deviation */
+		const double h = (x[i] + r[i] - mean) * rstd,
+			     d = rstd * ((double)dy[i] * gamma[i] - g - h * gx);
+		const double wide = 1 +
+				    rstd; /* rows of one or two numbers can have a tiny deviation */
 
-		good &= fabs(xhat[i] - h) <= 3e-6 * wide && fabs(out[i] - (h * gamma[i] + beta[i])) <= 6e-6 * wide;
+		good &= fabs(xhat[i] - h) <= 3e-6 * wide &&
+			fabs(out[i] - (h * gamma[i] + beta[i])) <= 6e-6 * wide;
 		good &= fabs(dx[i] - d) <= 2e-5 * wide && fabs(dr[i] - 1 - d) <= 2e-5 * wide;
 		good &= fabs(dgamma[i] - dy[i] * h) <= 6e-6 * wide && dbeta[i] == dy[i];
 	}
@@ -341,13 +364,15 @@ static void layer_norm(void)
 static void layer_norm_known(void)
 {
 	static const float in[4] = { 1, 2, 3, 4 }, ones[4] = { 1, 1, 1, 1 }, none[4];
-	struct kernel_norm k = { .rows = 1, .cols = 4, .x = in, .gamma = ones, .beta = none, .eps = 1e-12f, .y = y };
+	struct kernel_norm k = {
+		.rows = 1, .cols = 4, .x = in, .gamma = ones, .beta = none, .eps = 1e-12f, .y = y
+	};
 
 	kernel_layer_norm(&k);
 	CHECK_NEAR(y[0], -1.341640830, 3e-7);
 	CHECK_NEAR(y[3], 1.341640711, 3e-7);
 	for (int i = 0; i < 4; i++)
-		x[i] = in[i] + 10000;	/* one pass over squares would lose the variance here */
+		x[i] = in[i] + 10000; /* one pass over squares would lose the variance here */
 	k.x = x;
 	k.y = x;
 	kernel_layer_norm(&k);
@@ -379,9 +404,9 @@ static void sums(void)
 		kernel_add(z, x, w, n);
 		kernel_mul(b, b, x, n);
 		for (int i = 0; i < n; i++)
-			good &= fabsf(y[i] - (0.5f * w[i] + 2 * x[i])) < 1e-6f && z[i] == x[i] + w[i] &&
-				b[i] == x[i] * w[i];
-		good &= n == 2 * ROW || b[n] == w[n];	/* nothing past the end */
+			good &= fabsf(y[i] - (0.5f * w[i] + 2 * x[i])) < 1e-6f &&
+				z[i] == x[i] + w[i] && b[i] == x[i] * w[i];
+		good &= n == 2 * ROW || b[n] == w[n]; /* nothing past the end */
 	}
 	CHECK(good);
 	y[0] = NAN;
@@ -471,7 +496,8 @@ static void dropout_share(void)
 	kernel_dropout_block(y, 0, x, &d, 0, 0, 1, MANY);
 	for (int i = 0; i < MANY; i++)
 		gone += y[i] == 0;
-	CHECK(abs(gone - MANY / 10) < 4 * 77);	/* four standard deviations of sqrt(n p (1 - p)) = 77 */
+	CHECK(abs(gone - MANY / 10) <
+	      4 * 77); /* four standard deviations of sqrt(n p (1 - p)) = 77 */
 	d.p = 0;
 	kernel_dropout_block(y, 0, x, &d, 0, 0, 1, MANY);
 	CHECK(!memcmp(x, y, sizeof(x)));
@@ -503,7 +529,8 @@ static void narrow_types(void)
 		memcpy(&u, z + i, sizeof(u));
 		brain &= u == i << 16;
 		if ((i >> 10 & 31) == 31)
-			half &= i & 1023 ? isnan(y[i]) : y[i] == (i & 0x8000 ? -INFINITY : INFINITY);
+			half &= i & 1023 ? isnan(y[i])
+					 : y[i] == (i & 0x8000 ? -INFINITY : INFINITY);
 		else
 			half &= (double)y[i] == half_value(i) && !signbit(y[i]) == !(i & 0x8000);
 	}
@@ -555,10 +582,12 @@ static void to_brain(void)
 static void adamw_known(void)
 {
 	static const float grad[3][2] = { { 0.5f, -1 }, { 0.1f, 0 }, { -0.2f, 3 } };
-	static const double want[3][2] = { { 0.899000049, -1.898000002 }, { 0.817796946, -1.829096198 },
+	static const double want[3][2] = { { 0.899000049, -1.898000002 },
+					   { 0.817796946, -1.829096198 },
 					   { 0.782543778, -1.871511936 } };
-	struct kernel_adamw k = { .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01,
-				  .grad_scale = 1 };
+	struct kernel_adamw k = {
+		.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.01, .grad_scale = 1
+	};
 	float p[2] = { 1, -2 }, m[2] = { 0 }, v[2] = { 0 };
 
 	for (int t = 0; t < 3; t++) {
@@ -572,9 +601,12 @@ static void adamw_known(void)
 static void sgd_known(void)
 {
 	static const float grad[3][2] = { { 0.5f, -1 }, { 0.1f, 0 }, { -0.2f, 3 } };
-	static const double want[3][2] = { { 0.903100014, -1.806200027 }, { 0.841074109, -1.720148206 },
+	static const double want[3][2] = { { 0.903100014, -1.806200027 },
+					   { 0.841074109, -1.720148206 },
 					   { 0.831465542, -2.211058855 } };
-	struct kernel_sgd k = { .lr = 0.1, .momentum = 0.9, .decay = 0.01, .grad_scale = 1, .nesterov = 1 };
+	struct kernel_sgd k = {
+		.lr = 0.1, .momentum = 0.9, .decay = 0.01, .grad_scale = 1, .nesterov = 1
+	};
 	float p[2] = { 1, -2 }, velocity[2] = { NAN, NAN };
 
 	for (int t = 0; t < 3; t++) {
@@ -605,12 +637,14 @@ static bool near(const float *got, const float *want, int n)
 static bool maps_match(const struct kernel_table *a, const struct kernel_table *b, int n)
 {
 	void (*const map[][2])(float *, const float *, int64_t) = {
-		{ a->exp, b->exp }, { a->tanh, b->tanh }, { a->erf, b->erf }, { a->gelu, b->gelu },
-		{ a->gelu_tanh, b->gelu_tanh }, { a->silu, b->silu }, { a->relu, b->relu },
+		{ a->exp, b->exp },   { a->tanh, b->tanh },           { a->erf, b->erf },
+		{ a->gelu, b->gelu }, { a->gelu_tanh, b->gelu_tanh }, { a->silu, b->silu },
+		{ a->relu, b->relu },
 	};
 	void (*const back[][2])(float *, float, const float *, const float *, int64_t) = {
 		{ a->gelu_back, b->gelu_back }, { a->gelu_tanh_back, b->gelu_tanh_back },
-		{ a->silu_back, b->silu_back }, { a->relu_back, b->relu_back }, { a->tanh_back, b->tanh_back },
+		{ a->silu_back, b->silu_back }, { a->relu_back, b->relu_back },
+		{ a->tanh_back, b->tanh_back },
 	};
 	bool good = true;
 
@@ -637,10 +671,25 @@ static bool rows_match(const struct kernel_table *a, const struct kernel_table *
 	memset(dbeta, 0, sizeof(dbeta));
 	for (int k = 0; k < 2; k++) {
 		const struct kernel_table *t = k ? b : a;
-		const struct kernel_norm f = { .rows = 3, .cols = n, .x = x, .r = w, .gamma = w, .beta = x, .eps = 0.1f,
-					       .y = k ? z : y, .xhat = xhat[k], .rstd = rstd[k] };
-		const struct kernel_norm_back g = { .rows = 3, .cols = n, .dy = x, .xhat = xhat[k], .rstd = rstd[k],
-						    .gamma = w, .dx = d[k], .dx_beta = 1, .dgamma = dgamma[k],
+		const struct kernel_norm f = { .rows = 3,
+					       .cols = n,
+					       .x = x,
+					       .r = w,
+					       .gamma = w,
+					       .beta = x,
+					       .eps = 0.1f,
+					       .y = k ? z : y,
+					       .xhat = xhat[k],
+					       .rstd = rstd[k] };
+		const struct kernel_norm_back g = { .rows = 3,
+						    .cols = n,
+						    .dy = x,
+						    .xhat = xhat[k],
+						    .rstd = rstd[k],
+						    .gamma = w,
+						    .dx = d[k],
+						    .dx_beta = 1,
+						    .dgamma = dgamma[k],
 						    .dbeta = dbeta[k] };
 
 		t->layer_norm(&f);
@@ -668,8 +717,9 @@ static bool draws_match(const struct kernel_table *a, const struct kernel_table 
 {
 	const struct kernel_drop d = { 99, kernel_drop_site(2), 1, 0.3f };
 	const struct kernel_drop_run o = { .k = &d, .one = 4, .c0 = 7, .rows = 3, .cols = n };
-	const struct kernel_adamw k = { .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1,
-					.step = 1 };
+	const struct kernel_adamw k = {
+		.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1, .step = 1
+	};
 	float p[2][ROW + 1], m[2][ROW + 1] = { { 0 } }, v[2][ROW + 1] = { { 0 } };
 	bool good = true;
 
@@ -689,8 +739,14 @@ static bool draws_match(const struct kernel_table *a, const struct kernel_table 
 
 static bool tiles_match(const struct kernel_table *a, const struct kernel_table *b, int n)
 {
-	const struct kernel_tile t = { .panel = w, .deep = 40, .cols = n % KERNEL_TILE_COLS + 1, .row = 40, .col = 1,
-				       .ldc = KERNEL_TILE_COLS + 1, .alpha = 0.5f, .beta = n & 1 ? 2.0f : 0.0f };
+	const struct kernel_tile t = { .panel = w,
+				       .deep = 40,
+				       .cols = n % KERNEL_TILE_COLS + 1,
+				       .row = 40,
+				       .col = 1,
+				       .ldc = KERNEL_TILE_COLS + 1,
+				       .alpha = 0.5f,
+				       .beta = n & 1 ? 2.0f : 0.0f };
 	const int rows = n % 15, all = 15 * (KERNEL_TILE_COLS + 1);
 
 	memcpy(y, x, sizeof(y));

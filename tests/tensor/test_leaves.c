@@ -15,22 +15,20 @@ static const int64_t counts[LEAVES] = { 3, 1000, BIG, 16, BIG };
 struct work {
 	struct leaves *l;
 	struct tensor *const *leaf;
-	uint32_t round;		/* decides in which order a shard visits the leaves */
+	uint32_t round; /* decides in which order a shard visits the leaves */
 	bool shuffled;
 };
 
 /* Leaf 3 is never touched; leaf 4 by odd shards only; leaf 1 twice by shard 2. */
-static bool touches(int slot, int shard)
-{
-	return slot != 3 && (slot != 4 || shard % 2);
-}
+static bool touches(int slot, int shard) { return slot != 3 && (slot != 4 || shard % 2); }
 
 static float part(int slot, int shard, int64_t i)
 {
 	uint32_t w[4];
 
 	rng_block(3, RNG_TEST, (uint32_t)slot, (uint32_t)shard, (uint32_t)(i % 97), w);
-	return (float)(int32_t)w[0] * 0x1p-20f;	/* sizes that make a float sum depend on its order */
+	return (float)(int32_t)w[0] *
+	       0x1p-20f; /* sizes that make a float sum depend on its order */
 }
 
 static void add(const struct work *w, int slot, int shard)
@@ -61,7 +59,7 @@ static void shard(void *arg, int s, int thread)
 		add(w, 1, s);
 	if (w->shuffled)
 		for (uint32_t n = rng_below(&r, 2000); n; n--)
-			rng_u32(&r);	/* arrive at another time */
+			rng_u32(&r); /* arrive at another time */
 	if (touches(2, s))
 		add(w, 2, s);
 	leaves_done(w->l, 2, s);
@@ -73,7 +71,7 @@ static void shard(void *arg, int s, int thread)
 	if (s == 2)
 		add(w, 1, s);
 	for (int i = 0; i < LEAVES; i++)
-		leaves_done(w->l, i, s);	/* again for some: harmless */
+		leaves_done(w->l, i, s); /* again for some: harmless */
 }
 
 struct store {
@@ -179,7 +177,7 @@ int main(void)
 	later_steps_start_anew(&w);
 	leaves_free(w.l);
 	leaves_free(NULL);
-	CHECK(leaves_new(a, NULL, 0, &w.l) == TT_OK);	/* nothing trains */
+	CHECK(leaves_new(a, NULL, 0, &w.l) == TT_OK); /* nothing trains */
 	CHECK(leaves_begin(w.l, 3) == TT_OK);
 	leaves_finish(w.l);
 	leaves_free(w.l);

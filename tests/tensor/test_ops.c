@@ -18,10 +18,10 @@ struct world {
 	struct arena *a;
 	struct rng r;
 	const struct gemm *gemm;
-	int64_t n;			/* rows */
+	int64_t n; /* rows */
 	struct tensor *t[8];
 	int tensors;
-	bool through;			/* the rows come from another op: not a leaf itself */
+	bool through; /* the rows come from another op: not a leaf itself */
 	int32_t id[MOST], pos[MOST], type[MOST];
 	uint32_t example[MOST], place[MOST], query_example[MOST], query_place[MOST];
 	struct origin origin, query_origin;
@@ -151,7 +151,8 @@ static void low_rank_naive(const struct world *w, double *y)
 
 			for (int64_t r = 0; r < RANK; r++)
 				for (int64_t k = 0; k < IN; k++)
-					step += num(z, i, k) * num(w->low.a, r, k) * num(w->low.b, o, r);
+					step += num(z, i, k) * num(w->low.a, r, k) *
+						num(w->low.b, o, r);
 			y[i * OUT + o] = linear_at(w, i, o) + 1.5 * step;
 		}
 }
@@ -165,16 +166,14 @@ static void embedding_setup(struct world *w)
 	add(w, 2, OUT);
 }
 
-static void embedding_setup_word(struct world *w)
-{
-	add(w, WORDS, OUT);
-}
+static void embedding_setup_word(struct world *w) { add(w, WORDS, OUT); }
 
 static struct tensor *embedding_build(struct graph *g, void *arg)
 {
 	struct world *w = arg;
 
-	return op_embedding(g, w->t[0], w->t[1], w->t[2], w->id, w->pos, w->type, w->n, -1, &w->origin);
+	return op_embedding(g, w->t[0], w->t[1], w->t[2], w->id, w->pos, w->type, w->n, -1,
+			    &w->origin);
 }
 
 static void embedding_naive(const struct world *w, double *y)
@@ -210,7 +209,8 @@ static void embedding_low_rank_naive(const struct world *w, double *y)
 		for (int64_t j = 0; j < OUT; j++) {
 			y[i * OUT + j] = num(w->t[0], i, j);
 			for (int64_t r = 0; r < RANK; r++)
-				y[i * OUT + j] += 0.5 * num(w->low.a, r, w->id[i]) * num(w->low.b, j, r);
+				y[i * OUT + j] += 0.5 * num(w->low.a, r, w->id[i]) *
+						  num(w->low.b, j, r);
 		}
 }
 
@@ -218,13 +218,18 @@ static void embedding_low_rank_naive(const struct world *w, double *y)
 
 static void attention_starts(struct world *w)
 {
-	static const int64_t starts[][5] = { { 0, 1, 1, 1, 1 }, { 0, 1, 3, 3, 3 }, { 0, 1, 10, 17, 17 } };
+	static const int64_t starts[][5] = { { 0, 1, 1, 1, 1 },
+					     { 0, 1, 3, 3, 3 },
+					     { 0, 1, 10, 17, 17 } };
 	const int size = w->n == 1 ? 0 : w->n == 3 ? 1 : 2;
 
 	memcpy(w->kstart, starts[size], sizeof(w->kstart));
 	memcpy(w->qstart, starts[size], sizeof(w->qstart));
 	w->how = (struct attention){
-		.seqs = size + 1, .heads = 2, .qstart = w->qstart, .kstart = w->kstart,
+		.seqs = size + 1,
+		.heads = 2,
+		.qstart = w->qstart,
+		.kstart = w->kstart,
 	};
 	for (int s = 0; s <= size; s++)
 		for (int64_t i = w->kstart[s]; i < w->kstart[s + 1]; i++) {
@@ -291,7 +296,8 @@ static struct tensor *attention_build(struct graph *g, void *arg)
 }
 
 /* The probabilities of one query and head over the keys k0 .. k1. */
-static void naive_probabilities(const struct world *w, int64_t i, int64_t head, int64_t k0, int64_t k1, double *p)
+static void naive_probabilities(const struct world *w, int64_t i, int64_t head, int64_t k0,
+				int64_t k1, double *p)
 {
 	const int64_t depth = tensor_cols(w->t[0]) / w->how.heads;
 	double sum = 0;
@@ -316,10 +322,12 @@ static void attention_naive(const struct world *w, double *y)
 	for (int64_t s = 0; s < w->how.seqs; s++)
 		for (int64_t i = w->how.qstart[s]; i < w->how.qstart[s + 1]; i++)
 			for (int64_t j = 0; j < cols; j++) {
-				naive_probabilities(w, i, j / depth, w->how.kstart[s], w->how.kstart[s + 1], p);
+				naive_probabilities(w, i, j / depth, w->how.kstart[s],
+						    w->how.kstart[s + 1], p);
 				y[i * cols + j] = 0;
 				for (int64_t k = w->how.kstart[s]; k < w->how.kstart[s + 1]; k++)
-					y[i * cols + j] += p[k - w->how.kstart[s]] * num(w->t[2], k, j);
+					y[i * cols + j] += p[k - w->how.kstart[s]] *
+							   num(w->t[2], k, j);
 			}
 }
 
@@ -337,11 +345,31 @@ static void activation_setup(struct world *w)
 	}
 }
 
-static void gelu_setup(struct world *w) { activation_setup(w); w->kind = ACT_GELU; }
-static void gelu_tanh_setup(struct world *w) { activation_setup(w); w->kind = ACT_GELU_TANH; }
-static void relu_setup(struct world *w) { activation_setup(w); w->kind = ACT_RELU; }
-static void silu_setup(struct world *w) { activation_setup(w); w->kind = ACT_SILU; }
-static void tanh_setup(struct world *w) { activation_setup(w); w->kind = ACT_TANH; }
+static void gelu_setup(struct world *w)
+{
+	activation_setup(w);
+	w->kind = ACT_GELU;
+}
+static void gelu_tanh_setup(struct world *w)
+{
+	activation_setup(w);
+	w->kind = ACT_GELU_TANH;
+}
+static void relu_setup(struct world *w)
+{
+	activation_setup(w);
+	w->kind = ACT_RELU;
+}
+static void silu_setup(struct world *w)
+{
+	activation_setup(w);
+	w->kind = ACT_SILU;
+}
+static void tanh_setup(struct world *w)
+{
+	activation_setup(w);
+	w->kind = ACT_TANH;
+}
 
 static struct tensor *activation_build(struct graph *g, void *arg)
 {
@@ -362,7 +390,8 @@ static double activate(enum activation kind, double x)
 {
 	switch (kind) {
 	case ACT_GELU: return x * 0.5 * (1 + erf(x / sqrt(2)));
-	case ACT_GELU_TANH: return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+	case ACT_GELU_TANH:
+		return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
 	case ACT_RELU: return x > 0 ? x : 0;
 	case ACT_SILU: return x / (1 + exp(-x));
 	case ACT_TANH: return tanh(x);
@@ -378,10 +407,7 @@ static void activation_naive(const struct world *w, double *y)
 
 /* Rows: dropout, gather, add, scale, layer norm. */
 
-static void rows_setup(struct world *w)
-{
-	add(w, w->n, IN)->origin = &w->origin;
-}
+static void rows_setup(struct world *w) { add(w, w->n, IN)->origin = &w->origin; }
 
 static struct tensor *dropout_build(struct graph *g, void *arg)
 {
@@ -394,10 +420,7 @@ static void same_naive(const struct world *w, double *y)
 		y[i] = (double)w->t[0]->data[i];
 }
 
-static void gather_setup(struct world *w)
-{
-	add(w, WORDS, IN);
-}
+static void gather_setup(struct world *w) { add(w, WORDS, IN); }
 
 static struct tensor *gather_build(struct graph *g, void *arg)
 {
@@ -457,7 +480,8 @@ static struct tensor *norm_build(struct graph *g, void *arg)
 {
 	struct world *w = arg;
 
-	return op_layer_norm(g, rows_of(g, w, 0), w->t[3] ? rows_of(g, w, 3) : NULL, w->t[1], w->t[2], 1e-3F);
+	return op_layer_norm(g, rows_of(g, w, 0), w->t[3] ? rows_of(g, w, 3) : NULL, w->t[1],
+			     w->t[2], 1e-3F);
 }
 
 static void norm_naive(const struct world *w, double *y)
@@ -472,17 +496,15 @@ static void norm_naive(const struct world *w, double *y)
 		for (int64_t j = 0; j < IN; j++)
 			var += (x[j] - mean) * (x[j] - mean) / IN;
 		for (int64_t j = 0; j < IN; j++)
-			y[i * IN + j] = (x[j] - mean) / sqrt(var + (double)1e-3F) * (double)w->t[1]->data[j] +
+			y[i * IN + j] = (x[j] - mean) / sqrt(var + (double)1e-3F) *
+						(double)w->t[1]->data[j] +
 					(double)w->t[2]->data[j];
 	}
 }
 
 /* Losses. */
 
-static void entropy_setup(struct world *w)
-{
-	add(w, w->n, WORDS);
-}
+static void entropy_setup(struct world *w) { add(w, w->n, WORDS); }
 
 static void entropy_setup_smooth(struct world *w)
 {
@@ -507,14 +529,12 @@ static void entropy_naive(const struct world *w, double *y)
 			sum += exp(num(w->t[0], i, j));
 		for (int64_t j = 0; j < WORDS; j++)
 			all += (log(sum) - num(w->t[0], i, j)) / WORDS;
-		*y += (1 - w->smoothing) * (log(sum) - num(w->t[0], i, w->id[i])) / 20 + w->smoothing * all / 20;
+		*y += (1 - w->smoothing) * (log(sum) - num(w->t[0], i, w->id[i])) / 20 +
+		      w->smoothing * all / 20;
 	}
 }
 
-static void mse_setup(struct world *w)
-{
-	add(w, w->n, 1);
-}
+static void mse_setup(struct world *w) { add(w, w->n, 1); }
 
 static struct tensor *mse_build(struct graph *g, void *arg)
 {
@@ -539,7 +559,8 @@ static const struct test tests[] = {
 	{ "low rank, prepared", low_rank_setup_prepared, low_rank_build, low_rank_naive },
 	{ "embedding", embedding_setup, embedding_build, embedding_naive },
 	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
-	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build, embedding_low_rank_naive },
+	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build,
+	  embedding_low_rank_naive },
 	{ "attention", attention_setup, attention_build, attention_naive },
 	{ "attention, one head", attention_setup_one_head, attention_build, attention_naive },
 	{ "attention, dropout", attention_setup_dropout, attention_build, attention_naive },
@@ -562,7 +583,8 @@ static const struct test tests[] = {
 	{ "squared error", mse_setup, mse_build, mse_naive },
 };
 
-static void world_init(struct world *w, struct arena *a, const struct gemm *gm, int64_t n, const struct test *t)
+static void world_init(struct world *w, struct arena *a, const struct gemm *gm, int64_t n,
+		       const struct test *t)
 {
 	*w = (struct world){ .a = a, .gemm = gm, .n = n };
 	w->origin = (struct origin){ w->example, w->place };
@@ -654,8 +676,10 @@ static void long_attention(const struct gemm *gm)
 	static const struct pass pass = { .train = true };
 	static const int64_t start[] = { 0, T };
 	struct world w = { .a = arena_new(), .gemm = gm, .n = T };
-	double *want = world_alloc(w.a, T * D, sizeof(*want)), *want_k = world_alloc(w.a, T * D, sizeof(*want));
-	double *want_q = world_alloc(w.a, T * D, sizeof(*want)), *want_v = world_alloc(w.a, T * D, sizeof(*want));
+	double *want = world_alloc(w.a, T * D, sizeof(*want)),
+	       *want_k = world_alloc(w.a, T * D, sizeof(*want));
+	double *want_q = world_alloc(w.a, T * D, sizeof(*want)),
+	       *want_v = world_alloc(w.a, T * D, sizeof(*want));
 	double worst = 0, worst_q = 0, worst_k = 0, worst_v = 0;
 	struct tensor *y, *up;
 	struct leaves *l;
@@ -739,7 +763,8 @@ static void drops_free(struct drops *d)
 }
 
 /* x of ones whose rows are these. */
-static struct tensor *ones(struct drops *d, int64_t rows, int64_t cols, const uint32_t *example, const uint32_t *pos)
+static struct tensor *ones(struct drops *d, int64_t rows, int64_t cols, const uint32_t *example,
+			   const uint32_t *pos)
 {
 	struct tensor *x = world_frozen(d->a, &d->r, rows, cols, 0);
 	struct origin *o = world_alloc(d->a, 1, sizeof(*o));
@@ -816,14 +841,17 @@ static void dropout_keeps_the_mean(void)
 static void attention_drops_by_example(void)
 {
 	enum { T = 6, H = 2 * T };
-	static const uint32_t example[] = { 3, 3, 8, 8, 8, 8, 8, 8 }, pos[] = { 0, 1, 0, 1, 2, 3, 4, 5 };
+	static const uint32_t example[] = { 3, 3, 8, 8, 8, 8, 8, 8 },
+			      pos[] = { 0, 1, 0, 1, 2, 3, 4, 5 };
 	static const int64_t both[] = { 0, 2, 8 }, alone[] = { 0, 6 }, one[] = { 0, 1 };
 	static const struct pass reading = { .train = false };
-	const struct attention how = { 2, 2, both, both, 0.4F }, single = { 1, 2, alone, alone, 0.4F };
+	const struct attention how = { 2, 2, both, both, 0.4F },
+			       single = { 1, 2, alone, alone, 0.4F };
 	const struct attention row = { 1, 2, one, alone, 0.4F };
 	struct drops d = drops_new(&training), e = drops_new(&training);
 	struct tensor *q = ones(&d, 8, H, example, pos), *k = ones(&d, 8, H, example, pos);
-	struct tensor *v = world_frozen(d.a, &d.r, 8, H, 0), *late = world_frozen(d.a, &d.r, 6, H, 0), *y, *z;
+	struct tensor *v = world_frozen(d.a, &d.r, 8, H, 0),
+		      *late = world_frozen(d.a, &d.r, 6, H, 0), *y, *z;
 	int gone = 0;
 
 	for (int i = 0; i < 6; i++)
@@ -836,16 +864,20 @@ static void attention_drops_by_example(void)
 	}
 	CHECK(gone > 10 && gone < 50);
 	for (int i = gone = 0; i < 6; i++)
-		gone += memcmp(y->data + (2 + i) * H, y->data + (2 + i) * H + T, T * sizeof(float)) != 0;
-	CHECK(gone > 2);	/* the heads have masks of their own */
-	z = op_attention(e.g, ones(&e, 6, H, example + 2, pos + 2), ones(&e, 6, H, example + 2, pos + 2), late, &single);
+		gone += memcmp(y->data + (2 + i) * H, y->data + (2 + i) * H + T,
+			       T * sizeof(float)) != 0;
+	CHECK(gone > 2); /* the heads have masks of their own */
+	z = op_attention(e.g, ones(&e, 6, H, example + 2, pos + 2),
+			 ones(&e, 6, H, example + 2, pos + 2), late, &single);
 	for (int i = 0; i < 6; i++)
 		CHECK(same_row(y, 2 + i, z, i));
 	graph_begin(e.g, &training, NULL, 0);
-	z = op_attention(e.g, ones(&e, 1, H, example + 5, pos + 5), ones(&e, 6, H, example + 2, pos + 2), late, &row);
+	z = op_attention(e.g, ones(&e, 1, H, example + 5, pos + 5),
+			 ones(&e, 6, H, example + 2, pos + 2), late, &row);
 	CHECK(same_row(y, 5, z, 0));
 	graph_begin(e.g, &reading, NULL, 0);
-	z = op_attention(e.g, ones(&e, 1, H, example + 5, pos + 5), ones(&e, 6, H, example + 2, pos + 2), late, &row);
+	z = op_attention(e.g, ones(&e, 1, H, example + 5, pos + 5),
+			 ones(&e, 6, H, example + 2, pos + 2), late, &row);
 	for (int i = 0; i < H; i++)
 		CHECK_NEAR(z->data[i], 1.0 / 6, 1e-6);
 	drops_free(&e);
@@ -860,7 +892,8 @@ static void heads_are_bunched(void)
 {
 	enum { T = 120, H = 12, HEADS = 3 };
 	static const int64_t all[] = { 0, T }, one[] = { 0, 1 };
-	const struct attention how = { 1, HEADS, all, all, 0.4F }, single = { 1, HEADS, one, all, 0.4F };
+	const struct attention how = { 1, HEADS, all, all, 0.4F },
+			       single = { 1, HEADS, one, all, 0.4F };
 	uint32_t example[T], pos[T];
 	struct drops d = drops_new(&training), e = drops_new(&training);
 	struct tensor *x[3], *y, *z;
@@ -901,8 +934,10 @@ static void pad_rows_get_no_gradient(void)
 	if (leaves_new(d.a, &table, 1, &l) || leaves_begin(l, 1))
 		abort();
 	graph_begin(d.g, &training, l, 0);
-	CHECK(graph_backward(d.g, op_mse(d.g, op_embedding(d.g, table, NULL, NULL, id, NULL, NULL, 5, 0, NULL), value,
-					 1, NULL)) == TT_OK);
+	CHECK(graph_backward(
+		      d.g,
+		      op_mse(d.g, op_embedding(d.g, table, NULL, NULL, id, NULL, NULL, 5, 0, NULL),
+			     value, 1, NULL)) == TT_OK);
 	leaves_finish(l);
 	CHECK(table->grad[0] == 0);
 	CHECK_NEAR(table->grad[1], 2 * ((double)table->data[1] - 4), 1e-5);
@@ -917,7 +952,8 @@ static void losses_report_and_stay_finite(void)
 	static const float value[] = { 1, 2 };
 	static const float big[] = { 1000, -1000, 0, 900, 1000, -1000 };
 	struct drops d = drops_new(&training);
-	struct tensor *x = world_tensor(d.a, &d.r, 2, 3, 1), *pred = world_tensor(d.a, &d.r, 2, 1, 0);
+	struct tensor *x = world_tensor(d.a, &d.r, 2, 3, 1),
+		      *pred = world_tensor(d.a, &d.r, 2, 1, 0);
 	struct loss loss;
 	struct tensor *y;
 
@@ -939,15 +975,22 @@ static void activation_names(void)
 		const char *name;
 		enum activation kind;
 	} cases[] = {
-		{ "gelu", ACT_GELU }, { "gelu_new", ACT_GELU_TANH }, { "gelu_pytorch_tanh", ACT_GELU_TANH },
-		{ "gelu_fast", ACT_GELU_TANH }, { "relu", ACT_RELU }, { "silu", ACT_SILU }, { "swish", ACT_SILU },
+		{ "gelu", ACT_GELU },
+		{ "gelu_new", ACT_GELU_TANH },
+		{ "gelu_pytorch_tanh", ACT_GELU_TANH },
+		{ "gelu_fast", ACT_GELU_TANH },
+		{ "relu", ACT_RELU },
+		{ "silu", ACT_SILU },
+		{ "swish", ACT_SILU },
 		{ "tanh", ACT_TANH },
 	};
 	enum activation kind;
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		kind = cases[i].kind == ACT_RELU ? ACT_TANH : ACT_RELU;
-		CHECK_NAMED(activation_parse(cases[i].name, &kind) == TT_OK && kind == cases[i].kind, cases[i].name);
+		CHECK_NAMED(activation_parse(cases[i].name, &kind) == TT_OK &&
+				    kind == cases[i].kind,
+			    cases[i].name);
 	}
 	kind = ACT_SILU;
 	CHECK(activation_parse("mish", &kind) == TT_INVALID && kind == ACT_SILU);

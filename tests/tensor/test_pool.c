@@ -49,7 +49,7 @@ static void each_task_runs_once(int threads)
 
 struct relay {
 	struct turn *turn;
-	int order[TASKS], n;	/* guarded by the turn */
+	int order[TASKS], n; /* guarded by the turn */
 };
 
 static void relay_task(void *arg, int i, int thread)
@@ -84,7 +84,7 @@ static void turns_keep_order(int threads)
 
 struct mailbox {
 	struct gate *gate;
-	int letters, answers;	/* guarded by the gate */
+	int letters, answers; /* guarded by the gate */
 };
 
 static void reader(void *arg)
@@ -119,7 +119,7 @@ static void gates_wake(void)
 	thread_join(t);
 	CHECK(m.answers == ROUNDS);
 	gate_lock(m.gate);
-	CHECK(!gate_wait(m.gate, 0));	/* nobody wakes it any more */
+	CHECK(!gate_wait(m.gate, 0)); /* nobody wakes it any more */
 	CHECK(!gate_wait(m.gate, 1500));
 	gate_unlock(m.gate);
 	gate_free(m.gate);
@@ -134,7 +134,7 @@ static void nothing_is_fine(void)
 	pool_run(p, 0, count_task, &c);
 	CHECK(atomic_load(&c.picked) == 0);
 	pool_free(p);
-	CHECK(pool_new(2, &p) == TT_OK);	/* freed before its thread ran anything */
+	CHECK(pool_new(2, &p) == TT_OK); /* freed before its thread ran anything */
 	pool_free(p);
 	pool_free(NULL);
 	turn_free(NULL);

@@ -8,7 +8,8 @@
 #include "tensor/tensor.h"
 
 /* A matrix of normal numbers times `scale`; cols 0: a vector. It needs a gradient; it has no slot yet. */
-static inline struct tensor *world_tensor(struct arena *a, struct rng *r, int64_t rows, int64_t cols, double scale)
+static inline struct tensor *world_tensor(struct arena *a, struct rng *r, int64_t rows,
+					  int64_t cols, double scale)
 {
 	struct tensor *t = arena_zero(a, 1, sizeof(*t));
 
@@ -27,7 +28,8 @@ static inline struct tensor *world_tensor(struct arena *a, struct rng *r, int64_
 	return t;
 }
 
-static inline struct tensor *world_frozen(struct arena *a, struct rng *r, int64_t rows, int64_t cols, double scale)
+static inline struct tensor *world_frozen(struct arena *a, struct rng *r, int64_t rows,
+					  int64_t cols, double scale)
 {
 	struct tensor *t = world_tensor(a, r, rows, cols, scale);
 

@@ -21,7 +21,8 @@ struct trial {
 static struct trial trials[] = {
 	{ "lora", { NULL, "train.max_steps=6" } },
 	{ "full",
-	  { NULL, "train.max_steps=6", "peft={\"method\": \"full\"}", "train.learning_rate=0.001" } },
+	  { NULL, "train.max_steps=6", "peft={\"method\": \"full\"}",
+	    "train.learning_rate=0.001" } },
 };
 
 static const char *const narrow = "compute.precision=bf16", *const wide = "compute.precision=fp32";

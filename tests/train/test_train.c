@@ -675,8 +675,7 @@ static const char *const parted[][6] = {
 	{ "train.dropout=0", "peft.layers_to_transform=[1]" },
 	{ "train.dropout=0", "peft.layers_to_transform=[1]", "data.shuffle=false",
 	  "peft.target_modules=[\"output.dense\"]" },
-	{ "task={\"type\": \"regression\"}", "data.label=score",
-	  "peft={\"method\": \"head\"}" },
+	{ "task={\"type\": \"regression\"}", "data.label=score", "peft={\"method\": \"head\"}" },
 };
 
 static void stopped_and_resumed(const char *const *set, uint64_t file)
@@ -728,17 +727,18 @@ static void what_can_be_kept(void)
 		const char *set[5];
 		bool train, eval;
 	} cases[] = {
-		{ { "train.dropout=0" }, false, false }, /* the lowest layer trains */
+		{ { "train.dropout=0" }, false, false },             /* the lowest layer trains */
 		{ { "peft.layers_to_transform=[1]" }, false, true }, /* dropout in training */
 		{ { "train.dropout=0", "peft.layers_to_transform=[1]" }, true, true },
 		{ { "train.dropout=0", "peft.layers_to_transform=[1]", "train.max_steps=3" },
-		  false, true }, /* one epoch: nothing comes twice */
+		  false,
+		  true }, /* one epoch: nothing comes twice */
 		{ { "peft={\"method\": \"head\"}" }, true, true },
 		{ { "train.dropout=0", "peft={\"method\": \"bitfit\"}" }, false, false },
 		{ { "train.dropout=0", "peft={\"method\": \"full\"}" }, false, false },
-		{ { "train.dropout=0", "peft.layers_to_transform=[1]",
-		    "task={\"type\": \"mlm\"}" },
-		  false, false },
+		{ { "train.dropout=0", "peft.layers_to_transform=[1]", "task={\"type\": \"mlm\"}" },
+		  false,
+		  false },
 	};
 
 	for (size_t i = 0; i < COUNT(cases); i++) {

@@ -299,8 +299,9 @@ static inline int world_open(struct world *w, const char *top, const char *dir,
 	if (!rc)
 		rc = recipe_load(path, set, n, method_table(), &w->recipe);
 	if (!rc)
-		rc = w->recipe->compute.precision == PRECISION_BF16 ? gemm_open_bf16("ref", &w->gemm)
-								    : gemm_open("ref", &w->gemm);
+		rc = w->recipe->compute.precision == PRECISION_BF16
+			     ? gemm_open_bf16("ref", &w->gemm)
+			     : gemm_open("ref", &w->gemm);
 	if (!rc)
 		rc = pool_new(threads, &w->pool);
 	if (!rc)
