@@ -270,7 +270,7 @@ static int run_bert(const char *s, struct span in, struct spans *to)
 
 static int run_whitespace(const char *s, struct span in, struct spans *to)
 {
-	size_t from = in.start, at = in.start;
+	size_t at = in.start, from = at;
 	int r = TT_OK, last = -1;
 
 	while (at < in.end && r == TT_OK) {
