@@ -82,6 +82,14 @@ else
 	skip "a full file system" "cannot mount here"
 fi
 
+# The timings of the backends are for the next start only: the second write of a first run.
+TRIMTAB_HOME=$work/fresh TT_FAIL_WRITE=2
+export TT_FAIL_WRITE
+quietly tiny mr-lora
+unset TT_FAIL_WRITE
+[ "$status" = 0 ] && [ -d "$work/fresh/runs" ] && [ ! -e "$work/fresh/backends.json" ]
+ok $? "a run goes on without keeping its timings"
+
 # Every file that is written whole or not at all, on a disk that fills up with the n-th of them.
 n=0
 while n=$((n + 1)) && [ $n -le 12 ]; do
