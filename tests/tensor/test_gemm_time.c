@@ -106,8 +106,8 @@ static void damaged_files_are_none(void)
 		"{}]}",
 		"{\"out\":48,\"in\":40,\"side\":\"backward\"}]}",
 		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":{}}]}",
-		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":{\"ref\":-1,\"onednn\":"
-		"1e99}}]}",
+		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":{\"ref\":-1}}]}",
+		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":{\"onednn\":1e99}}]}",
 		"{\"out\":-48,\"in\":1e300,\"side\":\"sideways\",\"gflops\":7}]}",
 		"{\"out\":48,\"in\":40,\"side\":\"backward\",\"gflops\":[1,2,3]}]}",
 	};
