@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/proc.h"
 #include "cmd/cmd.h"
 #include "db/metric.h"
 
-enum { LOSS };
+enum { LOSS, ON_TERMINAL = 100 };
 
 static void duration(const struct run *r, char *ret, size_t size)
 {
@@ -123,17 +124,28 @@ static int list_json(struct store *st, struct run_filter *f, struct buf *out)
 	return code;
 }
 
+/* On a terminal the newest fill the eye; a pipe gets them all. */
 static int list_plain(struct store *st, const struct run_filter *f, struct buf *out)
 {
+	const bool cut = !f->limit && isatty(STDOUT_FILENO);
+	struct run_filter some = *f;
 	struct run_list list;
+	bool more;
 	int width, code = run_id_width(st, &width);
 
+	if (cut)
+		some.limit = ON_TERMINAL + 1;
 	if (!code)
-		code = run_list(st, f, &list);
+		code = run_list(st, &some, &list);
 	if (code)
 		return code;
+	more = cut && list.n > ON_TERMINAL;
+	list.n -= more;
 	write_plain(&list, width, out);
+	list.n += more;
 	run_list_done(&list);
+	if (more)
+		buf_text(out, "\n... and older ones; --limit N lists N, and a pipe gets all");
 	return cmd_print(out);
 }
 
