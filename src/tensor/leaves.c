@@ -193,12 +193,18 @@ static void small_finish(struct leaves *l, size_t i)
 		memset(grad, 0, (size_t)s->count * sizeof(*grad));
 }
 
+void leaves_sum(struct leaves *l, int slot)
+{
+	const struct slot *s = l->slot + slot;
+
+	if (!s->turn)
+		small_finish(l, (size_t)slot);
+	else if (!s->filled)
+		memset(l->leaf[slot]->grad, 0, (size_t)s->count * sizeof(float));
+}
+
 void leaves_finish(struct leaves *l)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		if (!l->slot[i].turn)
-			small_finish(l, i);
-		else if (!l->slot[i].filled)
-			memset(l->leaf[i]->grad, 0, (size_t)l->slot[i].count * sizeof(float));
-	}
+	for (size_t i = 0; i < l->n; i++)
+		leaves_sum(l, (int)i);
 }

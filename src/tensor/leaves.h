@@ -25,6 +25,9 @@ int leaves_begin(struct leaves *l,
 void leaves_finish(
 	struct leaves *l); /* after them: leaf->grad holds the sums (zero when never touched) */
 
+/* leaf->grad holds the sum of what the shards so far have added to it (zero: nothing); none is adding now. */
+void leaves_sum(struct leaves *l, int slot);
+
 /* For graph.c: where shard adds its part of a leaf; *ret_beta 0: nothing there yet, overwrite it all. Waits for its turn. */
 float *leaves_grad(struct leaves *l, int slot, int shard, float *ret_beta);
 void leaves_done(struct leaves *l, int slot, int shard); /* this shard adds no more to it */

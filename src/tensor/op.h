@@ -56,6 +56,20 @@ struct tensor *op_activation_over(struct graph *g, struct tensor *x, enum activa
 struct tensor *op_dropout(struct graph *g, struct tensor *x, float p);
 /* y[n,H] = x[row[i]]; rows may repeat. */
 struct tensor *op_gather(struct graph *g, struct tensor *x, const int32_t *row, int64_t n);
+/*
+ * y = before every sequence of x [N,H] n rows of p, columns at .. at+H-1: n rows that all sequences share, or
+ * [seqs*n] of their own. start[seqs+1] are x's offsets; origin is the result's, NULL where nobody asks.
+ */
+struct prepend {
+	int64_t seqs, n, at;
+	const int64_t *start;
+	const struct origin *origin;
+};
+struct tensor *op_prepend(struct graph *g, struct tensor *x, struct tensor *p,
+			  const struct prepend *how);
+int64_t *prepend_starts(
+	struct graph *g,
+	const struct prepend *how); /* [seqs+1] of the result; NULL without memory */
 struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
 

@@ -435,6 +435,51 @@ static void gather_naive(const struct world *w, double *y)
 		y[i] = num(w->t[0], w->id[i / IN], i % IN);
 }
 
+/* Two sequences, two rows before each: columns 2 to 4 of a wider tensor, shared or not. */
+enum { PREFIX = 2, NARROW = 3, WIDE = 7, AT = 2 };
+
+static void prepend_start(struct world *w)
+{
+	add(w, w->n, NARROW);
+	w->kstart[0] = 0;
+	w->kstart[1] = w->n / 2;
+	w->kstart[2] = w->n;
+}
+
+static void prepend_setup(struct world *w)
+{
+	prepend_start(w);
+	add(w, PREFIX, WIDE);
+}
+
+static void prepend_setup_own(struct world *w)
+{
+	prepend_start(w);
+	add(w, PREFIX * 2, WIDE);
+}
+
+static struct tensor *prepend_build(struct graph *g, void *arg)
+{
+	const struct world *w = arg;
+
+	return op_prepend(g, rows_of(g, w, 0), w->t[1],
+			  &(struct prepend){ 2, PREFIX, AT, w->kstart, NULL });
+}
+
+static void prepend_naive(const struct world *w, double *y)
+{
+	const bool own = tensor_rows(w->t[1]) > PREFIX;
+
+	for (int64_t s = 0; s < 2; s++) {
+		for (int64_t i = 0; i < PREFIX; i++)
+			for (int64_t c = 0; c < NARROW; c++)
+				*y++ = num(w->t[1], i + (own ? s * PREFIX : 0), AT + c);
+		for (int64_t i = w->kstart[s]; i < w->kstart[s + 1]; i++)
+			for (int64_t c = 0; c < NARROW; c++)
+				*y++ = num(w->t[0], i, c);
+	}
+}
+
 static void two_setup(struct world *w)
 {
 	rows_setup(w);
@@ -574,6 +619,8 @@ static const struct test tests[] = {
 	{ "tanh", tanh_setup, activation_build, activation_naive },
 	{ "dropout", rows_setup, dropout_build, same_naive },
 	{ "gather", gather_setup, gather_build, gather_naive },
+	{ "prepend", prepend_setup, prepend_build, prepend_naive },
+	{ "prepend, rows of their own", prepend_setup_own, prepend_build, prepend_naive },
 	{ "add", two_setup, add_build, add_naive },
 	{ "scale", rows_setup, scale_build, scale_naive },
 	{ "layer norm", norm_setup, norm_build, norm_naive },
