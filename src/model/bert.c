@@ -18,15 +18,17 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "model/prompt.h"
 
 enum { NAME_ROOM = 128 };
 
 struct block {
+	struct site *attention, *after_attention, *after_feed; /* groups */
 	struct site *query, *key, *value, *out, *out_norm, *up, *down, *norm;
 };
 
 struct bert {
-	struct site *word, *position, *type, *norm;
+	struct site *input, *word, *position, *type, *norm;
 	struct block *block;
 	struct site *pooler, *classifier;                  /* classification, regression */
 	struct site *transform, *transform_norm, *decoder; /* masked language modelling */
@@ -96,12 +98,13 @@ static struct site *declare_table(struct model *m, const char *name, int64_t row
 
 static int declare_embeddings(struct model *m, struct bert *b)
 {
+	b->input = model_declare_site(m, "bert.embeddings", SITE_INPUT, -1, NULL, NULL);
 	b->word = declare_table(m, "bert.embeddings.word_embeddings", m->hp.vocab_size);
 	b->position = declare_table(m, "bert.embeddings.position_embeddings",
 				    m->hp.max_position_embeddings);
 	b->type = declare_table(m, "bert.embeddings.token_type_embeddings", m->hp.type_vocab_size);
 	b->norm = declare_norm(m, "bert.embeddings.LayerNorm", 0, -1);
-	return b->word && b->position && b->type && b->norm ? TT_OK : TT_NOMEM;
+	return b->input && b->word && b->position && b->type && b->norm ? TT_OK : TT_NOMEM;
 }
 
 /* A linear layer or (with in 0) a norm inside block number `layer`. */
@@ -114,20 +117,31 @@ static struct site *declare_inside(struct model *m, int layer, const char *name,
 	return in ? declare_linear(m, text, 0, 0, layer, out, in) : declare_norm(m, text, 0, layer);
 }
 
+static struct site *declare_group(struct model *m, int layer, const char *name, unsigned kind)
+{
+	char text[NAME_ROOM];
+
+	snprintf(text, sizeof(text), "bert.encoder.layer.%d.%s", layer, name);
+	return model_declare_site(m, text, kind, layer, NULL, NULL);
+}
+
 static int declare_block(struct model *m, struct block *b, int layer)
 {
 	const int64_t h = m->hp.hidden_size, wide = m->hp.intermediate_size;
 
+	b->attention = declare_group(m, layer, "attention.self", SITE_ATTENTION);
 	b->query = declare_inside(m, layer, "attention.self.query", h, h);
 	b->key = declare_inside(m, layer, "attention.self.key", h, h);
 	b->value = declare_inside(m, layer, "attention.self.value", h, h);
 	b->out = declare_inside(m, layer, "attention.output.dense", h, h);
+	b->after_attention = declare_group(m, layer, "attention.output", SITE_SUBLAYER);
 	b->out_norm = declare_inside(m, layer, "attention.output.LayerNorm", h, 0);
 	b->up = declare_inside(m, layer, "intermediate.dense", wide, h);
 	b->down = declare_inside(m, layer, "output.dense", h, wide);
+	b->after_feed = declare_group(m, layer, "output", SITE_SUBLAYER);
 	b->norm = declare_inside(m, layer, "output.LayerNorm", h, 0);
-	return b->query && b->key && b->value && b->out && b->out_norm && b->up && b->down &&
-			       b->norm
+	return b->attention && b->after_attention && b->after_feed && b->query && b->key &&
+			       b->value && b->out && b->out_norm && b->up && b->down && b->norm
 		       ? TT_OK
 		       : TT_NOMEM;
 }
@@ -219,17 +233,92 @@ static struct tensor *norm(const struct model *m, struct graph *g, const struct 
 	return op_layer_norm(g, x, r, s->weight, s->bias, (float)m->hp.layer_norm_eps);
 }
 
-static struct tensor *embed(struct model *m, struct graph *g, const struct batch *b,
-			    const struct origin *origin)
+/* What goes in: the text's tokens, and before every sequence a soft prompt when there is one. */
+struct input {
+	const struct batch *text;
+	struct tensor *prompt;    /* [n,H]; NULL: none */
+	struct batch batch;       /* of text and prompt; positions as they are looked up */
+	const int64_t *row_start; /* [seqs+1] among the rows that the head reads */
+	const struct origin *origin, *text_origin; /* who batch's tokens are, and text's */
+};
+
+/* Positions that begin at an offset. */
+static bool shift_positions(struct graph *g, int64_t by, struct batch *b)
+{
+	int32_t *pos = by ? graph_alloc(g, (size_t)b->tokens * sizeof(*pos)) : NULL;
+
+	for (int64_t i = 0; pos && i < b->tokens; i++)
+		pos[i] = b->pos[i] + (int32_t)by;
+	if (pos)
+		b->pos = pos;
+	return pos || !by;
+}
+
+/* With a prompt the head of a classifier reads its first row, as in PEFT; masked tokens stay where they are. */
+static bool input_make(const struct model *m, struct graph *g, const struct batch *b,
+		       struct input *ret)
+{
+	struct site *s = ((const struct bert *)m->state)->input;
+	int64_t n = 0;
+
+	*ret = (struct input){ .text = b, .batch = *b };
+	if (site_has_prompt(s)) {
+		ret->prompt = site_prompt(g, s);
+		if (!ret->prompt)
+			return false;
+		n = tensor_rows(ret->prompt);
+		if (prompt_batch(g, b, n, m->head != HEAD_MLM, &ret->batch))
+			return false;
+	}
+	if (!shift_positions(g, m->position_offset - n, &ret->batch))
+		return false;
+	ret->row_start = row_starts(g, &ret->batch);
+	ret->origin = token_origin(g, &ret->batch);
+	ret->text_origin = n ? token_origin(g, b) : ret->origin;
+	return ret->row_start && ret->origin && ret->text_origin;
+}
+
+/*
+ * A prompt stands where word embeddings do, so positions and types are added to
+ * it as to words, in one pass more.
+ */
+static struct tensor *embed_prompt(struct model *m, struct graph *g, const struct input *in)
 {
 	const struct bert *e = m->state;
-	struct tensor *x = op_embedding(g, e->word->weight, e->position->weight, e->type->weight,
-					b->id, b->pos, b->type, b->tokens,
-					(int32_t)m->hp.pad_token_id, origin);
+	const struct batch *b = &in->batch;
+	const struct prepend how = {
+		.seqs = b->seqs,
+		.n = tensor_rows(in->prompt),
+		.start = in->text->start,
+		.origin = in->origin,
+	};
+	struct tensor *x, *r;
 
-	x = site_embed(g, e->word, b->id, x);
-	x = site_embed(g, e->position, b->pos, x);
-	x = site_embed(g, e->type, b->type, x);
+	x = op_embedding(g, e->word->weight, NULL, NULL, in->text->id, NULL, NULL, in->text->tokens,
+			 (int32_t)m->hp.pad_token_id, in->text_origin);
+	x = op_prepend(g, site_embed(g, e->word, in->text->id, x), in->prompt, &how);
+	r = op_embedding(g, NULL, e->position->weight, e->type->weight, NULL, b->pos, b->type,
+			 b->tokens, -1, in->origin);
+	r = site_embed(g, e->position, b->pos, r);
+	return op_add(g, x, site_embed(g, e->type, b->type, r));
+}
+
+static struct tensor *embed(struct model *m, struct graph *g, const struct input *in)
+{
+	const struct bert *e = m->state;
+	const struct batch *b = &in->batch;
+	struct tensor *x;
+
+	if (in->prompt) {
+		x = embed_prompt(m, g, in);
+	} else {
+		x = op_embedding(g, e->word->weight, e->position->weight, e->type->weight, b->id,
+				 b->pos, b->type, b->tokens, (int32_t)m->hp.pad_token_id,
+				 in->origin);
+		x = site_embed(g, e->word, b->id, x);
+		x = site_embed(g, e->position, b->pos, x);
+		x = site_embed(g, e->type, b->type, x);
+	}
 	return op_dropout(g, norm(m, g, e->norm, x, NULL), (float)m->hp.hidden_dropout_prob);
 }
 
@@ -243,19 +332,25 @@ struct wanted {
 static struct tensor *attend(struct model *m, struct graph *g, const struct batch *b,
 			     const struct block *k, struct tensor *x, const struct wanted *want)
 {
-	const struct attention how = {
+	struct attention how = {
 		.seqs = b->seqs,
 		.heads = m->hp.num_attention_heads,
 		.qstart = want->start,
-		.kstart = b->start,
 		.dropout = (float)m->hp.attention_probs_dropout_prob,
 	};
 	struct tensor *read = want->row ? op_gather(g, x, want->row, want->rows) : x;
 	struct tensor *query = site_linear(g, k->query, read), *key = site_linear(g, k->key, x);
 	struct tensor *value = site_linear(g, k->value, x), *y;
+	struct attended at = { b->seqs, b->start, x, key, value };
 
-	y = site_linear(g, k->out, op_attention(g, query, key, value, &how));
-	return norm(m, g, k->out_norm, op_dropout(g, y, (float)m->hp.hidden_dropout_prob), read);
+	if (!site_attend(g, k->attention, &at))
+		return NULL;
+	how.kstart = at.start;
+	y = site_linear(g, k->out, op_attention(g, query, at.k, at.v, &how));
+	y = op_dropout(g, y, (float)m->hp.hidden_dropout_prob);
+	return site_sublayer(
+		g, k->after_attention,
+		&(struct sublayer){ y, read, read, k->out_norm, (float)m->hp.layer_norm_eps });
 }
 
 static struct tensor *feed_forward(struct model *m, struct graph *g, const struct block *k,
@@ -264,7 +359,8 @@ static struct tensor *feed_forward(struct model *m, struct graph *g, const struc
 	struct tensor *y = op_activation_over(g, site_linear(g, k->up, x), m->hp.hidden_act);
 
 	y = op_dropout(g, site_linear(g, k->down, y), (float)m->hp.hidden_dropout_prob);
-	return norm(m, g, k->norm, y, x);
+	return site_sublayer(g, k->after_feed,
+			     &(struct sublayer){ y, x, x, k->norm, (float)m->hp.layer_norm_eps });
 }
 
 /*
@@ -272,25 +368,30 @@ static struct tensor *feed_forward(struct model *m, struct graph *g, const struc
  * block (the rows that the head reads), one more what leaves the pooler. Forward
  * from stage `from`, whose result x is (NULL: from the start), up to stage `to`.
  */
-static struct tensor *encode(struct model *m, struct graph *g, const struct batch *b,
+static struct tensor *encode(struct model *m, struct graph *g, const struct batch *text,
 			     struct tensor *x, int64_t from, int64_t to)
 {
 	const struct bert *e = m->state;
-	const struct wanted every = { NULL, b->tokens, b->start },
-			    some = { b->row, b->rows, row_starts(g, b) };
 	const int64_t layers = m->hp.num_hidden_layers;
-	const struct origin *origin = x ? NULL : token_origin(g, b);
-	const struct arena_mark mark = graph_mark(g);
+	struct wanted every, some;
+	struct arena_mark mark;
+	struct input in;
+	const struct batch *b = &in.batch;
 
-	if (!some.start || (!x && !origin))
+	if (!input_make(m, g, text, &in))
 		return NULL;
+	every = (struct wanted){ NULL, b->tokens, b->start };
+	some = m->whole_rows ? every : (struct wanted){ b->row, b->rows, in.row_start };
+	mark = graph_mark(g);
 	if (!x)
-		x = graph_keep(g, mark, embed(m, g, b, origin));
+		x = graph_keep(g, mark, embed(m, g, &in));
 	for (int64_t i = from; i < to && i < layers; i++) {
 		x = graph_keep(g, mark,
 			       attend(m, g, b, &e->block[i], x, i == layers - 1 ? &some : &every));
 		x = graph_keep(g, mark, feed_forward(m, g, &e->block[i], x));
 	}
+	if (m->whole_rows && from < layers && to >= layers)
+		x = graph_keep(g, mark, op_gather(g, x, b->row, b->rows));
 	if (to > layers && from <= layers)
 		x = graph_keep(g, mark, op_activation(g, site_linear(g, e->pooler, x), ACT_TANH));
 	return x;

@@ -212,7 +212,7 @@ struct site *model_declare_site(struct model *m, const char *name, unsigned kind
 	struct site *s = &m->site[m->nsite];
 	const char *copy = arena_text(m->arena, name);
 
-	if (!weight || !copy)
+	if ((!weight && kind & SITE_MODULES) || !copy)
 		return NULL;
 	if (m->nsite == m->site_room) {
 		err_set(TT_INVALID, "the model has more modules than its layers can have");
@@ -273,7 +273,15 @@ struct tensor *model_param(const struct model *m, const char *name)
 struct site *model_site(const struct model *m, const char *name)
 {
 	for (size_t i = 0; i < m->nsite; i++)
-		if (!strcmp(m->site[i].name, name))
+		if (m->site[i].kind & SITE_MODULES && !strcmp(m->site[i].name, name))
+			return &m->site[i];
+	return NULL;
+}
+
+struct site *model_group(const struct model *m, unsigned kind, const struct site *after)
+{
+	for (size_t i = after ? (size_t)(after - m->site) + 1 : 0; i < m->nsite; i++)
+		if (m->site[i].kind & kind)
 			return &m->site[i];
 	return NULL;
 }
@@ -741,7 +749,7 @@ struct tensor *model_new_tensor(struct model *m, const char *name, int rank, con
 
 static bool site_trains(const struct site *s)
 {
-	return s->hooks || s->weight->needs || (s->bias && s->bias->needs);
+	return s->hooks || (s->weight && s->weight->needs) || (s->bias && s->bias->needs);
 }
 
 static bool is_table(const struct model *m, const struct tensor *w)
@@ -824,6 +832,7 @@ int64_t model_param_count(const struct model *m)
 static int check_batch(const struct model *m, const struct batch *b)
 {
 	const struct hparams *h = &m->hp;
+	const int64_t most = h->max_position_embeddings - m->position_offset;
 
 	for (int64_t i = 0; i < b->tokens; i++) {
 		if (b->id[i] < 0 || b->id[i] >= h->vocab_size)
@@ -831,12 +840,13 @@ static int check_batch(const struct model *m, const struct batch *b)
 				       "token id %d is not in the model's vocabulary of %lld: "
 				       "tokenizer and model do not belong together",
 				       (int)b->id[i], (long long)h->vocab_size);
-		if (b->pos[i] < 0 || b->pos[i] >= h->max_position_embeddings)
+		if (b->pos[i] < 0 || b->pos[i] >= most)
 			return err_set(TT_INVALID,
 				       "a row has more than %lld tokens, and the model has no more "
-				       "positions; set data.max_length to %lld or less",
-				       (long long)h->max_position_embeddings,
-				       (long long)h->max_position_embeddings);
+				       "positions%s; set data.max_length to %lld or less",
+				       (long long)most,
+				       m->position_offset ? " beside those of the method" : "",
+				       (long long)most);
 		if (b->type[i] < 0 || b->type[i] >= h->type_vocab_size)
 			return err_set(TT_INVALID,
 				       "token type %d of a pair of texts is not among the model's "

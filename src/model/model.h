@@ -111,7 +111,10 @@ struct model {
 	struct st_file *file; /* mapped while a parameter lies in it; else NULL */
 	/* What a person may want to know of the loading: tensors not used, parameters drawn anew. NULL: nothing. */
 	const char *unused, *fresh;
-	void *state; /* the architecture's own */
+	/* Set by a method when it is attached. */
+	int64_t position_offset; /* positions of the text start here: what stands before it is not in the batch */
+	bool whole_rows; /* compute every row of the last block too: something takes a mean over them */
+	void *state;     /* the architecture's own */
 };
 
 struct model_options {
@@ -130,7 +133,9 @@ const struct model_ops *const *model_all(void); /* ends with NULL */
 int model_open(const struct model_options *how, struct model **ret);
 void model_close(struct model *m);                                   /* NULL is fine */
 struct tensor *model_param(const struct model *m, const char *name); /* NULL: none */
-struct site *model_site(const struct model *m, const char *name);
+struct site *model_site(const struct model *m, const char *name);    /* a module, no group */
+/* The next group of a kind, in the order of use; after NULL: the first. NULL: no more. */
+struct site *model_group(const struct model *m, unsigned kind, const struct site *after);
 /* Make a base parameter trainable: a writable copy in the arena, shared by all its uses. */
 int model_train_param(struct model *m, struct tensor *t);
 /* A new named tensor of a method, zeroed, in the arena; not part of model->param. NULL without memory. */

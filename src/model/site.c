@@ -30,6 +30,29 @@ struct tensor *site_linear(struct graph *g, struct site *s, struct tensor *x)
 	return site_base(g, s, x);
 }
 
+bool site_has_prompt(const struct site *s) { return s->hooks && s->hooks->prompt; }
+
+struct tensor *site_prompt(struct graph *g, struct site *s)
+{
+	return site_has_prompt(s) ? s->hooks->prompt(g, s) : NULL;
+}
+
+bool site_attend(struct graph *g, struct site *s, struct attended *at)
+{
+	if (s->hooks && s->hooks->attend)
+		return s->hooks->attend(g, s, at);
+	return true;
+}
+
+struct tensor *site_sublayer(struct graph *g, struct site *s, const struct sublayer *in)
+{
+	struct tensor *h = in->h;
+
+	if (s->hooks && s->hooks->output)
+		h = s->hooks->output(g, s, in);
+	return op_layer_norm(g, h, in->u, in->norm->weight, in->norm->bias, in->eps);
+}
+
 struct tensor *site_embed(struct graph *g, struct site *s, const int32_t *id, struct tensor *e)
 {
 	if (s->hooks && s->hooks->embed)

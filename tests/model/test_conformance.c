@@ -151,6 +151,8 @@ static void parts_make_the_whole(const struct trial *t)
 		struct model_cut cut;
 		size_t size;
 
+		if (i < t->model->nsite && !w) /* a group */
+			continue;
 		if (!CHECK(y != NULL))
 			return;
 		size = (size_t)tensor_count(y) * sizeof(float);
@@ -291,10 +293,35 @@ static struct tensor *count_embed(struct graph *g, struct site *s, const int32_t
 	return e;
 }
 
+static bool count_attend(struct graph *g, struct site *s, struct attended *at)
+{
+	struct count *c = s->state;
+
+	(void)g;
+	c->calls++;
+	c->fits = c->fits && tensor_rows(at->k) == at->start[at->seqs] &&
+		  tensor_rows(at->v) == tensor_rows(at->x);
+	return true;
+}
+
+static struct tensor *count_output(struct graph *g, struct site *s, const struct sublayer *in)
+{
+	struct count *c = s->state;
+
+	(void)g;
+	c->calls++;
+	c->fits = c->fits && tensor_rows(in->h) == tensor_rows(in->u) && in->h->origin &&
+		  in->norm->kind == SITE_NORM;
+	return in->h;
+}
+
 /* Every socket is used once a pass, with rows that know whose they are; without a method's change, nothing changes. */
 static void sites_are_used(const struct trial *t)
 {
-	static const struct hooks hooks = { .linear = count_linear, .embed = count_embed };
+	static const struct hooks hooks = { .linear = count_linear,
+					    .embed = count_embed,
+					    .attend = count_attend,
+					    .output = count_output };
 	static struct pack p;
 	static float before[PACK_TOKENS * VOCAB];
 	struct model *m = t->model;
@@ -314,7 +341,8 @@ static void sites_are_used(const struct trial *t)
 	y = forward(t, &p.batch);
 	CHECK_NAMED(y && !memcmp(before, y->data, (size_t)tensor_count(y) * sizeof(float)), t->who);
 	for (size_t i = 0; i < m->nsite; i++) {
-		const bool ok = count[i].fits && count[i].calls == !(m->site[i].kind & SITE_NORM);
+		const bool ok = count[i].fits &&
+				count[i].calls == !(m->site[i].kind & (SITE_NORM | SITE_INPUT));
 
 		if (!ok)
 			printf("# %s: %d calls, fits %d\n", m->site[i].name, count[i].calls,
@@ -342,7 +370,8 @@ static void declarations(const struct trial *t)
 		doubles += model_param(m, m->param[i]->name) != m->param[i];
 	}
 	for (size_t k = 0; k < m->nsite; k++) {
-		doubles += model_site(m, m->site[k].name) != &m->site[k];
+		doubles += m->site[k].kind & SITE_MODULES &&
+			   model_site(m, m->site[k].name) != &m->site[k];
 		outputs += (m->site[k].kind & SITE_HEAD) != 0;
 	}
 	CHECK_NAMED(!homeless && !doubles && outputs == 1, t->who);
