@@ -134,17 +134,27 @@ static int add_row(struct store *store, const struct session *s, const struct ru
 	return code;
 }
 
+/* "lora", or "prefix+lora" of a combination. */
+static void method_names(const struct recipe *r, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	ret[0] = 0;
+	for (size_t i = 0; i < r->n_peft && n + 1 < size; i++)
+		n += (size_t)snprintf(ret + n, size - n, "%s%s", i ? "+" : "", r->peft[i].name);
+}
+
 static int add_run(struct session *s, const char *id, const char *dir, const char *parent,
 		   int64_t *ret_row, int *ret_attempt)
 {
 	const struct recipe *r = s->recipe;
 	const struct train_plan plan = train_plan(&r->train, (int64_t)dataset_count(s->train));
-	char path[PATH_MAX], key[64];
+	char path[PATH_MAX], key[64], method[128];
 	const struct run run = {
 		.id = id,
 		.name = r->name,
 		.state = RUN_QUEUED,
-		.method = r->peft->name,
+		.method = method,
 		.model = fs_basename(s->model_dir),
 		.task = recipe_task_name(r->task.type),
 		.dir = dir,
@@ -160,6 +170,7 @@ static int add_run(struct session *s, const char *id, const char *dir, const cha
 	struct buf text;
 	int code;
 
+	method_names(r, method, sizeof(method));
 	snprintf(key, sizeof(key), "eval/%s", judged_by(r));
 	buf_init(&text, (size_t)16 << 20);
 	code = home_path("runs.db", path, sizeof(path));

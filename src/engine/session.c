@@ -147,11 +147,6 @@ static int refuse_unsupported(const struct recipe *r)
 		return err_set(TT_INVALID,
 			       "%s: train.gradient_checkpointing is not supported yet; false is",
 			       r->path);
-	if (r->n_peft != 1)
-		return err_set(TT_INVALID,
-			       "%s: peft is a combination of %zu methods, which is not supported "
-			       "yet; one is",
-			       r->path, r->n_peft);
 	return TT_OK;
 }
 
@@ -261,7 +256,12 @@ static int load_model(struct session *s, bool train)
 		.seed = (uint64_t)r->train.seed,
 		.gemm = s->gemm,
 	};
-	struct method_options method = { r->peft, NULL, r->task.type, (uint64_t)r->train.seed };
+	struct method_options method = {
+		.peft = r->peft,
+		.n_peft = r->n_peft,
+		.task = r->task.type,
+		.seed = (uint64_t)r->train.seed,
+	};
 	int code = task_head(r, &how.head);
 
 	if (!code)

@@ -155,6 +155,26 @@ static int add_biases(struct entries *e, const struct method *m)
 	return code;
 }
 
+/* A tensor of the method, or (base) one of the model that it trains. */
+static int add_own(struct entries *e, const struct method *m, struct tensor *t, bool base)
+{
+	const struct method *owner = method_owner(m, t);
+	const struct method_ops *ops = owner->ops;
+	const struct tensor *stored = !base && ops->pack ? ops->pack(owner, t, e->arena) : t;
+	const char *name = ops->file_name ? ops->file_name(owner, t, e->arena) : NULL;
+	int code;
+
+	if (!stored)
+		return TT_NOMEM;
+	if (!name)
+		name = base ? base_name(e->arena, m, t->name)
+			    : arena_printf(e->arena, "%s%s", prefix, t->name);
+	code = entry_add(e, ENTRY_WANTED, stored, stored->data, name);
+	if (!code && stored != t)
+		e->item[e->n - 1].packed_from = t;
+	return code;
+}
+
 static int entries_new(const struct method *m, struct entries *ret)
 {
 	int code = TT_OK;
@@ -162,20 +182,10 @@ static int entries_new(const struct method *m, struct entries *ret)
 	*ret = (struct entries){ .arena = arena_new() };
 	if (!ret->arena)
 		return err_set(TT_NOMEM, "no memory to list an adapter's tensors");
-	for (size_t i = 0; !code && i < m->nparam; i++) {
-		struct tensor *t = m->param[i];
-		const struct tensor *stored = t;
-
-		if (!m->before[i] && m->ops->pack)
-			stored = m->ops->pack(m, t, ret->arena);
-		if (!stored)
-			return TT_NOMEM;
-		code = entry_add(ret, ENTRY_WANTED, stored, stored->data,
-				 m->before[i] ? base_name(ret->arena, m, t->name)
-					      : arena_printf(ret->arena, "%s%s", prefix, t->name));
-		if (!code && stored != t)
-			ret->item[ret->n - 1].packed_from = t;
-	}
+	for (size_t i = 0; !code && i < m->nparam; i++)
+		code = add_own(ret, m, m->param[i], m->before[i] != NULL);
+	for (size_t i = 0; !code && i < m->fixed.n; i++)
+		code = add_own(ret, m, m->fixed.item[i], false);
 	if (!code && m->saves_biases)
 		code = add_biases(ret, m);
 	return code;
@@ -397,9 +407,10 @@ int adapter_refuse_others(const struct json *config, const char *const *known, s
 {
 	static const char *const common[] = {
 		"auto_mapping",   "base_model_name_or_path",
-		"inference_mode", "peft_type",
-		"peft_version",   "revision",
-		"runtime_config", "task_type",
+		"inference_mode", "method",
+		"peft_type",      "peft_version",
+		"revision",       "runtime_config",
+		"task_type",
 	};
 
 	for (const struct json *j = json_first(config); j; j = json_next(j)) {
@@ -629,8 +640,11 @@ static int tensors_load(struct method *m, const char *path)
 		if (x->use != ENTRY_WANTED)
 			continue;
 		code = st_read_f32(st_find(f, x->name), x->tensor->data);
-		if (!code && x->packed_from)
-			code = m->ops->unpack(m, x->packed_from, x->tensor);
+		if (!code && x->packed_from) {
+			struct method *owner = method_owner(m, x->packed_from);
+
+			code = owner->ops->unpack(owner, x->packed_from, x->tensor);
+		}
 	}
 	st_close(f);
 	entries_free(&e);

@@ -28,24 +28,55 @@ struct targeting {
 	struct texts layers_pattern;
 };
 
+/* What a method may ask of the trainer before the first step; rows are rows of the training data. */
+struct probe {
+	int64_t rows;
+	/* Gradients of the mean loss of these rows, dropout on: param->grad, and grad of what was made. */
+	int (*gradients)(void *arg, const int64_t *row, size_t n, double *ret_loss);
+	/* The same, and an optimizer step of this rate; the optimizer starts anew afterwards. */
+	int (*step)(void *arg, const int64_t *row, size_t n, double rate);
+	/* Forward alone, without dropout, in one thread and in the order of the rows. */
+	int (*visit)(void *arg, const int64_t *row, size_t n);
+	void *arg;
+};
+
 struct method_ops {
 	const char *name, *title, *cite;
-	const char *peft_type;    /* as in adapter_config.json */
-	unsigned wants;           /* site kinds it can be attached to; 0: it picks in begin */
-	bool starts_at_base;      /* step 0 is the frozen model, exactly */
-	bool saves_model;         /* exported as a model folder, never as an adapter (full) */
+	const char *peft_type; /* as in adapter_config.json */
+	unsigned wants;        /* site kinds it can be attached to; 0: it picks in begin */
+	bool starts_at_base;   /* step 0 is the frozen model, exactly */
+	bool detached;         /* gradients take what before_step made as constant (DoRA's norms) */
+	bool saves_model;      /* exported as a model folder, never as an adapter (full) */
 	const struct knob *knobs; /* ends with a name of NULL */
 	size_t settings_size;
 	size_t targeting_at; /* offset of struct targeting in the settings, when wants != 0 */
+	bool takes_modules_to_save; /* with wants 0: the settings have a struct targeting for it */
 
 	/* Before any site: check the settings, train base parameters. */
 	int (*begin)(struct method *m);
 	/* Once per site the rules picked. */
 	int (*attach)(struct method *m, struct site *s);
-	/* Added to the loss, once a step. */
-	struct tensor *(*penalty)(struct method *m, struct graph *step);
+	/*
+	 * The course of a run; each is optional and called once, on one thread (stages.h):
+	 *
+	 * prime          before the first step, but not of a resumed run: passes over the data
+	 * before_step    on the step's tape, before its shards, and before every evaluation (then
+	 *                graph_pass(step)->train is false): what depends on parameters alone is made
+	 *                anew and handed to the shards (method_make)
+	 * penalty        on the same tape, after the shards: added to the loss
+	 * gradients      after backward: gradients of what was made without the tape become those
+	 *                of parameters (param->grad)
+	 * before_update  gradients are clipped: what the optimizer gets in their place
+	 * after_step     parameters are new; their grad is still what the optimizer got
+	 * restored       parameters and kept tensors came from a checkpoint
+	 */
+	int (*prime)(struct method *m, const struct probe *p);
 	int (*before_step)(struct method *m, struct graph *step);
+	struct tensor *(*penalty)(struct method *m, struct graph *step);
+	int (*gradients)(struct method *m);
+	int (*before_update)(struct method *m, int64_t step);
 	int (*after_step)(struct method *m, int64_t step);
+	int (*restored)(struct method *m);
 	/* Fold into the base weight of a plugged site. */
 	int (*merge)(struct method *m, struct site *s);
 
@@ -59,6 +90,8 @@ struct method_ops {
 	 */
 	const struct tensor *(*pack)(const struct method *m, struct tensor *t, struct arena *a);
 	int (*unpack)(struct method *m, struct tensor *t, const struct tensor *packed);
+	/* A tensor's whole name in an adapter file; NULL: "base_model.model." and its own name. */
+	const char *(*file_name)(const struct method *m, const struct tensor *t, struct arena *a);
 
 	/*
 	 * What the optimizer uses for a parameter, from the recipe's rate and from the decay that
@@ -67,6 +100,17 @@ struct method_ops {
 	double (*learning_rate)(const struct method *m, const struct tensor *t, double base);
 	double (*weight_decay)(const struct method *m, const struct tensor *t, double base);
 	void (*watch)(struct method *m, const struct watch *out);
+};
+
+/* Tensors in the order in which they were added. */
+struct tensors {
+	struct tensor **item;
+	size_t n, room;
+};
+
+/* A tensor that a method makes anew for every step and evaluation, and what it was made from this time. */
+struct made {
+	struct tensor *leaf, *value;
 };
 
 struct method {
@@ -81,6 +125,18 @@ struct method {
 	/* Beside param: what a base parameter held at first; NULL: the method's own tensor. */
 	const float **before;
 	size_t nparam, room;
+	struct tensors
+		kept; /* its state beside param: saved in checkpoints, never trained by the optimizer */
+	struct tensors fixed; /* its own frozen tensors that an adapter file holds (a projection) */
+	int64_t fixed_counted; /* numbers of fixed that PEFT counts among a model's parameters */
+	struct made *made;     /* leaves of the shards beside param */
+	size_t nmade, made_room;
+	struct tensors leaves; /* param and made: what the trainer sums gradients for */
+
+	/* A combination: the methods it is made of. What they add is added here as well. */
+	struct method **part;
+	size_t nparts;
+	struct method *whole; /* of a part: what it belongs to */
 
 	struct site **site; /* what it plugged into */
 	size_t nsite;
@@ -93,7 +149,8 @@ struct method {
 };
 
 struct method_options {
-	const struct recipe_peft *peft; /* its settings must outlive the method */
+	const struct recipe_peft *peft; /* [n_peft]; their settings must outlive the method */
+	size_t n_peft;                  /* 0 is taken as 1; more: a combination */
 	struct model *model;
 	int task;
 	uint64_t seed;
@@ -116,6 +173,10 @@ bool method_mergeable(const struct method *m);
 /* Fold every plugged site into its weight and unplug: the model alone then computes the same. */
 int method_merge(struct method *m);
 
+/* The part (or m itself) that has a parameter, or sits in a site; NULL: none. */
+struct method *method_owner(const struct method *m, const struct tensor *t);
+struct method *method_sitter(const struct method *m, const struct site *s);
+
 /* For methods. */
 void *method_alloc(struct method *m, size_t size); /* zeroed, lives with the run */
 enum method_init {
@@ -131,6 +192,29 @@ struct tensor *method_param(struct method *m, const char *module, const char *le
 			    const int64_t *dim, enum method_init how, double bound);
 /* A base parameter trains; adding one twice is fine. */
 int method_train_base(struct method *m, struct tensor *t);
+/* As method_param, but frozen: it lies in adapter files. counted: PEFT counts it among the parameters. */
+struct tensor *method_fixed(struct method *m, const char *module, const char *leaf, int rank,
+			    const int64_t *dim, enum method_init how, double bound, bool counted);
+/* A zeroed tensor of state that checkpoints keep; its name is unique in the method. NULL: err_set. */
+struct tensor *method_keep(struct method *m, const char *name, int rank, const int64_t *dim);
+/*
+ * A tensor that before_step makes for the shards: a new zeroed one, or a base
+ * parameter, which gets a writable copy and is not prepared. Its gradient is
+ * summed over the shards as a parameter's is.
+ */
+struct tensor *method_new_made(struct method *m, const char *name, int rank, const int64_t *dim);
+int method_make_base(struct method *m, struct tensor *t);
+/*
+ * In before_step: value's numbers become the leaf's, and the gradient that the
+ * shards add to the leaf goes back through value when the tape runs backward.
+ * value NULL (an op failed) is an error. A method may also write leaf->data
+ * itself and take leaf->grad in `gradients`.
+ */
+int method_make(struct method *m, struct tensor *leaf, struct tensor *value);
+/* Sit in a group (model_group); attach does it for modules. */
+int method_plug(struct method *m, struct site *s, const struct hooks *hooks, void *state);
+/* A method with settings of its own as a part of m: for methods that are made of others. */
+int method_add_part(struct method *m, const struct method_ops *ops, void *settings);
 /* Random numbers that belong to a name. */
 void method_rng(const struct method *m, const char *name, struct rng *ret);
 /* m->before of a parameter; NULL also when it does not train. */

@@ -16,6 +16,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "method/stages.h"
 #include "model/safetensors.h"
 
 enum { FORMAT = 1, STEP_NAME = 64, META_MAX = 1 << 16 };
@@ -233,21 +234,25 @@ struct part {
 
 static size_t part_count(const struct checkpoint_parts *p)
 {
-	return p->n + (p->optim ? optim_state_count(p->optim) : 0);
+	return p->n + p->kept.n + (p->optim ? optim_state_count(p->optim) : 0);
 }
 
 static int part_at(const struct checkpoint_parts *p, size_t i, struct part *ret)
 {
 	int n;
 
-	if (i < p->n) {
-		ret->rank = p->param[i]->rank;
-		ret->dim = p->param[i]->dim;
-		ret->data = p->param[i]->data;
-		ret->n = tensor_count(p->param[i]);
-		n = snprintf(ret->name, sizeof(ret->name), "param/%s", p->param[i]->name);
+	if (i < p->n + p->kept.n) {
+		const bool is_param = i < p->n;
+		const struct tensor *t = is_param ? p->param[i] : p->kept.item[i - p->n];
+
+		ret->rank = t->rank;
+		ret->dim = t->dim;
+		ret->data = t->data;
+		ret->n = tensor_count(t);
+		n = snprintf(ret->name, sizeof(ret->name), "%s/%s", is_param ? "param" : "method",
+			     t->name);
 	} else {
-		const struct optim_state s = optim_state(p->optim, i - p->n);
+		const struct optim_state s = optim_state(p->optim, i - p->n - p->kept.n);
 
 		ret->rank = 1;
 		ret->flat = s.n;
@@ -469,23 +474,36 @@ int checkpoint_read(const char *dir, int64_t which, const struct checkpoint_part
 	return read_step(dir, which == CHECKPOINT_BEST ? c.best_step : c.step, parts, ret);
 }
 
-int checkpoint_load_params(const char *dir, const char *which, struct method *m)
+static int which_step(const char *which, int64_t *ret)
 {
-	const struct checkpoint_parts parts = { .param = m->param, .n = m->nparam };
-	struct checkpoint c;
 	char *end;
 	long long step;
 
+	*ret = CHECKPOINT_LAST;
 	if (!strcmp(which, "last"))
-		return checkpoint_read(dir, CHECKPOINT_LAST, &parts, &c);
+		return TT_OK;
+	*ret = CHECKPOINT_BEST;
 	if (!strcmp(which, "best"))
-		return checkpoint_read(dir, CHECKPOINT_BEST, &parts, &c);
+		return TT_OK;
 	errno = 0;
 	step = strtoll(which, &end, 10);
 	if (*end || end == which || errno || step < 0)
 		return err_set(TT_INVALID, "'%s' names no checkpoint: it is best, last or a step",
 			       which);
-	return checkpoint_read(dir, step, &parts, &c);
+	*ret = step;
+	return TT_OK;
+}
+
+int checkpoint_load_params(const char *dir, const char *which, struct method *m)
+{
+	const struct checkpoint_parts parts = { m->param, m->nparam, m->kept, NULL };
+	struct checkpoint c;
+	int64_t step;
+	int rc = which_step(which, &step);
+
+	if (!rc)
+		rc = checkpoint_read(dir, step, &parts, &c);
+	return rc ? rc : stage_restored(m);
 }
 
 /* ---- going on ---- */

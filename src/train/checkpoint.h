@@ -11,7 +11,8 @@
 
 /*
  * RUN/checkpoints/step-00000123.safetensors: "param/NAME" are the trainable
- * tensors, "state/KIND/NAME" the optimizer's arrays; the metadata holds what
+ * tensors, "method/NAME" what the method keeps besides, "state/KIND/NAME" the
+ * optimizer's arrays; the metadata holds what
  * struct checkpoint says, as JSON, and a hash of it all. A file is written
  * whole or not at all (fs.h), and read only when its hash is right. The order
  * of the data and every random number are functions of seed, epoch and step,
@@ -35,6 +36,7 @@ struct checkpoint {
 struct checkpoint_parts {
 	struct tensor *const *param;
 	size_t n;
+	struct tensors kept; /* of the method */
 	struct optim *optim; /* NULL: not saved; not restored, whatever the file holds */
 };
 
@@ -50,7 +52,7 @@ int checkpoint_write(const char *dir, const struct checkpoint *c,
  */
 int checkpoint_read(const char *dir, int64_t which, const struct checkpoint_parts *parts,
 		    struct checkpoint *ret);
-/* The same for evaluation and export, the parameters alone. which: "best", "last" or a step. */
+/* The same for evaluation and export, without the optimizer. which: "best", "last" or a step. */
 int checkpoint_load_params(const char *dir, const char *which, struct method *m);
 /* The step of the newest whole one; TT_NOTFOUND: there is none. */
 int checkpoint_newest(const char *dir, int64_t *ret_step);

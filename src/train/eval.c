@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "method/stages.h"
 #include "tensor/graph.h"
 #include "tensor/op.h"
 #include "train/feature.h"
@@ -143,6 +144,9 @@ static int run_all(struct work *w)
 {
 	const struct sink *sink = w->t->sink;
 	size_t at = 0;
+
+	if (w->t->method && stage_refresh(w->t->method))
+		return err_in("an evaluation");
 
 	while (at < dataset_count(w->data)) {
 		const int rc = run_round(w, &at);

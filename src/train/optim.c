@@ -356,6 +356,15 @@ void optim_step(struct optim *o, struct pool *pool, double lr, int64_t step)
 	}
 }
 
+void optim_reset(struct optim *o)
+{
+	for (size_t i = 0; i < optim_state_count(o); i++) {
+		const struct optim_state s = optim_state(o, i);
+
+		memset(s.data, 0, (size_t)s.n * sizeof(*s.data));
+	}
+}
+
 /* ---- state ---- */
 
 size_t optim_state_count(const struct optim *o)

@@ -31,6 +31,8 @@ void optim_free(struct optim *o); /* NULL is fine */
 double optim_norm(struct optim *o, struct pool *pool);
 /* Clipping: multiply every gradient. */
 void optim_scale(struct optim *o, struct pool *pool, double by);
+/* As new: its state is zero. */
+void optim_reset(struct optim *o);
 /* One update with learning rate lr; step counts from 1. */
 void optim_step(struct optim *o, struct pool *pool, double lr, int64_t step);
 

@@ -19,8 +19,10 @@
 #include "base/proc.h"
 #include "data/order.h"
 #include "train/checkpoint.h"
+#include "method/stages.h"
 #include "train/feature.h"
 #include "train/optim.h"
+#include "train/prime.h"
 #include "train/schedule.h"
 #include "train/step.h"
 #include "train/usage.h"
@@ -158,8 +160,7 @@ static int evaluate(struct run *r, struct scores *ret)
 			log_line("step %lld: %s is not defined for these answers",
 				 (long long)r->at.step, key);
 	}
-	if (m->ops->watch)
-		m->ops->watch(m, &watch);
+	stage_watch(m, &watch);
 	return TT_OK;
 }
 
@@ -380,15 +381,18 @@ static int update(struct run *r, int64_t step, double rate, double *ret_norm)
 	const double norm = optim_norm(r->t->optim, r->t->pool);
 	const double by = r->how->max_grad_norm > 0 ? fmin(1, r->how->max_grad_norm / (norm + 1e-6))
 						    : 1;
-	const int rc = check_finite("the gradient's norm", norm, step);
+	int rc = check_finite("the gradient's norm", norm, step);
 
 	if (rc)
 		return rc;
 	if (by < 1)
 		optim_scale(r->t->optim, r->t->pool, by);
+	rc = stage_update(m, step);
+	if (rc)
+		return rc;
 	optim_step(r->t->optim, r->t->pool, rate, step);
 	*ret_norm = norm;
-	return m->ops->after_step ? m->ops->after_step(m, step) : TT_OK;
+	return stage_done(m, step);
 }
 
 /* Values of one step; the loss is the mean over the steps since the last report. */
@@ -466,9 +470,13 @@ static int begin(struct run *r, bool resume)
 
 	if (rc)
 		return rc;
-	if (!resume)
-		return checkpoint_start(r->dir);
+	if (!resume) {
+		rc = checkpoint_start(r->dir);
+		return rc ? rc : prime_run(r->t);
+	}
 	rc = checkpoint_resume(r->dir, r->at.recipe, &r->parts, &r->at);
+	if (!rc)
+		rc = stage_restored(r->t->method);
 	if (rc)
 		return rc;
 	r->saved = r->at.step;
@@ -484,7 +492,7 @@ static int begin(struct run *r, bool resume)
  */
 static int finish(struct run *r)
 {
-	const struct checkpoint_parts best = { .param = r->parts.param, .n = r->parts.n };
+	const struct checkpoint_parts best = { r->parts.param, r->parts.n, r->parts.kept, NULL };
 	struct checkpoint c;
 	struct scores s;
 	char text[64];
@@ -493,6 +501,8 @@ static int finish(struct run *r)
 	if (!r->how->load_best_model_at_end || r->at.best_step < 0 || r->at.best_step == r->at.step)
 		return TT_OK;
 	rc = checkpoint_read(r->dir, r->at.best_step, &best, &c);
+	if (!rc)
+		rc = stage_restored(r->t->method);
 	if (rc)
 		return err_in("the best weights cannot be restored");
 	snprintf(text, sizeof(text), "restored from step %lld", (long long)r->at.best_step);
@@ -555,7 +565,7 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 			.evaluated = -1,
 			.best_step = -1,
 			.best = NAN },
-		.parts = { t->method->param, t->method->nparam, t->optim },
+		.parts = { t->method->param, t->method->nparam, t->method->kept, t->optim },
 		.saved = -1,
 		.metric = train_metric(t->recipe),
 		.order_arena = arena_new(),

@@ -16,6 +16,7 @@
 
 #include "base/err.h"
 #include "data/shard.h"
+#include "method/stages.h"
 #include "tensor/graph.h"
 #include "tensor/op.h"
 #include "train/feature.h"
@@ -210,35 +211,26 @@ static int step_tape_begin(struct work *w)
 {
 	struct method *m = w->t->method;
 	struct graph *g = w->t->graph[w->t->threads];
+	int rc;
 
-	if (!m->ops->before_step && !m->ops->penalty)
+	if (!stage_has_tape(m))
 		return TT_OK;
 	graph_begin(g, &w->pass, w->t->leaves, w->shards);
-	return m->ops->before_step ? m->ops->before_step(m, g) : TT_OK;
+	rc = stage_before(m, g);
+	if (rc)
+		graph_end(g);
+	return rc;
 }
 
-/*
- * ... and after them: the penalty joins the loss, and gradients go back through what
- * before_step made.
- */
+/* ... and after them. */
 static int step_tape_end(struct work *w, double *ret_penalty)
 {
 	struct method *m = w->t->method;
-	struct graph *g = w->t->graph[w->t->threads];
-	struct tensor *penalty = NULL;
 
 	*ret_penalty = 0;
-	if (!m->ops->before_step && !m->ops->penalty)
+	if (!stage_has_tape(m))
 		return TT_OK;
-	if (m->ops->penalty) {
-		penalty = m->ops->penalty(m, g);
-		if (!penalty) {
-			graph_end(g);
-			return err_in("the penalty of method %s", m->ops->name);
-		}
-		*ret_penalty = (double)penalty->data[0];
-	}
-	return graph_backward(g, penalty);
+	return stage_after(m, w->t->graph[w->t->threads], w->t->leaves, ret_penalty);
 }
 
 static void add_times(const struct work *w, int64_t pack_us)
@@ -284,6 +276,8 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 	if (!rc)
 		rc = step_tape_end(&w, &penalty);
 	leaves_finish(t->leaves);
+	if (!rc)
+		rc = stage_gradients(t->method);
 	if (rc)
 		return rc;
 	add_times(&w, packed);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "method/stages.h"
 #include "tensor/graph.h"
 #include "tensor/leaves.h"
 #include "train/optim.h"
@@ -116,14 +117,12 @@ static int open_graphs(struct trainer *t)
 static struct optim_rule rule_of(const struct trainer *t, const struct tensor *p)
 {
 	const struct train_settings *s = &t->recipe->train;
-	const struct method_ops *ops = t->method->ops;
 	struct optim_rule rule = { .scale = 1,
 				   .decay = optim_decays(p->name) ? s->weight_decay : 0 };
 
-	if (ops->learning_rate && s->learning_rate > 0)
-		rule.scale = ops->learning_rate(t->method, p, s->learning_rate) / s->learning_rate;
-	if (ops->weight_decay)
-		rule.decay = ops->weight_decay(t->method, p, rule.decay);
+	if (s->learning_rate > 0)
+		rule.scale = stage_learning_rate(t->method, p, s->learning_rate) / s->learning_rate;
+	rule.decay = stage_weight_decay(t->method, p, rule.decay);
 	return rule;
 }
 
@@ -151,8 +150,8 @@ int train_open(struct trainer *t)
 	if (!rc && t->train) {
 		rc = check_settings(t);
 		if (!rc)
-			rc = leaves_new(t->model->arena, t->method->param, t->method->nparam,
-					&t->leaves);
+			rc = leaves_new(t->model->arena, t->method->leaves.item,
+					t->method->leaves.n, &t->leaves);
 		if (!rc)
 			rc = open_optim(t);
 	}

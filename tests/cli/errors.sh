@@ -123,8 +123,8 @@ printf '{ "base_model": "m", "peft": { "method": "lora" } }' | recipe
 file "task.type is missing" "no task"
 good | sed 's/"train": "two.jsonl", //' | recipe
 file "data.train is missing" "no data"
-good | sed 's/"peft": {.*}, "train"/"peft": [{ "method": "lora" }, { "method": "bitfit" }], "train"/' | recipe
-file "combination" "two methods"
+good | sed 's/"peft": {.*}, "train"/"peft": [{ "method": "lora" }, { "method": "lora" }], "train"/' | recipe
+file "already carries a method" "two methods for one site"
 refuses 1 "there is no recipe 'no-such-file.json'" "no file" "$trimtab" run no-such-file.json
 refuses 1 "there is no recipe" "no recipe of this name" "$trimtab" run no-such-recipe
 good >"$work/r/x.json"

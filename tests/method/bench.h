@@ -7,11 +7,12 @@
 #include "data/batch.h"
 #include "method/adapter.h"
 #include "method/method.h"
+#include "method/stages.h"
 #include "tensor/gemm.h"
 #include "tests/check.h"
 #include "tests/model/toy.h"
 
-enum { BENCH_ROWS = 8, BENCH_LENGTH = 6, BENCH_LABELS = 2, BENCH_VOCAB = 40 };
+enum { BENCH_ROWS = 8, BENCH_LENGTH = 6, BENCH_LABELS = 2, BENCH_VOCAB = 40, BENCH_PARTS = 4 };
 
 struct bench {
 	char dir[PATH_MAX];
@@ -19,10 +20,10 @@ struct bench {
 	struct gemm *gemm;
 	struct model *model;
 	struct json *doc;
-	struct recipe_peft peft;
+	struct recipe_peft peft[BENCH_PARTS];
 	struct method *method; /* NULL: the base alone */
 	struct batch batch;
-	struct graph *graph;
+	struct graph *graph, *tape; /* tape: the step's own */
 	struct leaves *leaves;
 	int64_t step;
 	float *m, *v; /* Adam's */
@@ -107,29 +108,48 @@ static inline int bench_model(struct bench *b, int task)
 	return code ? code : bench_batch(b, task);
 }
 
-/* Settings from JSON, as in a recipe but without "method". */
+/* Leaves and products for what was attached. */
+static inline int bench_ready(struct bench *b)
+{
+	int code = model_prepare(b->model, true);
+
+	if (!code)
+		code = leaves_new(b->arena, b->method->leaves.item, b->method->leaves.n,
+				  &b->leaves);
+	return code ? code : graph_new(b->gemm, &b->tape);
+}
+
+/*
+ * Settings from JSON, as in a recipe but without "method". An array is a
+ * combination, whatever name says: ["lora", {...}, "head", {...}].
+ */
 static inline int bench_attach(struct bench *b, const char *name, const char *json, int task,
 			       uint64_t seed)
 {
-	const struct method_ops *ops = method_find(name);
 	struct method_options how = {
-		.peft = &b->peft, .model = b->model, .task = task, .seed = seed
+		.peft = b->peft, .n_peft = 1, .model = b->model, .task = task, .seed = seed
 	};
+	const struct json *at;
 	int code = json_parse(json, strlen(json), &b->doc);
+	const bool many = !code && json_type(b->doc) == JSON_ARRAY;
 
 	if (code)
 		return code;
-	b->peft = (struct recipe_peft){
-		.name = name, .settings = arena_zero(b->arena, 1, ops->settings_size + 1)
-	};
-	code = knob_parse(ops->knobs, b->doc, "peft", "/", b->arena, b->peft.settings);
+	at = many ? json_first(b->doc) : b->doc;
+	how.n_peft = many ? json_count(b->doc) / 2 : 1;
+	for (size_t i = 0; !code && i < how.n_peft && i < BENCH_PARTS; i++) {
+		const struct method_ops *ops = method_find(many ? json_text(at) : name);
+		const struct json *settings = many ? json_next(at) : at;
+
+		b->peft[i] = (struct recipe_peft){ .name = ops->name,
+						   .settings = arena_zero(b->arena, 1,
+									  ops->settings_size + 1) };
+		code = knob_parse(ops->knobs, settings, "peft", "/", b->arena, b->peft[i].settings);
+		at = many ? json_next(settings) : NULL;
+	}
 	if (!code)
 		code = method_open(&how, &b->method);
-	if (!code)
-		code = model_prepare(b->model, true);
-	if (!code)
-		code = leaves_new(b->arena, b->method->param, b->method->nparam, &b->leaves);
-	return code;
+	return code ? code : bench_ready(b);
 }
 
 static inline int bench_open(struct bench *b, const char *name, const char *json, int task)
@@ -143,6 +163,7 @@ static inline void bench_close(struct bench *b)
 {
 	leaves_free(b->leaves);
 	graph_free(b->graph);
+	graph_free(b->tape);
 	model_close(b->model);
 	gemm_close(b->gemm);
 	json_free(b->doc);
@@ -160,6 +181,8 @@ static inline float *bench_logits(struct bench *b, int64_t *ret_n)
 	struct tensor *y;
 	float *copy = NULL;
 
+	if (b->method && stage_refresh(b->method))
+		return NULL;
 	graph_begin(b->graph, &pass, NULL, 0);
 	y = model_forward(b->model, b->graph, &b->batch);
 	if (y) {
@@ -174,28 +197,123 @@ static inline float *bench_logits(struct bench *b, int64_t *ret_n)
 	return copy;
 }
 
-/* Loss of the eight rows and, in param->grad, its gradients; NAN: err_text. */
-static inline double bench_loss(struct bench *b)
+/* What the rows' loss is of: fixed random weights of the head's numbers, or the task's own. */
+enum bench_loss { BENCH_WEIGHTED, BENCH_TASK };
+
+/* The sum of weighted numbers; their gradient is the weights. */
+static inline double bench_weigh(struct bench *b, struct tensor *y)
 {
-	const struct pass pass = { .train = true, .seed = 1, .step = b->step };
-	struct loss loss;
-	struct tensor *y, *sum;
+	double sum = 0;
+	struct rng r;
+
+	y->grad = graph_alloc(b->graph, (size_t)tensor_count(y) * sizeof(float));
+	y->has_grad = y->grad != NULL;
+	rng_init(&r, 1, RNG_TEST, 0);
+	for (int64_t i = 0; y->grad && i < tensor_count(y); i++) {
+		y->grad[i] = 2 * rng_uniform(&r) - 1;
+		sum += (double)y->grad[i] * (double)y->data[i];
+	}
+	return sum;
+}
+
+/* Forward and backward of the one shard; the value, or NAN. */
+static inline double bench_shard(struct bench *b, const struct pass *pass, enum bench_loss which)
+{
+	struct tensor *y, *sum = NULL;
+	struct loss loss = { 0 };
+	double value = 0;
 	int code;
 
-	if (leaves_begin(b->leaves, 1))
-		return (double)NAN;
-	graph_begin(b->graph, &pass, b->leaves, 0);
+	graph_begin(b->graph, pass, b->leaves, 0);
 	y = model_forward(b->model, b->graph, &b->batch);
-	if (b->model->head == HEAD_REGRESSION)
+	if (y && which == BENCH_WEIGHTED)
+		value = bench_weigh(b, y);
+	else if (b->model->head == HEAD_REGRESSION)
 		sum = op_mse(b->graph, y, b->batch.value, (double)b->batch.rows, &loss);
 	else
 		sum = op_cross_entropy(b->graph, y, b->batch.label, 0, (double)b->batch.rows,
 				       &loss);
-	code = sum ? graph_backward(b->graph, sum) : TT_INVALID;
+	code = y && (sum || which == BENCH_WEIGHTED) ? graph_backward(b->graph, sum) : TT_INVALID;
 	if (code)
 		graph_end(b->graph);
+	if (sum)
+		value = loss.sum / (double)loss.rows;
+	return code ? (double)NAN : value;
+}
+
+/*
+ * The whole course of a step but its update. made: what the step's tape makes is
+ * made anew, else it stays as it is. Afterwards param->grad is that of the value.
+ */
+static inline double bench_step(struct bench *b, enum bench_loss which, bool made)
+{
+	const struct pass pass = { .train = true, .seed = 1, .step = b->step };
+	const bool tape = made && stage_has_tape(b->method);
+	double value, penalty = 0;
+	int code;
+
+	if (leaves_begin(b->leaves, 2))
+		return (double)NAN;
+	if (tape)
+		graph_begin(b->tape, &pass, b->leaves, 1);
+	code = tape ? stage_before(b->method, b->tape) : TT_OK;
+	value = code ? (double)NAN : bench_shard(b, &pass, which);
+	if (tape && !code)
+		code = stage_after(b->method, b->tape, b->leaves, &penalty);
 	leaves_finish(b->leaves);
-	return code ? (double)NAN : loss.sum / (double)loss.rows;
+	if (!code)
+		code = stage_gradients(b->method);
+	return code ? (double)NAN : value + penalty;
+}
+
+/* Loss of the eight rows and, in param->grad, its gradients; NAN: err_text. */
+static inline double bench_loss(struct bench *b) { return bench_step(b, BENCH_TASK, true); }
+
+/*
+ * Backward against central differences of the weighted output, as gradcheck.h has
+ * it, with the method's own tape around the shard. A method that takes what it
+ * made as constant (ops->detached) has it constant here.
+ */
+static inline double bench_gradcheck(struct bench *b, double step)
+{
+	const size_t n = b->method->nparam;
+	float **grad = arena_zero(b->arena, n, sizeof(*grad));
+	double *error = arena_zero(b->arena, n, sizeof(*error)),
+	       *most = arena_zero(b->arena, n, sizeof(*most)), all = 0, worst = 0;
+
+	if (!grad || !error || !most || isnan(bench_step(b, BENCH_WEIGHTED, true)))
+		return INFINITY;
+	for (size_t i = 0; i < n; i++) {
+		const size_t size = (size_t)tensor_count(b->method->param[i]) * sizeof(float);
+
+		grad[i] = arena_alloc(b->arena, size);
+		memcpy(grad[i], b->method->param[i]->grad, size);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct tensor *t = b->method->param[i];
+
+		for (int64_t k = 0; k < tensor_count(t); k++) {
+			const float was = t->data[k], high = (float)((double)was + step),
+				    low = (float)((double)was - step);
+			double up, want;
+
+			t->data[k] = high;
+			up = bench_step(b, BENCH_WEIGHTED, !b->method->ops->detached);
+			t->data[k] = low;
+			want = (up - bench_step(b, BENCH_WEIGHTED, !b->method->ops->detached)) /
+			       ((double)high - (double)low);
+			t->data[k] = was;
+			error[i] = fmax(error[i], fabs(want - (double)grad[i][k]));
+			most[i] = fmax(most[i], fmax(fabs(want), fabs((double)grad[i][k])));
+			if (!isfinite(want))
+				return INFINITY;
+		}
+		all = fmax(all, most[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (error[i] > 0)
+			worst = fmax(worst, error[i] / fmax(most[i], 0.01 * all));
+	return worst;
 }
 
 /* One Adam step on everything that trains. Returns the loss before it. */

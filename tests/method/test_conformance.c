@@ -9,7 +9,6 @@
 #include "tests/method/bench.h"
 
 #include "base/array.h"
-#include "tensor/gradcheck.h"
 
 /*
  * Settings beside the defaults that each method is tried with; a new method gets
@@ -30,6 +29,9 @@ static const struct {
 		  "[\"pooler\"]}" },
 	{ "lora", "{\"init_lora_weights\": \"pissa\", \"r\": 2, \"lora_alpha\": 3}" },
 	{ "lora", "{\"init_lora_weights\": \"olora\", \"r\": 2, \"use_rslora\": true}" },
+	{ "lora", "[\"lora\", {\"target_modules\": [\"query\"], \"r\": 2}, "
+		  "\"lora\", {\"target_modules\": [\"value\"], \"r\": 3, \"lora_alpha\": 4}, "
+		  "\"bitfit\", {}]" },
 	{ "lora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
 		  "\"target_modules\": [\"query\", \"position_embeddings\"], "
 		  "\"rank_pattern\": {\"layer.1.*query\": 3}}" },
@@ -88,13 +90,6 @@ static void lists_what_trains(const struct trial *t)
 	bench_close(&b);
 }
 
-static struct tensor *logits(struct graph *g, void *arg)
-{
-	struct bench *b = arg;
-
-	return model_forward(b->model, g, &b->batch);
-}
-
 static void gradients_agree(const struct trial *t)
 {
 	struct bench b;
@@ -102,7 +97,7 @@ static void gradients_agree(const struct trial *t)
 
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
 	bench_shake(&b, 0.1f);
-	error = gradcheck(logits, &b, b.method->param, b.method->nparam, 3e-3);
+	error = bench_gradcheck(&b, 3e-3);
 	if (!CHECK_NAMED(error < 1e-2, t->what))
 		printf("# error %g %s\n", error, error < 1e9 ? "" : err_text());
 	bench_close(&b);
@@ -219,7 +214,7 @@ static void is_watched(const struct trial *t)
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
 	bench_shake(&b, 0.1f);
 	if (t->ops->watch) {
-		t->ops->watch(b.method, &out);
+		stage_watch(b.method, &out);
 		CHECK_NAMED(n > 0 && n < 40, t->what);
 	}
 	bench_close(&b);

@@ -52,7 +52,7 @@ static void small_new(struct small *s, unsigned seed)
 	      pool_new(1, &pool) == TT_OK);
 	optim_step(s->optim, pool, 0.01, 1);
 	pool_free(pool);
-	s->parts = (struct checkpoint_parts){ s->param, 2, s->optim };
+	s->parts = (struct checkpoint_parts){ .param = s->param, .n = 2, .optim = s->optim };
 }
 
 static bool small_same(const struct small *a, const struct small *b)
@@ -242,6 +242,7 @@ static void a_full_disk(void)
 
 static void pruning_and_picking(void)
 {
+	static const struct method_ops plain = { .name = "plain" };
 	struct method m = { 0 };
 	struct checkpoint back;
 	struct small a, b;
@@ -257,6 +258,7 @@ static void pruning_and_picking(void)
 	CHECK(checkpoint_prune(dir, 2, 2) == TT_OK && count() == 3); /* 123, 5, and the best */
 	CHECK(checkpoint_read(dir, 5, &b.parts, &back) == TT_OK &&
 	      checkpoint_read(dir, 4, &b.parts, &back) == TT_NOTFOUND);
+	m.ops = &plain;
 	m.param = b.param;
 	m.nparam = 2;
 	CHECK(checkpoint_load_params(dir, "best", &m) == TT_OK &&

@@ -276,8 +276,11 @@ static inline int world_model(struct world *w)
 	int rc = model_open(&how, &w->model);
 
 	if (!rc)
-		rc = method_open(&(struct method_options){ r->peft, w->model, r->task.type,
-							   (uint64_t)r->train.seed },
+		rc = method_open(&(struct method_options){ .peft = r->peft,
+							   .n_peft = r->n_peft,
+							   .model = w->model,
+							   .task = r->task.type,
+							   .seed = (uint64_t)r->train.seed },
 				 &w->method);
 	return rc ? rc : model_prepare(w->model, true);
 }
