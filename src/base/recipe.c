@@ -87,57 +87,48 @@ static const struct knob top_knobs[] = {
 	{ .name = NULL }
 };
 
-/* The prompt stays JSON for those who use it; these are only its keys and types. */
-struct prompt {
-	const char *pattern, *input, *target;
-	const struct json *verbalizer, *patterns, *distill, *ipet;
-	int aggregate, calibration;
-	double mlm_weight, temperature;
-	int64_t repetitions;
-};
-
 static const struct knob prompt_knobs[] = {
 	{ .name = "pattern",
 	  .type = KNOB_TEXT,
-	  .at = AT(prompt, pattern),
+	  .at = AT(prompt_settings, pattern),
 	  .flags = KNOB_OPTIONAL,
 	  .help = "The text with {a}, {b} and {mask}, such as \"{a} ¦ It was {mask} .\"." },
 	{ .name = "verbalizer",
 	  .type = KNOB_JSON,
-	  .at = AT(prompt, verbalizer),
+	  .at = AT(prompt_settings, verbalizer),
 	  .flags = KNOB_OPTIONAL,
 	  .help = "For every label the word or words that stand for it." },
 	{ .name = "patterns",
 	  .type = KNOB_JSON,
-	  .at = AT(prompt, patterns),
+	  .at = AT(prompt_settings, patterns),
 	  .flags = KNOB_OPTIONAL,
 	  .help = "Several patterns, each with its verbalizer and weight, for a PET run." },
 	{ .name = "aggregate",
 	  .type = KNOB_CHOICE,
-	  .at = AT(prompt, aggregate),
+	  .at = AT(prompt_settings, aggregate),
 	  .choices = "mean_logit|sum_prob|max",
 	  .help = "How the scores of one label's words become one." },
 	{ .name = "calibration",
 	  .type = KNOB_CHOICE,
-	  .at = AT(prompt, calibration),
+	  .at = AT(prompt_settings, calibration),
 	  .choices = "none|contextual|prior",
 	  .help = "Whether scores are corrected for what the model prefers anyway." },
 	{ .name = "mlm_weight",
 	  .type = KNOB_REAL,
-	  .at = AT(prompt, mlm_weight),
+	  .at = AT(prompt_settings, mlm_weight),
 	  .min = 0,
 	  .max = 1,
 	  .help = "The share of the auxiliary masked-LM loss on data.unlabeled." },
 	{ .name = "repetitions",
 	  .type = KNOB_INT,
-	  .at = AT(prompt, repetitions),
+	  .at = AT(prompt_settings, repetitions),
 	  .def = 1,
 	  .min = 1,
 	  .max = 1000,
 	  .help = "Models trained for each pattern of a PET run." },
 	{ .name = "temperature",
 	  .type = KNOB_REAL,
-	  .at = AT(prompt, temperature),
+	  .at = AT(prompt_settings, temperature),
 	  .def = 2,
 	  .min = 0,
 	  .max = 1000,
@@ -145,22 +136,22 @@ static const struct knob prompt_knobs[] = {
 	  .help = "Softens the ensemble's labels before distillation." },
 	{ .name = "distill",
 	  .type = KNOB_JSON,
-	  .at = AT(prompt, distill),
+	  .at = AT(prompt_settings, distill),
 	  .flags = KNOB_OPTIONAL,
 	  .help = "Settings of the classifier that learns from the ensemble." },
 	{ .name = "ipet",
 	  .type = KNOB_JSON,
-	  .at = AT(prompt, ipet),
+	  .at = AT(prompt_settings, ipet),
 	  .flags = KNOB_OPTIONAL,
 	  .help = "Generations of ensembles that label data for the next one." },
 	{ .name = "input",
 	  .type = KNOB_TEXT,
-	  .at = AT(prompt, input),
+	  .at = AT(prompt_settings, input),
 	  .flags = KNOB_OPTIONAL,
 	  .help = "The text a language model is given, such as \"premise: {a} hypothesis: {b}\"." },
 	{ .name = "target",
 	  .type = KNOB_TEXT,
-	  .at = AT(prompt, target),
+	  .at = AT(prompt_settings, target),
 	  .flags = KNOB_OPTIONAL,
 	  .help = "The text it is to answer, such as \"{label}\"." },
 	{ .name = NULL }
@@ -301,12 +292,13 @@ static int check_patterns(const struct json *patterns, struct arena *a)
 	return TT_OK;
 }
 
-static int check_prompt(const struct json *prompt, struct arena *a)
+static int read_prompt(const struct json *prompt, struct arena *a, struct prompt_settings *ret)
 {
-	struct prompt p;
+	struct prompt_settings p;
 	struct ipet ipet;
 	int rc;
 
+	knob_defaults(prompt_knobs, ret);
 	if (!prompt)
 		return TT_OK;
 	rc = knob_parse(prompt_knobs, prompt, "prompt", NULL, a, &p);
@@ -319,6 +311,7 @@ static int check_prompt(const struct json *prompt, struct arena *a)
 			     json_type_name(json_type(p.distill)));
 	if (!rc && p.ipet)
 		rc = knob_parse(ipet_knobs, p.ipet, "prompt.ipet", NULL, a, &ipet);
+	*ret = p;
 	return rc;
 }
 
@@ -455,7 +448,7 @@ static int read_sections(struct recipe *r, const struct top *top,
 	if (!rc)
 		rc = knob_parse(recipe_data_knobs(), top->data, "data", r->dir, r->arena, &r->data);
 	if (!rc)
-		rc = check_prompt(top->prompt, r->arena);
+		rc = read_prompt(top->prompt, r->arena, &r->prompting);
 	if (!rc)
 		rc = read_peft(r, top->peft, methods);
 	if (!rc)
@@ -621,22 +614,10 @@ static void write_peft(const struct recipe *r, struct jsonw *w)
 		jsonw_end(w, ']');
 }
 
-static int write_prompt(const struct recipe *r, struct jsonw *w)
+static void write_prompt(const struct recipe *r, struct jsonw *w)
 {
-	struct arena *a;
-	struct prompt p;
-	int rc;
-
-	if (!r->prompt)
-		return TT_OK;
-	a = arena_new();
-	if (!a)
-		return err_set(TT_NOMEM, "not enough memory to write the recipe");
-	rc = knob_parse(prompt_knobs, r->prompt, "prompt", NULL, a, &p);
-	if (!rc)
-		write_section(r, "prompt", prompt_knobs, &p, w);
-	arena_free(a);
-	return rc;
+	if (r->prompt)
+		write_section(r, "prompt", prompt_knobs, &r->prompting, w);
 }
 
 int recipe_write(const struct recipe *r, struct buf *out)
@@ -649,7 +630,6 @@ int recipe_write(const struct recipe *r, struct buf *out)
 		.tags = r->tags,
 	};
 	struct jsonw w;
-	int rc;
 
 	jsonw_init(&w, out, 2);
 	jsonw_object(&w);
@@ -657,9 +637,7 @@ int recipe_write(const struct recipe *r, struct buf *out)
 	knob_write(top_knobs, &top, &w);
 	write_section(r, "task", recipe_task_knobs(), &r->task, &w);
 	write_section(r, "data", recipe_data_knobs(), &r->data, &w);
-	rc = write_prompt(r, &w);
-	if (rc)
-		return rc;
+	write_prompt(r, &w);
 	write_peft(r, &w);
 	write_section(r, "train", recipe_train_knobs(), &r->train, &w);
 	write_section(r, "compute", recipe_compute_knobs(), &r->compute, &w);

@@ -84,6 +84,16 @@ struct compute_settings {
 	int64_t memory_limit; /* bytes, KNOB_NONE: none; the file may say "4GiB" */
 };
 
+/* Of tasks that fill in texts; the trees point into the recipe's document. */
+struct prompt_settings {
+	const char *pattern, *input, *target;
+	const struct json *verbalizer, *patterns, *distill, *ipet;
+	int aggregate;   /* as enum aggregate of data/verbalizer.h */
+	int calibration; /* 0: none */
+	double mlm_weight, temperature;
+	int64_t repetitions;
+};
+
 /* What the recipe reader must know of a method. */
 struct recipe_method {
 	const char *name;
@@ -109,8 +119,9 @@ struct recipe {
 	struct data_settings data;
 	struct train_settings train;
 	struct compute_settings compute;
-	const struct json *prompt; /* NULL when absent */
-	struct recipe_peft *peft;  /* one or more (a combination) */
+	const struct json *prompt;        /* NULL when absent */
+	struct prompt_settings prompting; /* what it says, or the defaults */
+	struct recipe_peft *peft;         /* one or more (a combination) */
 	size_t n_peft;
 };
 

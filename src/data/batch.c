@@ -91,22 +91,28 @@ int batch_pack(struct arena *a, const struct example *ex, size_t n, struct batch
 {
 	struct packing p;
 	bool label = false, value = false;
+	size_t rows = 0;
 	int r = pack_size(ex, n, &p);
 
+	for (size_t i = 0; i < n; i++)
+		rows += (size_t)example_rows(&ex[i]);
 	if (r == TT_OK)
-		r = pack_alloc(a, n, &p);
+		r = pack_alloc(a, rows, &p);
 	if (r < 0)
 		return r;
 	pack_tokens(ex, &p);
+	rows = 0;
 	for (size_t i = 0; i < n; i++) {
-		p.row[i] = (int32_t)p.start[i];
-		p.row_seq[i] = (int32_t)i;
-		p.label[i] = ex[i].label;
-		p.value[i] = ex[i].value;
-		label = label || ex[i].label >= 0;
-		value = value || !isnan(ex[i].value);
+		for (int64_t k = 0; k < example_rows(&ex[i]); k++, rows++) {
+			p.row[rows] = (int32_t)p.start[i] + (ex[i].places ? ex[i].place[k] : 0);
+			p.row_seq[rows] = (int32_t)i;
+			p.label[rows] = ex[i].places ? ex[i].tag[k] : ex[i].label;
+			p.value[rows] = ex[i].value;
+			label = label || p.label[rows] >= 0;
+			value = value || !isnan(ex[i].value);
+		}
 	}
-	*ret = pack_finish(&p, (int64_t)n, label, value);
+	*ret = pack_finish(&p, (int64_t)rows, label, value);
 	return TT_OK;
 }
 

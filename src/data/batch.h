@@ -12,6 +12,9 @@ struct example {
 	const int32_t *id;
 	const uint8_t *type;
 	int32_t n;
+	int32_t places; /* tokens that the head reads; 0: the first alone, which has `label` */
+	const int32_t *place,
+		*tag;  /* [places] where they stand, ascending, and their classes (-1: none) */
 	int32_t label; /* class; -1: none */
 	float value;   /* regression; NAN: none */
 	int64_t index; /* which row of its file, from 0; the counter for dropout and masking */
@@ -30,7 +33,13 @@ struct batch {
 	const float *value;     /* [rows] regression, NAN: none; NULL when no row has one */
 };
 
-/* Classification and regression: the head reads one row a sequence, its first token. */
+/* How many rows of an example the head reads. */
+static inline int64_t example_rows(const struct example *ex) { return ex->places ? ex->places : 1; }
+
+/*
+ * The head reads the first token of a sequence, which has the sequence's class or
+ * number, or the places that the example names, each with a class of its own.
+ */
 int batch_pack(struct arena *a, const struct example *ex, size_t n, struct batch *ret);
 
 struct mlm_options {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "data/input.h"
 #include "data/text.h"
 
 struct dataset {
@@ -18,6 +19,11 @@ struct dataset {
 	int32_t *length, *label; /* [n] */
 	float *value;            /* [n] */
 	int64_t *index;          /* [n] */
+	/* The places that the head reads and their classes, end to end; of no example: NULL. */
+	int32_t *place, *tag;
+	size_t *place_start; /* [n] */
+	int32_t *places;     /* [n] */
+	size_t marks, place_room, tag_room, place_start_room, places_room;
 	size_t start_room, length_room, label_room, value_room, index_room;
 };
 
@@ -25,7 +31,7 @@ struct loading {
 	const struct dataset_options *how;
 	struct dataset *to;
 	struct rows *rows;
-	struct encoding encoding;
+	struct input input;
 	int64_t *per_label; /* [classes] kept so far; NULL: not limited */
 	int64_t read;       /* rows */
 };
@@ -51,9 +57,33 @@ static int dataset_room(struct dataset *d, size_t tokens)
 	return r;
 }
 
-static int dataset_add(struct dataset *d, const struct encoding *e, int32_t label, float value,
+static int marks_add(struct dataset *d, const struct input *in)
+{
+	int r = array_grow(&d->place, &d->place_room, d->marks + in->places, sizeof(*d->place));
+
+	if (r == TT_OK)
+		r = array_grow(&d->tag, &d->tag_room, d->marks + in->places, sizeof(*d->tag));
+	if (r == TT_OK)
+		r = array_grow(&d->place_start, &d->place_start_room, d->n + 1,
+			       sizeof(*d->place_start));
+	if (r == TT_OK)
+		r = array_grow(&d->places, &d->places_room, d->n + 1, sizeof(*d->places));
+	if (r < 0)
+		return r;
+	if (in->places) {
+		memcpy(d->place + d->marks, in->place, in->places * sizeof(*d->place));
+		memcpy(d->tag + d->marks, in->tag, in->places * sizeof(*d->tag));
+	}
+	d->place_start[d->n] = d->marks;
+	d->places[d->n] = (int32_t)in->places;
+	d->marks += in->places;
+	return TT_OK;
+}
+
+static int dataset_add(struct dataset *d, const struct input *in, int32_t label, float value,
 		       int64_t index)
 {
+	const struct encoding *e = &in->encoding;
 	int r;
 
 	if (!e->n)
@@ -61,6 +91,8 @@ static int dataset_add(struct dataset *d, const struct encoding *e, int32_t labe
 	if (e->n > INT32_MAX)
 		return err_set(TT_INVALID, "the text has %zu tokens", e->n);
 	r = dataset_room(d, e->n);
+	if (r == TT_OK)
+		r = marks_add(d, in);
 	if (r < 0)
 		return r;
 	memcpy(d->id + d->tokens, e->id, e->n * sizeof(*d->id));
@@ -89,7 +121,8 @@ static int load_label(struct loading *x, const struct row *row, int32_t *label, 
 	const struct dataset_options *how = x->how;
 	int r = TT_OK;
 
-	if (how->task == TASK_MLM || (!row->label && how->label_optional))
+	if (how->task == TASK_MLM || how->task == TASK_TOKEN_CLS ||
+	    (!row->label && how->label_optional))
 		return TT_OK;
 	if (how->task == TASK_REGRESSION)
 		return label_number(x->rows, row, value);
@@ -101,11 +134,9 @@ static int load_label(struct loading *x, const struct row *row, int32_t *label, 
 
 static int load_row(struct loading *x, const struct row *row)
 {
-	const struct encode_options options = {
-		.max_length = x->how->max_length,
-		.special_tokens = true,
-	};
-	const struct tokenizer *t = x->how->tokenizer;
+	const struct dataset_options *how = x->how;
+	const struct input_text text = { row->text_a, row->size_a, row->text_b, row->size_b,
+					 row->label };
 	int32_t label = -1;
 	float value = NAN;
 	bool skip = false;
@@ -113,12 +144,11 @@ static int load_row(struct loading *x, const struct row *row)
 
 	if (r < 0 || skip)
 		return r;
-	r = tokenizer_encode(t, row->text_a, row->size_a, row->text_b, row->size_b, &options,
-			     &x->encoding);
-	if (r == TT_OK && x->how->task == TASK_MLM && !maskable(t, &x->encoding))
+	r = input_make(how, &text, label, &x->input);
+	if (r == TT_OK && how->task == TASK_MLM && !maskable(how->tokenizer, &x->input.encoding))
 		return TT_OK;
 	if (r == TT_OK)
-		r = dataset_add(x->to, &x->encoding, label, value, x->read);
+		r = dataset_add(x->to, &x->input, label, value, x->read);
 	return r < 0 ? rows_blame(x->rows) : TT_OK;
 }
 
@@ -139,12 +169,17 @@ static int load_rows(struct loading *x)
 	return r < 0 ? r : TT_OK;
 }
 
+static bool has_classes(int task)
+{
+	return task == TASK_SEQ_CLS || task == TASK_TOKEN_CLS || task == TASK_CLOZE;
+}
+
 static int load_check(const struct dataset_options *how)
 {
-	if (how->task != TASK_SEQ_CLS && how->task != TASK_REGRESSION && how->task != TASK_MLM)
+	if (!has_classes(how->task) && how->task != TASK_REGRESSION && how->task != TASK_MLM)
 		return err_set(TT_INVALID, "data for the task %s cannot be read yet",
 			       recipe_task_name(how->task));
-	if (how->task == TASK_SEQ_CLS && !how->labels)
+	if (has_classes(how->task) && !how->labels)
 		return err_set(TT_INVALID, "the labels of %s are not known", how->path);
 	return TT_OK;
 }
@@ -154,8 +189,9 @@ static int load_start(struct loading *x)
 	const struct dataset_options *how = x->how;
 	int r;
 
-	encoding_init(&x->encoding);
-	if (how->task == TASK_SEQ_CLS && limited(how->per_label_limit)) {
+	input_init(&x->input);
+	if (how->task != TASK_TOKEN_CLS && has_classes(how->task) &&
+	    limited(how->per_label_limit)) {
 		x->per_label = calloc((size_t)labels_count(how->labels), sizeof(*x->per_label));
 		if (!x->per_label)
 			return err_set(TT_NOMEM, "there is no memory to read %s", how->path);
@@ -178,7 +214,7 @@ int dataset_load(const struct dataset_options *how, struct dataset **ret)
 	if (r == TT_OK && !x.to->n)
 		r = err_set(TT_INVALID, "%s has no rows", how->path);
 	rows_close(x.rows);
-	encoding_done(&x.encoding);
+	input_done(&x.input);
 	free(x.per_label);
 	if (r < 0) {
 		dataset_free(x.to);
@@ -191,21 +227,18 @@ int dataset_load(const struct dataset_options *how, struct dataset **ret)
 int dataset_of_text(const struct dataset_options *how, const char *a, const char *b,
 		    struct dataset **ret)
 {
-	const struct encode_options options = {
-		.max_length = how->max_length,
-		.special_tokens = true,
-	};
+	const struct input_text text = { a, strlen(a), b, b ? strlen(b) : 0, NULL };
 	struct dataset *d = calloc(1, sizeof(*d));
-	struct encoding e;
+	struct input in;
 	int r;
 
 	if (!d)
 		return err_set(TT_NOMEM, "there is no memory for a text");
-	encoding_init(&e);
-	r = tokenizer_encode(how->tokenizer, a, strlen(a), b, b ? strlen(b) : 0, &options, &e);
+	input_init(&in);
+	r = input_make(how, &text, -1, &in);
 	if (r == TT_OK)
-		r = dataset_add(d, &e, -1, NAN, 0);
-	encoding_done(&e);
+		r = dataset_add(d, &in, -1, NAN, 0);
+	input_done(&in);
 	if (r < 0) {
 		dataset_free(d);
 		return r;
@@ -225,6 +258,10 @@ void dataset_free(struct dataset *d)
 	free(d->label);
 	free(d->value);
 	free(d->index);
+	free(d->place);
+	free(d->tag);
+	free(d->place_start);
+	free(d->places);
 	free(d);
 }
 
@@ -236,6 +273,9 @@ struct example dataset_example(const struct dataset *d, size_t i)
 		.id = d->id + d->start[i],
 		.type = d->type + d->start[i],
 		.n = d->length[i],
+		.places = d->places[i],
+		.place = d->places[i] ? d->place + d->place_start[i] : NULL,
+		.tag = d->places[i] ? d->tag + d->place_start[i] : NULL,
 		.label = d->label[i],
 		.value = d->value[i],
 		.index = d->index[i],
@@ -244,11 +284,22 @@ struct example dataset_example(const struct dataset *d, size_t i)
 
 const int32_t *dataset_lengths(const struct dataset *d) { return d->length; }
 
+int64_t dataset_rows(const struct dataset *d)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < d->n; i++)
+		n += d->places[i] ? d->places[i] : 1;
+	return n;
+}
+
 int64_t dataset_tokens(const struct dataset *d) { return (int64_t)d->tokens; }
 
 size_t dataset_bytes(const struct dataset *d)
 {
 	return d->id_room * sizeof(*d->id) + d->type_room + d->start_room * sizeof(*d->start) +
 	       d->length_room * sizeof(*d->length) + d->label_room * sizeof(*d->label) +
-	       d->value_room * sizeof(*d->value) + d->index_room * sizeof(*d->index);
+	       d->value_room * sizeof(*d->value) + d->index_room * sizeof(*d->index) +
+	       d->place_room * sizeof(*d->place) + d->tag_room * sizeof(*d->tag) +
+	       d->place_start_room * sizeof(*d->place_start) + d->places_room * sizeof(*d->places);
 }

@@ -3,6 +3,7 @@
 #define DATA_DATASET_H
 
 #include "data/batch.h"
+#include "data/pattern.h"
 #include "data/rows.h"
 #include "data/task.h"
 #include "data/tokenizer.h"
@@ -14,12 +15,13 @@ struct dataset_options {
 	const struct tokenizer *tokenizer;
 	const char *path;
 	struct row_columns columns;
-	int task;                    /* enum task_type: seq_cls, regression, mlm */
-	const struct labels *labels; /* seq_cls */
-	int64_t max_length;          /* 0: never cut */
-	int64_t limit;               /* only the first rows of the file; 0 or KNOB_NONE: all */
-	int64_t per_label_limit;     /* of those, the first of each class; 0 or KNOB_NONE: all */
-	bool label_optional;         /* a row without one gets label -1, value NAN */
+	int task; /* enum task_type: seq_cls, regression, token_cls, cloze, mlm */
+	const struct labels *labels;   /* seq_cls, token_cls, cloze */
+	const struct pattern *pattern; /* cloze */
+	int64_t max_length;            /* 0: never cut */
+	int64_t limit;                 /* only the first rows of the file; 0 or KNOB_NONE: all */
+	int64_t per_label_limit;       /* of those, the first of each class; 0 or KNOB_NONE: all */
+	bool label_optional;           /* a row without one gets label -1, value NAN */
 };
 
 /*
@@ -34,6 +36,7 @@ void dataset_free(struct dataset *d); /* NULL is fine */
 size_t dataset_count(const struct dataset *d);
 /* i < count; the pointers inside live as long as the dataset. */
 struct example dataset_example(const struct dataset *d, size_t i);
+int64_t dataset_rows(const struct dataset *d);           /* that a head reads, of all examples */
 const int32_t *dataset_lengths(const struct dataset *d); /* [count] tokens of each example */
 int64_t dataset_tokens(const struct dataset *d);
 size_t dataset_bytes(const struct dataset *d); /* memory held */

@@ -5,8 +5,10 @@ tokenizer_families = %D%/wordpiece.c
 	%D%/batch.c %D%/batch.h \
 	%D%/dataset.c %D%/dataset.h \
 	%D%/family.c %D%/family.h \
+	%D%/input.c %D%/input.h \
 	%D%/normalizer.c %D%/normalizer.h \
 	%D%/order.c %D%/order.h \
+	%D%/pattern.c %D%/pattern.h \
 	%D%/pretokenizer.c %D%/pretokenizer.h \
 	%D%/regex.c %D%/regex.h \
 	%D%/rows.c %D%/rows.h %D%/rows_inside.h %D%/jsonl.c %D%/tsv.c \
@@ -16,6 +18,7 @@ tokenizer_families = %D%/wordpiece.c
 	%D%/text.c %D%/text.h \
 	%D%/tokenizer.c %D%/tokenizer.h %D%/tokenizer_inside.h %D%/tokenizer_open.c \
 	%D%/unicode.c %D%/unicode.h %D%/unicode_tables.h \
+	%D%/verbalizer.c %D%/verbalizer.h \
 	%D%/vocab.c %D%/vocab.h \
 	$(tokenizer_families)
 %C%_libdata_a_CPPFLAGS = $(AM_CPPFLAGS) $(PCRE2_CFLAGS) $(UTF8PROC_CFLAGS) $(ZLIB_CFLAGS)

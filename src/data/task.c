@@ -4,6 +4,7 @@
 #include <float.h>
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 #include "base/json.h"
 #include "data/vocab.h"
 
-enum { LABELS_MAX = 10000, LABELS_BYTES = 16 << 20 };
+enum { LABELS_MAX = 10000, LABELS_BYTES = 16 << 20, LABEL_NAME = 4096 };
 
 struct labels {
 	struct arena *arena;
@@ -97,28 +98,49 @@ static int labels_sort(struct labels *l)
 	return r;
 }
 
-static int labels_read_rows(struct rows *rows, struct labels *l)
+/* Every label of a text that holds one, or (tags) many between single spaces. */
+static int labels_add_new(struct labels *l, const char *text, bool tags)
+{
+	char name[LABEL_NAME];
+
+	for (const char *at = text; at;) {
+		const char *space = tags ? strchr(at, ' ') : NULL;
+		const size_t n = space ? (size_t)(space - at) : strlen(at);
+		int r;
+
+		if (n >= sizeof(name))
+			return err_set(TT_INVALID, "a label has %zu bytes; %d are enough", n,
+				       LABEL_NAME - 1);
+		memcpy(name, at, n);
+		name[n] = 0;
+		r = vocab_find(&l->names, name, n) >= 0 ? TT_OK : labels_add(l, name);
+		if (r < 0)
+			return r;
+		at = space ? space + 1 : NULL;
+	}
+	return TT_OK;
+}
+
+static int labels_read_rows(struct rows *rows, bool tags, struct labels *l)
 {
 	struct row row;
 	int r;
 
-	for (r = rows_next(rows, &row); r > 0; r = rows_next(rows, &row)) {
-		if (!row.label || vocab_find(&l->names, row.label, strlen(row.label)) >= 0)
-			continue;
-		if (labels_add(l, row.label) < 0)
+	for (r = rows_next(rows, &row); r > 0; r = rows_next(rows, &row))
+		if (row.label && labels_add_new(l, row.label, tags) < 0)
 			return rows_blame(rows);
-	}
 	return r;
 }
 
-static int labels_from_rows(const char *path, const struct row_columns *columns, struct labels *l)
+static int labels_from_rows(const char *path, const struct row_columns *columns, bool tags,
+			    struct labels *l)
 {
 	struct rows *rows;
 	int r = rows_open(path, columns, &rows);
 
 	if (r < 0)
 		return r;
-	r = labels_read_rows(rows, l);
+	r = labels_read_rows(rows, tags, l);
 	if (r == TT_OK && !l->names.size)
 		r = err_set(TT_INVALID,
 			    "%s: no row has a label in the column '%.100s'; there are: "
@@ -147,7 +169,7 @@ static int labels_fill(const struct labels_options *from, struct labels *l)
 	if (!l->origin)
 		return TT_NOMEM;
 	return fs_exists(path) ? labels_from_json(path, l)
-			       : labels_from_rows(from->train, from->columns, l);
+			       : labels_from_rows(from->train, from->columns, from->tags, l);
 }
 
 int labels_load(const struct labels_options *from, struct labels **ret)
@@ -207,6 +229,17 @@ static int labels_unknown(const struct labels *l, const char *label)
 	}
 	return err_set(TT_INVALID, "the label '%.100s' is none of: %s (from %.200s)", label, list,
 		       l->origin);
+}
+
+int labels_tag(const struct labels *l, const char *name, size_t size, int32_t *ret)
+{
+	char shown[101];
+
+	*ret = vocab_find(&l->names, name, size);
+	if (*ret >= 0)
+		return TT_OK;
+	snprintf(shown, sizeof(shown), "%.*s", size < 100 ? (int)size : 100, name);
+	return labels_unknown(l, shown);
 }
 
 int labels_find(const struct labels *l, const struct rows *from, const struct row *row,

@@ -17,6 +17,7 @@ struct encode_scratch {
 	struct pre_scratch pre;
 	struct tokens side[2]; /* of text a and b */
 	struct text own;       /* texts of added tokens that differ from the vocabulary's */
+	size_t start[2];       /* where each text begins in the result */
 	size_t room[4];        /* of id, word, type, text of the encoding */
 	int32_t word;          /* the next one */
 	void *cache;           /* the family's */
@@ -192,8 +193,7 @@ static int encoding_room(struct encoding *e, size_t n)
 	return r;
 }
 
-static int assemble(const struct template *around, const struct encode_scratch *x,
-		    struct encoding *e)
+static int assemble(const struct template *around, struct encode_scratch *x, struct encoding *e)
 {
 	const int r = encoding_room(e, x->side[0].n + x->side[1].n + around->added);
 
@@ -214,6 +214,7 @@ static int assemble(const struct template *around, const struct encode_scratch *
 			continue;
 		}
 		t = &x->side[-1 - p.id];
+		x->start[-1 - p.id] = e->n;
 		if (!t->n)
 			continue;
 		memcpy(e->id + e->n, t->id, t->n * sizeof(*t->id));
@@ -248,6 +249,48 @@ int tokenizer_encode(const struct tokenizer *t, const char *a, size_t na, const 
 	x->how = NULL;
 	return r;
 }
+
+static int take_ids(const int32_t *id, size_t n, struct tokens *to)
+{
+	int r;
+
+	to->n = 0;
+	r = tokens_room(to, n);
+	for (size_t i = 0; r == TT_OK && i < n; i++)
+		tokens_push(to, id[i], -1);
+	return r;
+}
+
+int tokenizer_wrap(const struct tokenizer *t, const int32_t *a, size_t na, const int32_t *b,
+		   size_t nb, const struct encode_options *how, struct encoding *ret)
+{
+	const struct template *around = b ? &t->templates.pair : &t->templates.single;
+	struct encode_scratch *x;
+	int r = scratch_prepare(t, ret);
+
+	if (r < 0)
+		return r;
+	x = ret->scratch;
+	x->how = how;
+	x->own.n = 0;
+	x->side[1].n = 0;
+	r = take_ids(a, na, &x->side[0]);
+	if (r == TT_OK && b)
+		r = take_ids(b, nb, &x->side[1]);
+	if (r == TT_OK)
+		r = cut(around, b != NULL, x);
+	if (r == TT_OK)
+		r = assemble(around, x, ret);
+	x->how = NULL;
+	return r;
+}
+
+size_t tokenizer_added(const struct tokenizer *t, bool pair)
+{
+	return pair ? t->templates.pair.added : t->templates.single.added;
+}
+
+size_t encoding_start(const struct encoding *e, bool b) { return e->scratch->start[b]; }
 
 const char *encoding_token(const struct tokenizer *t, const struct encoding *e, size_t i)
 {

@@ -58,6 +58,17 @@ int tokenizer_encode(const struct tokenizer *t, const char *a, size_t na, const 
 		     const struct encode_options *how, struct encoding *ret);
 
 /*
+ * The same for texts that were tokenised before, piece by piece: ids of a, and of b
+ * (NULL: a single text).
+ */
+int tokenizer_wrap(const struct tokenizer *t, const int32_t *a, size_t na, const int32_t *b,
+		   size_t nb, const struct encode_options *how, struct encoding *ret);
+size_t tokenizer_added(const struct tokenizer *t,
+		       bool pair); /* special tokens around one text, or two */
+/* Where text a, or b, begins in the result of the last call for e. */
+size_t encoding_start(const struct encoding *e, bool b);
+
+/*
  * The text of token i: that of the vocabulary, but an added token shows what it
  * stood for, the white space it took along included. Until the next encoding.
  */

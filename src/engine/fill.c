@@ -74,7 +74,11 @@ static int pack(struct fill *f, const char *text, struct batch *ret)
 		return code;
 	if (mask < 0)
 		return err_set(TT_INVALID, "this model's tokenizer has no mask token");
-	ex = (struct example){ f->text.id, f->text.type, (int32_t)f->text.n, -1, NAN, 0 };
+	ex = (struct example){ .id = f->text.id,
+			       .type = f->text.type,
+			       .n = (int32_t)f->text.n,
+			       .label = -1,
+			       .value = NAN };
 	code = batch_pack(f->arena, &ex, 1, ret);
 	if (code)
 		return code;

@@ -13,6 +13,7 @@
 struct answer {
 	const struct session *s;
 	bool json, logits;
+	bool words; /* an answer a word */
 	int64_t columns;
 };
 
@@ -38,11 +39,13 @@ static void probabilities(const float *x, int64_t n, double *ret)
 		ret[i] /= sum;
 }
 
-static void write_classes(const struct answer *a, const float *x, const double *p, struct jsonw *w)
+static const char *label_of(const struct answer *a, const float *x)
 {
-	jsonw_key(w, "label");
-	jsonw_text(w, labels_name(a->s->labels, argmax(x, a->columns)));
-	jsonw_key(w, "probs");
+	return labels_name(a->s->labels, argmax(x, a->columns));
+}
+
+static void write_probs(const struct answer *a, const double *p, struct jsonw *w)
+{
 	jsonw_object(w);
 	for (int64_t i = 0; i < a->columns; i++) {
 		jsonw_key(w, labels_name(a->s->labels, (int32_t)i));
@@ -51,50 +54,112 @@ static void write_classes(const struct answer *a, const float *x, const double *
 	jsonw_end(w, '}');
 }
 
-static void write_row(const struct answer *a, const float *x, double *p, struct buf *out)
+static void write_logits(const struct answer *a, const float *x, struct jsonw *w)
+{
+	jsonw_array(w);
+	for (int64_t i = 0; i < a->columns; i++)
+		jsonw_real(w, (double)x[i]);
+	jsonw_end(w, ']');
+}
+
+/* One answer for the text. */
+static void write_one(const struct answer *a, const float *x, double *p, struct jsonw *w)
+{
+	jsonw_key(w, "label");
+	if (a->s->labels) {
+		probabilities(x, a->columns, p);
+		jsonw_text(w, label_of(a, x));
+		jsonw_key(w, "probs");
+		write_probs(a, p, w);
+	} else {
+		jsonw_real(w, (double)x[0]);
+	}
+	if (a->logits) {
+		jsonw_key(w, "logits");
+		write_logits(a, x, w);
+	}
+}
+
+/* The tags of n words, a blank between. */
+static int write_tags(const struct answer *a, const float *x, int64_t n, struct buf *out)
+{
+	for (int64_t i = 0; i < n; i++)
+		buf_printf(out, "%s%s", i ? " " : "", label_of(a, x + i * a->columns));
+	return buf_check(out, "the tags of a row");
+}
+
+/* An answer for each word. */
+static void write_words(const struct answer *a, const float *x, int64_t n, double *p,
+			struct jsonw *w)
+{
+	struct buf tags;
+
+	buf_init(&tags, (size_t)16 << 20);
+	jsonw_key(w, "label");
+	jsonw_text(w, write_tags(a, x, n, &tags) ? "" : tags.data);
+	buf_done(&tags);
+	jsonw_key(w, "probs");
+	jsonw_array(w);
+	for (int64_t i = 0; i < n; i++) {
+		probabilities(x + i * a->columns, a->columns, p);
+		write_probs(a, p, w);
+	}
+	jsonw_end(w, ']');
+	if (!a->logits)
+		return;
+	jsonw_key(w, "logits");
+	jsonw_array(w);
+	for (int64_t i = 0; i < n; i++)
+		write_logits(a, x + i * a->columns, w);
+	jsonw_end(w, ']');
+}
+
+static void write_plain(const struct answer *a, const float *x, int64_t n, double *p,
+			struct buf *out)
+{
+	if (a->words) {
+		(void)write_tags(a, x, n, out);
+		buf_char(out, '\n');
+	} else if (a->s->labels) {
+		probabilities(x, a->columns, p);
+		buf_printf(out, "%s\t%.4f\n", label_of(a, x), p[argmax(x, a->columns)]);
+	} else {
+		buf_printf(out, "%.6g\n", (double)x[0]);
+	}
+}
+
+/* n rows of the head's output for one row of the data. */
+static void write_row(const struct answer *a, const float *x, int64_t n, double *p, struct buf *out)
 {
 	struct jsonw w;
 
-	if (a->s->labels)
-		probabilities(x, a->columns, p);
 	if (!a->json) {
-		if (a->s->labels)
-			buf_printf(out, "%s\t%.4f\n",
-				   labels_name(a->s->labels, argmax(x, a->columns)),
-				   p[argmax(x, a->columns)]);
-		else
-			buf_printf(out, "%.6g\n", (double)x[0]);
+		write_plain(a, x, n, p, out);
 		return;
 	}
 	jsonw_init(&w, out, 0);
 	jsonw_object(&w);
-	if (a->s->labels) {
-		write_classes(a, x, p, &w);
-	} else {
-		jsonw_key(&w, "label");
-		jsonw_real(&w, (double)x[0]);
-	}
-	if (a->logits) {
-		jsonw_key(&w, "logits");
-		jsonw_array(&w);
-		for (int64_t i = 0; i < a->columns; i++)
-			jsonw_real(&w, (double)x[i]);
-		jsonw_end(&w, ']');
-	}
+	if (a->words)
+		write_words(a, x, n, p, &w);
+	else
+		write_one(a, x, p, &w);
 	jsonw_end(&w, '}');
 	buf_char(out, '\n');
 }
 
-static int write_rows(const struct answer *a, const float *logits, size_t n)
+static int write_rows(const struct answer *a, const float *logits)
 {
 	double *p = calloc((size_t)a->columns, sizeof(*p));
 	struct buf out;
 	int code = p ? TT_OK : err_set(TT_NOMEM, "not enough memory");
 
 	buf_init(&out, (size_t)64 << 20);
-	for (size_t i = 0; !code && i < n; i++) {
+	for (size_t i = 0; !code && i < dataset_count(a->s->other); i++) {
+		const struct example ex = dataset_example(a->s->other, i);
+
 		buf_clear(&out);
-		write_row(a, logits + (int64_t)i * a->columns, p, &out);
+		write_row(a, logits, example_rows(&ex), p, &out);
+		logits += example_rows(&ex) * a->columns;
 		code = buf_check(&out, "one row of the answer");
 		if (!code && fwrite(out.data, 1, out.size, stdout) != out.size)
 			code = err_set(TT_IO, "cannot write: %s", strerror(errno));
@@ -112,9 +177,10 @@ static int answer(struct session *s, const struct args *args)
 		s,
 		args_has(args, "--json"),
 		args_has(args, "--logits"),
+		s->recipe->task.type == TASK_TOKEN_CLS,
 		s->labels ? labels_count(s->labels) : 1,
 	};
-	const size_t n = dataset_count(s->other);
+	const size_t n = (size_t)dataset_rows(s->other);
 	float *logits = calloc(n * (size_t)a.columns, sizeof(*logits));
 	struct trainer t;
 	int code;
@@ -127,7 +193,7 @@ static int answer(struct session *s, const struct args *args)
 		train_close(&t);
 	}
 	if (!code)
-		code = write_rows(&a, logits, n);
+		code = write_rows(&a, logits);
 	free(logits);
 	return code;
 }

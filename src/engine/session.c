@@ -98,6 +98,7 @@ void session_close(struct session *s)
 	dataset_free(s->other);
 	model_close(s->model);
 	labels_free(s->labels);
+	pattern_close(s->pattern);
 	tokenizer_close(s->tokenizer);
 	pool_free(s->pool);
 	gemm_times_free(s->times);
@@ -124,12 +125,13 @@ static int task_head(const struct recipe *r, enum head *ret)
 	switch (r->task.type) {
 	case TASK_SEQ_CLS: *ret = HEAD_SEQ_CLS; return TT_OK;
 	case TASK_REGRESSION: *ret = HEAD_REGRESSION; return TT_OK;
+	case TASK_TOKEN_CLS: *ret = HEAD_TOKEN_CLS; return TT_OK;
 	case TASK_MLM: *ret = HEAD_MLM; return TT_OK;
+	case TASK_CLOZE: *ret = HEAD_CLOZE; return TT_OK;
 	default:
 		return err_set(TT_INVALID,
 			       "%s: task.type is %s, which this version cannot train yet; it can "
-			       "train seq_cls, "
-			       "regression and mlm",
+			       "train seq_cls, regression, token_cls, cloze and mlm",
 			       r->path, recipe_task_name(r->task.type));
 	}
 }
@@ -150,17 +152,51 @@ static int refuse_unsupported(const struct recipe *r)
 	return TT_OK;
 }
 
+static bool has_classes(const struct recipe *r)
+{
+	return r->task.type == TASK_SEQ_CLS || r->task.type == TASK_TOKEN_CLS ||
+	       r->task.type == TASK_CLOZE;
+}
+
+/* What a cloze task needs besides: the pattern, and the labels' words. */
+static int load_prompt(struct session *s)
+{
+	const struct recipe *r = s->recipe;
+	const struct prompt_settings *p = &r->prompting;
+	int code;
+
+	if (r->task.type != TASK_CLOZE)
+		return TT_OK;
+	if (p->patterns || p->distill || p->ipet || p->mlm_weight > 0 || p->calibration)
+		return err_set(TT_INVALID,
+			       "%s: prompt.patterns, distill, ipet, mlm_weight and calibration are "
+			       "not supported yet; pattern, verbalizer and aggregate are",
+			       r->path);
+	if (!p->pattern)
+		return err_set(
+			TT_INVALID,
+			"%s: prompt.pattern is missing; task cloze fills it in, such as \"{a} "
+			"¦ It was {mask} .\"",
+			r->path);
+	code = pattern_open(p->pattern, s->tokenizer, &s->pattern);
+	if (!code)
+		code = verbalizer_load(p->verbalizer, (enum aggregate)p->aggregate, &r->task.labels,
+				       s->tokenizer, r->arena, &s->verbalizer);
+	return code ? err_in("%s", r->path) : TT_OK;
+}
+
 /* The classes, and the recipe told of them, so that the recipe as run says what the indices mean. */
 static int load_labels(struct session *s)
 {
 	struct recipe *r = s->recipe;
 	const struct row_columns columns = { r->data.text_a, r->data.text_b, r->data.label };
-	const struct labels_options from = { &r->task.labels, r->data.train, &columns };
+	const struct labels_options from = { &r->task.labels, r->data.train, &columns,
+					     r->task.type == TASK_TOKEN_CLS };
 	const char **name;
 	size_t n;
 	int code;
 
-	if (r->task.type != TASK_SEQ_CLS)
+	if (!has_classes(r))
 		return TT_OK;
 	if (!r->task.labels.item && !r->data.train)
 		return err_set(
@@ -245,12 +281,27 @@ void session_keep_times(const struct session *s)
 		log_line("%s", err_text());
 }
 
+/* A cloze task asks for the scores of single words, which an adapter of the whole output layer would not change. */
+static int check_output(const struct session *s)
+{
+	const struct model *m = s->model;
+
+	for (size_t i = 0; m->head == HEAD_CLOZE && i < m->nsite; i++)
+		if (m->site[i].kind & SITE_HEAD && m->site[i].hooks)
+			return err_set(TT_INVALID,
+				       "peft.target_modules picks '%s', the output layer, of which "
+				       "a cloze task reads single words; leave it out",
+				       m->site[i].name);
+	return TT_OK;
+}
+
 static int load_model(struct session *s, bool train)
 {
 	const struct recipe *r = s->recipe;
 	struct model_options how = {
 		.folder = s->model_dir,
-		.n_labels = r->task.type == TASK_SEQ_CLS ? (int64_t)r->task.labels.n : 1,
+		.n_labels = has_classes(r) ? (int64_t)r->task.labels.n : 1,
+		.verbalizer = &s->verbalizer,
 		.labels = r->task.labels,
 		.dropout = r->train.dropout,
 		.seed = (uint64_t)r->train.seed,
@@ -272,6 +323,8 @@ static int load_model(struct session *s, bool train)
 		return code;
 	method.model = s->model;
 	code = method_open(&method, &s->method);
+	if (!code)
+		code = check_output(s);
 	if (code)
 		return err_in("%s", r->path);
 	if (r->init_adapter)
@@ -327,6 +380,8 @@ int session_load(struct session *s, bool train)
 	if (!code)
 		code = tokenizer_open(s->model_dir, &s->tokenizer);
 	if (!code)
+		code = load_prompt(s);
+	if (!code)
 		code = open_gemm(s);
 	if (!code)
 		code = pool_new(threads, &s->pool);
@@ -357,6 +412,7 @@ static struct dataset_options dataset_how(const struct session *s, const char *p
 		.columns = { r->data.text_a, r->data.text_b, r->data.label },
 		.task = r->task.type,
 		.labels = s->labels,
+		.pattern = s->pattern,
 		.max_length = r->data.max_length,
 		.limit = eval ? r->data.eval_limit : r->data.limit,
 		.per_label_limit = eval ? 0 : r->data.per_label_limit,

@@ -23,7 +23,9 @@ struct session {
 	struct gemm_times *times; /* NULL: the recipe names the backend */
 	struct pool *pool;
 	struct tokenizer *tokenizer;
-	struct labels *labels; /* classification only */
+	struct labels *labels;   /* classification only */
+	struct pattern *pattern; /* cloze only, and so */
+	struct verbalizer verbalizer;
 	struct model *model;
 	struct method *method;
 	struct dataset *train, *other; /* other: validation, or the split asked for */

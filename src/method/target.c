@@ -363,7 +363,7 @@ static bool spared(const struct model *m, const struct site *s, int task)
 	const bool classifies = task == TASK_SEQ_CLS || task == TASK_REGRESSION;
 
 	if (!classifies)
-		return (s->kind & SITE_HEAD) && m->head == HEAD_MLM;
+		return (s->kind & SITE_HEAD) && head_masks(m->head);
 	if (!strcmp(s->name, "score"))
 		return true;
 	return !strcmp(s->name, "classifier") && !model_site(m, "score");

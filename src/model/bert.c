@@ -54,7 +54,7 @@ static int bert_shape(struct model *m)
 			       st_printable(kind, shown, sizeof(shown)));
 	if (is_true(m->config, "is_decoder") || is_true(m->config, "add_cross_attention"))
 		return err_set(TT_INVALID, "config.json: BERT as a decoder is not supported");
-	if (m->head == HEAD_MLM && tie && json_type(tie) == JSON_BOOL && !json_bool(tie))
+	if (head_masks(m->head) && tie && json_type(tie) == JSON_BOOL && !json_bool(tie))
 		return err_set(TT_INVALID, "config.json: masked language modelling with "
 					   "tie_word_embeddings false is not supported");
 	return TT_OK;
@@ -150,10 +150,11 @@ static int declare_classifier(struct model *m, struct bert *b)
 {
 	const int64_t h = m->hp.hidden_size;
 
-	b->pooler = declare_linear(m, "bert.pooler.dense", PARAM_MAY_MISS, 0, -1, h, h);
+	if (head_pools(m->head))
+		b->pooler = declare_linear(m, "bert.pooler.dense", PARAM_MAY_MISS, 0, -1, h, h);
 	b->classifier = declare_linear(m, "classifier", PARAM_MAY_MISS | PARAM_LABELS, SITE_HEAD,
 				       -1, m->n_labels, h);
-	return b->pooler && b->classifier ? TT_OK : TT_NOMEM;
+	return (b->pooler || !head_pools(m->head)) && b->classifier ? TT_OK : TT_NOMEM;
 }
 
 static int declare_decoder(struct model *m, struct bert *b)
@@ -187,7 +188,7 @@ static int bert_sites(struct model *m)
 		rc = declare_block(m, &b->block[i], i);
 	if (rc)
 		return rc;
-	return m->head == HEAD_MLM ? declare_decoder(m, b) : declare_classifier(m, b);
+	return head_masks(m->head) ? declare_decoder(m, b) : declare_classifier(m, b);
 }
 
 /* ---- forward ---- */
@@ -267,7 +268,7 @@ static bool input_make(const struct model *m, struct graph *g, const struct batc
 		if (!ret->prompt)
 			return false;
 		n = tensor_rows(ret->prompt);
-		if (prompt_batch(g, b, n, m->head != HEAD_MLM, &ret->batch))
+		if (prompt_batch(g, b, n, head_pools(m->head), &ret->batch))
 			return false;
 	}
 	if (!shift_positions(g, m->position_offset - n, &ret->batch))
@@ -397,6 +398,21 @@ static struct tensor *encode(struct model *m, struct graph *g, const struct batc
 	return x;
 }
 
+/* The scores of the labels at the masks, by those of their words alone. */
+static struct tensor *label_scores(const struct model *m, struct graph *g, struct tensor *x)
+{
+	static const enum pool_scores how[] = {
+		[AGGREGATE_MEAN_LOGIT] = POOL_MEAN,
+		[AGGREGATE_SUM_PROB] = POOL_LOG_SUM,
+		[AGGREGATE_MAX] = POOL_MAX,
+	};
+	const struct bert *e = m->state;
+	const struct verbalizer *v = m->verbalizer;
+
+	x = op_word_scores(g, x, e->decoder->weight, e->decoder->bias, v->word, v->words);
+	return op_pool_scores(g, x, v->start, v->labels, how[v->aggregate]);
+}
+
 /* From the rows that the head reads (or what the pooler made of them) to its output. */
 static struct tensor *answer(struct model *m, struct graph *g, struct tensor *x)
 {
@@ -404,16 +420,17 @@ static struct tensor *answer(struct model *m, struct graph *g, struct tensor *x)
 	const double drop = isnan(m->hp.classifier_dropout) ? m->hp.hidden_dropout_prob
 							    : m->hp.classifier_dropout;
 
-	if (m->head == HEAD_MLM) {
+	if (head_masks(m->head)) {
 		x = op_activation(g, site_linear(g, e->transform, x), m->hp.hidden_act);
-		return site_linear(g, e->decoder, norm(m, g, e->transform_norm, x, NULL));
+		x = norm(m, g, e->transform_norm, x, NULL);
+		return m->head == HEAD_MLM ? site_linear(g, e->decoder, x) : label_scores(m, g, x);
 	}
 	return site_linear(g, e->classifier, op_dropout(g, x, (float)drop));
 }
 
 static int64_t last_stage(const struct model *m)
 {
-	return m->hp.num_hidden_layers + (m->head != HEAD_MLM);
+	return m->hp.num_hidden_layers + head_pools(m->head);
 }
 
 static struct tensor *bert_forward(struct model *m, struct graph *g, const struct batch *b)
@@ -430,9 +447,9 @@ static bool bert_cut(const struct model *m, const struct site *first, struct mod
 	int64_t stage = 0;
 
 	if (!first || first == e->classifier)
-		stage = layers + 1;
-	else if (first == e->pooler)
-		stage = layers;
+		stage = last_stage(m);
+	else if (first == e->pooler || first->layer < 0) /* behind the layers */
+		stage = first->kind & (SITE_INPUT | SITE_EMBED) || first == e->norm ? 0 : layers;
 	else if (first->layer >= 0)
 		stage = first->layer;
 	*ret = (struct model_cut){ stage, m->hp.hidden_size, stage >= layers };
@@ -488,7 +505,9 @@ const struct model_ops model_bert = {
 	.architectures = {
 		[HEAD_SEQ_CLS] = "BertForSequenceClassification",
 		[HEAD_REGRESSION] = "BertForSequenceClassification",
+		[HEAD_TOKEN_CLS] = "BertForTokenClassification",
 		[HEAD_MLM] = "BertForMaskedLM",
+		[HEAD_CLOZE] = "BertForMaskedLM",
 	},
 	.defaults = {
 		.vocab_size = 30522, .hidden_size = 768, .num_hidden_layers = 12, .num_attention_heads = 12,

@@ -611,14 +611,19 @@ static int take_options(struct model *m, const struct model_options *how)
 {
 	m->gemm = how->gemm;
 	m->head = how->head;
-	m->n_labels = how->head == HEAD_SEQ_CLS ? how->n_labels : 1;
+	m->verbalizer = how->verbalizer;
+	m->n_labels = how->head == HEAD_SEQ_CLS || how->head == HEAD_TOKEN_CLS ? how->n_labels
+		      : how->head == HEAD_CLOZE ? how->verbalizer->labels
+						: 1;
 	m->folder = arena_text(m->arena, how->folder);
 	if (!m->folder)
 		return TT_NOMEM;
 	if (m->n_labels < 1 || m->n_labels > LABELS_MAX)
 		return err_set(TT_INVALID, "%lld labels; a classifier takes 1 to %d",
 			       (long long)m->n_labels, LABELS_MAX);
-	return how->head == HEAD_SEQ_CLS ? copy_labels(m, &how->labels) : TT_OK;
+	return how->head == HEAD_SEQ_CLS || how->head == HEAD_TOKEN_CLS
+		       ? copy_labels(m, &how->labels)
+		       : TT_OK;
 }
 
 static int load_config(struct model *m)

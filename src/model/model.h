@@ -3,6 +3,7 @@
 
 #include "base/knob.h"
 #include "data/batch.h"
+#include "data/verbalizer.h"
 #include "model/safetensors.h"
 #include "model/site.h"
 
@@ -11,7 +12,9 @@
 enum head {
 	HEAD_SEQ_CLS,    /* logits [seqs, n_labels] */
 	HEAD_REGRESSION, /* [seqs, 1] */
-	HEAD_MLM,        /* [rows, vocab]: only the rows the batch asks for */
+	HEAD_TOKEN_CLS,  /* [rows, n_labels]: the rows the batch asks for */
+	HEAD_MLM,        /* [rows, vocab]: the same */
+	HEAD_CLOZE,      /* [rows, labels of the verbalizer], by the masked-LM head */
 	HEADS
 };
 
@@ -98,9 +101,10 @@ struct model {
 	struct json *config;
 	struct hparams hp;
 	enum head head;
-	int64_t n_labels;
-	struct texts labels; /* for config.json of a merged export; may be empty */
-	struct site *site;   /* in the order of use */
+	int64_t n_labels; /* columns of the head's output, but of masked LM: there the vocabulary's */
+	struct texts labels;                 /* for config.json of a merged export; may be empty */
+	const struct verbalizer *verbalizer; /* of HEAD_CLOZE; the caller's */
+	struct site *site;                   /* in the order of use */
 	size_t nsite;
 	struct tensor *
 		*param; /* every base parameter once (tied ones too), named as in transformers */
@@ -120,13 +124,22 @@ struct model {
 struct model_options {
 	const char *folder;
 	enum head head;
-	int64_t n_labels;    /* sequence classification; else ignored */
+	int64_t n_labels;    /* classification of sequences or tokens; else ignored */
 	struct texts labels; /* n_labels of them, or none */
-	double dropout;      /* NAN: the model's own; else every dropout of the model */
+	const struct verbalizer *verbalizer; /* HEAD_CLOZE; must outlive the model */
+	double dropout; /* NAN: the model's own; else every dropout of the model */
 	uint64_t
 		seed; /* for parameters the file lacks (a new head): N(0, initializer_range), bias 0 */
 	const struct gemm *gemm;
 };
+
+/* Heads with a classifier over the labels; heads that read the first row of a sequence; masked-LM heads. */
+static inline bool head_classifies(enum head h)
+{
+	return h == HEAD_SEQ_CLS || h == HEAD_REGRESSION || h == HEAD_TOKEN_CLS;
+}
+static inline bool head_pools(enum head h) { return h == HEAD_SEQ_CLS || h == HEAD_REGRESSION; }
+static inline bool head_masks(enum head h) { return h == HEAD_MLM || h == HEAD_CLOZE; }
 
 const struct model_ops *const *model_all(void); /* ends with NULL */
 /* Map, check and load. Parameters lie in the mapping (fp32, aligned) or in the run arena, frozen. Errors name folder and tensor. */

@@ -26,10 +26,7 @@ static bool is_same_folder(const char *a, const char *b)
 	return !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static bool is_classifier(const struct model *m)
-{
-	return m->head == HEAD_SEQ_CLS || m->head == HEAD_REGRESSION;
-}
+static bool is_classifier(const struct model *m) { return head_classifies(m->head); }
 
 /* Members that are written anew. */
 static bool is_replaced(const struct model *m, const char *key)
@@ -76,6 +73,8 @@ static void write_labels(const struct model *m, struct jsonw *w)
 		jsonw_int(w, (int64_t)i);
 	}
 	jsonw_end(w, '}');
+	if (!head_pools(m->head))
+		return;
 	jsonw_key(w, "problem_type");
 	jsonw_text(w, m->head == HEAD_REGRESSION ? "regression" : "single_label_classification");
 }

@@ -73,6 +73,14 @@ int64_t *prepend_starts(
 struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
 
+/* y[N,n] = x[N,H] w[word]^T + b[word]: the scores of n words of a vocabulary alone. w [V,H], b [V] or NULL. */
+struct tensor *op_word_scores(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b,
+			      const int32_t *word, int64_t n);
+/* y[N,labels]: the columns start[l] .. start[l+1] - 1 of x become one. */
+enum pool_scores { POOL_MEAN, POOL_LOG_SUM, POOL_MAX };
+struct tensor *op_pool_scores(struct graph *g, struct tensor *x, const int64_t *start,
+			      int64_t labels, enum pool_scores kind);
+
 /* A loss adds its part of the step's mean: sum over rows, divided by `total` (rows of the whole step). */
 struct loss {
 	double sum; /* of the rows' losses, undivided, in double */

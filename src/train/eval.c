@@ -28,8 +28,9 @@ struct work {
 	struct pass pass;
 	int64_t cols;
 	bool wants_loss;
-	struct shard *shard; /* of this round */
-	float *logits;       /* of the whole dataset; NULL for mlm */
+	struct shard *shard;  /* of this round */
+	float *logits;        /* of the whole dataset; NULL for mlm */
+	const int64_t *first; /* [examples + 1] where an example's rows begin in it */
 	struct fault *fault;
 	/* so far */
 	double loss;
@@ -83,9 +84,13 @@ static void run_group(void *arg, int i, int thread)
 		count_right(s, out);
 		return;
 	}
-	for (int64_t k = 0; k < s->batch.rows; k++)
-		memcpy(w->logits + s->row[s->batch.row_seq[k]] * w->cols, out->data + k * w->cols,
+	for (int64_t k = 0, at = 0; k < s->batch.rows; k++) {
+		const int32_t seq = s->batch.row_seq[k];
+
+		at = k && s->batch.row_seq[k - 1] == seq ? at + 1 : w->first[s->row[seq]];
+		memcpy(w->logits + at * w->cols, out->data + k * w->cols,
 		       (size_t)w->cols * sizeof(float));
+	}
 }
 
 /* Pack one group from row `from` on; returns one past its last row. */
@@ -172,12 +177,31 @@ static struct work work_new(struct trainer *t, const struct dataset *d, bool wan
 	};
 }
 
+/* Where each example's rows begin among those of all. */
+static int index_rows(struct work *w)
+{
+	const size_t n = dataset_count(w->data);
+	int64_t *first = arena_alloc(w->t->arena, (n + 1) * sizeof(*first));
+
+	if (!first)
+		return err_in("an evaluation of %zu rows", n);
+	first[0] = 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct example ex = dataset_example(w->data, i);
+
+		first[i + 1] = first[i] + example_rows(&ex);
+	}
+	w->first = first;
+	return TT_OK;
+}
+
 static int score(struct work *w, struct scores *ret)
 {
 	const size_t n = dataset_count(w->data);
+	const int64_t rows = w->first[n];
 	struct arena *a = w->t->arena;
 	const double loss = w->rows ? w->loss / (double)w->rows : 0;
-	int32_t *label = arena_alloc(a, n * sizeof(*label));
+	int32_t *label = arena_alloc(a, (size_t)rows * sizeof(*label));
 	float *value = arena_alloc(a, n * sizeof(*value));
 
 	if (!label || !value)
@@ -185,12 +209,13 @@ static int score(struct work *w, struct scores *ret)
 	for (size_t i = 0; i < n; i++) {
 		const struct example ex = dataset_example(w->data, i);
 
-		label[i] = ex.label;
+		for (int64_t k = 0; k < example_rows(&ex); k++)
+			label[w->first[i] + k] = ex.places ? ex.tag[k] : ex.label;
 		value[i] = ex.value;
 	}
 	if (w->t->recipe->task.type == TASK_REGRESSION)
-		return metrics_regression(a, w->logits, value, (int64_t)n, loss, ret);
-	return metrics_classification(a, w->logits, label, (int64_t)n, w->cols, loss, ret);
+		return metrics_regression(a, w->logits, value, rows, loss, ret);
+	return metrics_classification(a, w->logits, label, rows, w->cols, loss, ret);
 }
 
 int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret)
@@ -203,7 +228,11 @@ int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret)
 		return rc ? rc
 			  : metrics_mlm(w.right, w.rows, w.rows ? w.loss / (double)w.rows : 0, ret);
 	}
-	w.logits = arena_alloc(t->arena, dataset_count(d) * (size_t)w.cols * sizeof(float));
+	rc = index_rows(&w);
+	if (rc)
+		return rc;
+	w.logits = arena_alloc(t->arena,
+			       (size_t)(w.first[dataset_count(d)] * w.cols) * sizeof(float));
 	if (!w.logits)
 		return err_in("an evaluation of %zu rows", dataset_count(d));
 	rc = run_all(&w);
@@ -213,7 +242,10 @@ int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret)
 int train_predict(struct trainer *t, const struct dataset *d, float *ret_logits)
 {
 	struct work w = work_new(t, d, false);
+	const int rc = index_rows(&w);
 
+	if (rc)
+		return rc;
 	if (t->recipe->task.type == TASK_MLM)
 		return err_set(TT_INVALID,
 			       "task mlm has no answer a row; fill predicts masked words");

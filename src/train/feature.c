@@ -38,7 +38,7 @@ struct features {
 
 static int64_t stored_rows(const struct model_cut *cut, const struct dataset *d)
 {
-	return cut->picked ? (int64_t)dataset_count(d) : dataset_tokens(d);
+	return cut->picked ? dataset_rows(d) : dataset_tokens(d);
 }
 
 static size_t stored_bytes(const struct model_cut *cut, const struct dataset *d)
@@ -93,8 +93,11 @@ static int make_tables(struct features *f)
 	f->todo = calloc(n, sizeof(*f->todo));
 	if (!f->first || !f->done || !f->group || !f->todo)
 		return err_set(TT_NOMEM, "not enough memory for the features of %zu rows", n);
-	for (size_t i = 0; i < n; i++)
-		f->first[i + 1] = f->first[i] + (f->cut.picked ? 1 : length[i]);
+	for (size_t i = 0; i < n; i++) {
+		const struct example ex = dataset_example(f->data, i);
+
+		f->first[i + 1] = f->first[i] + (f->cut.picked ? example_rows(&ex) : length[i]);
+	}
 	cut_groups(f);
 	return TT_OK;
 }

@@ -274,7 +274,7 @@ bool metric_fits(const char *name, int task, int64_t classes)
 	const char *const *list = of_tokens;
 	size_t n = COUNT(of_tokens);
 
-	if (task == TASK_SEQ_CLS) {
+	if (task == TASK_SEQ_CLS || task == TASK_TOKEN_CLS || task == TASK_CLOZE) {
 		list = of_classes;
 		n = COUNT(of_classes);
 		if (classes == 2 && !strcmp(name, "f1"))

@@ -87,6 +87,10 @@ static void fingerprint_settings(const struct trainer *t, struct jsonw *w)
 	const struct recipe *r = t->recipe;
 
 	knob_write(recipe_task_knobs(), &r->task, w);
+	if (r->prompt) {
+		jsonw_key(w, "prompt");
+		jsonw_json(w, r->prompt);
+	}
 	knob_write(recipe_train_knobs(), &r->train, w);
 	jsonw_key(w, "shuffle");
 	jsonw_bool(w, r->data.shuffle);

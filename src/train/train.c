@@ -46,12 +46,12 @@ static int check_task(const struct trainer *t)
 	const struct recipe *r = t->recipe;
 	const struct tokenizer_roles *roles;
 
-	if (r->task.type != TASK_SEQ_CLS && r->task.type != TASK_REGRESSION &&
-	    r->task.type != TASK_MLM)
-		return err_set(
-			TT_INVALID,
-			"task.type %s is not in this version; seq_cls, regression and mlm are",
-			recipe_task_name(r->task.type));
+	if (r->task.type == TASK_QUESTION_ANSWERING || r->task.type == TASK_CAUSAL_LM ||
+	    r->task.type == TASK_SEQ2SEQ_LM)
+		return err_set(TT_INVALID,
+			       "task.type %s is not in this version; seq_cls, regression, "
+			       "token_cls, cloze and mlm are",
+			       recipe_task_name(r->task.type));
 	if (!metric_fits(train_metric(r), r->task.type, train_columns(t)))
 		return err_set(TT_INVALID, "task.metric %s does not fit task %s with %lld labels",
 			       train_metric(r), recipe_task_name(r->task.type),

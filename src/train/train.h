@@ -80,7 +80,7 @@ const char *train_metric(const struct recipe *r);
  * the sink was told to stop meanwhile.
  */
 int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret);
-/* The head's outputs: logits[rows of d, train_columns], for classification and regression. */
+/* The head's outputs: logits[dataset_rows of d, train_columns], for classification and regression. */
 int train_predict(struct trainer *t, const struct dataset *d, float *ret_logits);
 int64_t train_columns(const struct trainer *t); /* classes, or 1 for regression */
 

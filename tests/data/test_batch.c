@@ -13,9 +13,25 @@ static const uint8_t types_a[] = { 0, 0, 0, 0 }, types_b[] = { 0, 1, 1 };
 static uint8_t special[VOCAB];
 
 static const struct example pair[] = {
-	{ ids_a, types_a, 4, 1, (float)NAN, 7 },
-	{ ids_b, types_b, 3, 0, (float)NAN, 2 },
+	{ .id = ids_a, .type = types_a, .n = 4, .label = 1, .value = (float)NAN, .index = 7 },
+	{ .id = ids_b, .type = types_b, .n = 3, .label = 0, .value = (float)NAN, .index = 2 },
 };
+
+/* The head reads the places that an example names, each with a class of its own. */
+static void packs_places(struct arena *a)
+{
+	static const int32_t place[] = { 1, 2 }, tag[] = { 4, -1 };
+	struct example ex[] = { pair[0], pair[1] };
+	struct batch b;
+
+	ex[0].places = 2;
+	ex[0].place = place;
+	ex[0].tag = tag;
+	CHECK(batch_pack(a, ex, 2, &b) == TT_OK && b.rows == 3 && b.tokens == 7);
+	CHECK(b.row[0] == 1 && b.row[1] == 2 && b.row[2] == 4);
+	CHECK(b.row_seq[0] == 0 && b.row_seq[1] == 0 && b.row_seq[2] == 1);
+	CHECK(b.label[0] == 4 && b.label[1] == -1 && b.label[2] == 0);
+}
 
 static void packs_end_to_end(struct arena *a)
 {
@@ -67,7 +83,9 @@ static struct example long_example(int64_t index)
 
 	for (int i = 0; i < LONG; i++)
 		id[i] = i % 10 == 0 ? 2 : 20;
-	return (struct example){ id, type, LONG, -1, (float)NAN, index };
+	return (struct example){
+		.id = id, .type = type, .n = LONG, .label = -1, .value = (float)NAN, .index = index
+	};
 }
 
 static void rates_are_those_of_bert(struct arena *a)
@@ -150,6 +168,7 @@ int main(void)
 	struct arena *a = arena_new();
 
 	special[2] = special[3] = special[MASK] = 1;
+	packs_places(a);
 	packs_end_to_end(a);
 	numbers_and_no_labels(a);
 	rates_are_those_of_bert(a);

@@ -120,6 +120,42 @@ static void complaints(void)
 	dataset_free(NULL);
 }
 
+static void tags(void)
+{
+	static const int32_t id[] = { 1, 3, 0, 4, 2 };
+	const char *path = scratch_file("t.jsonl", "{\"text_a\":\"a cc b\",\"label\":\"x y x\"}\n"
+						   "{\"text_a\":\" b\",\"label\":\"x y\"}\n");
+	struct dataset_options how = options(path, TASK_TOKEN_CLS);
+	struct dataset *d = NULL;
+	struct example ex;
+
+	CHECK(dataset_load(&how, &d) == TT_OK && dataset_count(d) == 2 && dataset_rows(d) == 4);
+	ex = dataset_example(d, 0);
+	CHECK(ex.n == 5 && !memcmp(ex.id, id, sizeof(id)) && ex.places == 3);
+	CHECK(ex.place[0] == 1 && ex.place[1] == 2 && ex.place[2] == 3);
+	CHECK(ex.tag[0] == 0 && ex.tag[1] == 1 && ex.tag[2] == 0);
+	ex = dataset_example(d, 1); /* the first word is empty */
+	CHECK(ex.n == 3 && ex.places == 1 && ex.place[0] == 1 && ex.tag[0] == 1);
+	dataset_free(d);
+	how.max_length = 4;
+	CHECK(dataset_load(&how, &d) == TT_OK && dataset_example(d, 0).places == 2);
+	dataset_free(d);
+	d = NULL;
+	how.path = scratch_file("u.jsonl", "{\"text_a\":\"a b\",\"label\":\"x\"}\n");
+	CHECK(dataset_load(&how, &d) == TT_INVALID &&
+	      strstr(err_text(), "2 words and the label 1 tags"));
+	how.path = scratch_file("u.jsonl", "{\"text_a\":\"a b\",\"label\":\"x q\"}\n");
+	CHECK(dataset_load(&how, &d) == TT_INVALID &&
+	      strstr(err_text(), "u.jsonl:1: the label 'q' is none of: x, y"));
+	how.path = scratch_file("u.jsonl", "{\"text_a\":\" \",\"label\":\"x x\"}\n");
+	CHECK(dataset_load(&how, &d) == TT_INVALID && strstr(err_text(), "no word of the text"));
+	how.path = scratch_file("u.jsonl", "{\"text_a\":\"a\"}\n");
+	CHECK(dataset_load(&how, &d) == TT_INVALID && strstr(err_text(), "no tags"));
+	how.label_optional = true;
+	CHECK(dataset_load(&how, &d) == TT_OK && dataset_example(d, 0).tag[0] == -1);
+	dataset_free(d);
+}
+
 int main(void)
 {
 	static const char *const names[] = { "x", "y" };
@@ -138,6 +174,7 @@ int main(void)
 	masked_language(path);
 	numbers();
 	complaints();
+	tags();
 	labels_free(labels);
 	tokenizer_close(tokenizer);
 	scratch_end();

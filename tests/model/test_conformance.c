@@ -27,8 +27,31 @@ static const struct {
 	{ "bert", make_bert },
 };
 
-static const char *const head_name[HEADS] = { "classification", "regression",
-					      "masked language modelling" };
+static const char *const head_name[HEADS] = {
+	[HEAD_SEQ_CLS] = "classification",
+	[HEAD_REGRESSION] = "regression",
+	[HEAD_TOKEN_CLS] = "token classification",
+	[HEAD_MLM] = "masked language modelling",
+	[HEAD_CLOZE] = "cloze",
+};
+
+/* Label l has the words l + 1 and, but for the last one, l + 9. */
+static const struct verbalizer *label_words(void)
+{
+	static int32_t word[2 * LABELS];
+	static int64_t start[LABELS + 1];
+	static struct verbalizer v = { LABELS, 0, word, start, AGGREGATE_SUM_PROB };
+
+	if (v.words)
+		return &v;
+	for (int l = 0; l < LABELS; l++) {
+		word[v.words++] = l + 1;
+		if (l + 1 < LABELS)
+			word[v.words++] = l + 9;
+		start[l + 1] = v.words;
+	}
+	return &v;
+}
 
 /* One model on trial. */
 struct trial {
@@ -44,7 +67,12 @@ static struct model *open_toy(const char *dir, enum head head, double dropout,
 			      const struct gemm *gm)
 {
 	const struct model_options how = {
-		.folder = dir, .head = head, .n_labels = LABELS, .dropout = dropout, .gemm = gm
+		.folder = dir,
+		.head = head,
+		.n_labels = LABELS,
+		.verbalizer = label_words(),
+		.dropout = dropout,
+		.gemm = gm,
 	};
 	struct model *m = NULL;
 
@@ -66,12 +94,12 @@ static void add_sequence(struct pack *p, enum head head, int s, bool all_rows)
 		type[i] = i > n / 2;
 	}
 	pack_add(p, id, type, n, s);
-	if (head != HEAD_MLM)
+	if (head_pools(head))
 		pack_row(p, 0, head == HEAD_REGRESSION ? 0 : s % LABELS);
 	else
 		for (int i = 0; i < n; i++)
 			if (all_rows || (i + s) % 3 == 0)
-				pack_row(p, i, (5 * i + s) % VOCAB);
+				pack_row(p, i, (5 * i + s) % (head == HEAD_MLM ? VOCAB : LABELS));
 }
 
 static void add_sequences(struct pack *p, enum head head, int n, bool all_rows)
@@ -98,7 +126,7 @@ static void shapes(const struct trial *t)
 	add_sequences(&p, t->head, 4, false);
 	y = forward(t, &p.batch);
 	CHECK_NAMED(y && tensor_rows(y) == p.batch.rows && tensor_cols(y) == cols, t->who);
-	CHECK_NAMED(t->head == HEAD_MLM || p.batch.rows == p.batch.seqs, t->who);
+	CHECK_NAMED(!head_pools(t->head) || p.batch.rows == p.batch.seqs, t->who);
 }
 
 /* A sequence's answers are the same alone and among others, and read alone and among other rows. */
@@ -117,7 +145,7 @@ static void packing_does_not_matter(const struct trial *t)
 	memcpy(whole, y->data, (size_t)tensor_count(y) * sizeof(float));
 	for (int s = 0; s < 6; s++) {
 		const int64_t cols = tensor_cols(y),
-			      all_rows = t->head == HEAD_MLM ? all.start[s + 1] - all.start[s] : 1;
+			      all_rows = head_pools(t->head) ? 1 : all.start[s + 1] - all.start[s];
 
 		pack_begin(&one);
 		add_sequence(&one, t->head, s, false);
@@ -341,8 +369,10 @@ static void sites_are_used(const struct trial *t)
 	y = forward(t, &p.batch);
 	CHECK_NAMED(y && !memcmp(before, y->data, (size_t)tensor_count(y) * sizeof(float)), t->who);
 	for (size_t i = 0; i < m->nsite; i++) {
-		const bool ok = count[i].fits &&
-				count[i].calls == !(m->site[i].kind & (SITE_NORM | SITE_INPUT));
+		/* a cloze head reads some rows of the output layer, whoever sits there */
+		const bool called = !(m->site[i].kind & (SITE_NORM | SITE_INPUT)) &&
+				    !(t->head == HEAD_CLOZE && m->site[i].kind & SITE_HEAD);
+		const bool ok = count[i].fits && count[i].calls == called;
 
 		if (!ok)
 			printf("# %s: %d calls, fits %d\n", m->site[i].name, count[i].calls,

@@ -31,6 +31,7 @@ struct world {
 	struct low_rank low;
 	enum activation kind;
 	double smoothing;
+	enum pool_scores pool;
 };
 
 struct test {
@@ -480,6 +481,75 @@ static void prepend_naive(const struct world *w, double *y)
 	}
 }
 
+/* Words of a vocabulary, and labels of words: one of one, one of two, one of one. */
+static const int32_t scored[] = { 4, 0, 6, 1 };
+static const int64_t labels_of[] = { 0, 1, 3, 4 };
+
+static void words_setup(struct world *w)
+{
+	add(w, w->n, IN);
+	add(w, WORDS, IN);
+	w->t[w->tensors++] = world_tensor(w->a, &w->r, 1, WORDS, 0.7);
+}
+
+static struct tensor *words_build(struct graph *g, void *arg)
+{
+	const struct world *w = arg;
+
+	return op_word_scores(g, rows_of(g, w, 0), w->t[1], w->t[2], scored, 4);
+}
+
+static void words_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++) {
+		for (int k = 0; k < 4; k++, y++) {
+			*y = (double)w->t[2]->data[scored[k]];
+			for (int64_t c = 0; c < IN; c++)
+				*y += num(w->t[0], i, c) * num(w->t[1], scored[k], c);
+		}
+	}
+}
+
+static void pool_setup_mean(struct world *w)
+{
+	add(w, w->n, 4);
+	w->pool = POOL_MEAN;
+}
+
+static void pool_setup_sum(struct world *w)
+{
+	add(w, w->n, 4);
+	w->pool = POOL_LOG_SUM;
+}
+
+static void pool_setup_max(struct world *w)
+{
+	add(w, w->n, 4);
+	w->pool = POOL_MAX;
+	for (int64_t i = 0; i < w->n; i++) /* far apart, so that a small step changes no order */
+		w->t[0]->data[i * 4 + 1] = i % 2 ? 3.0F : -3.0F;
+}
+
+static struct tensor *pool_build(struct graph *g, void *arg)
+{
+	const struct world *w = arg;
+
+	return op_pool_scores(g, rows_of(g, w, 0), labels_of, 3, w->pool);
+}
+
+static void pool_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++) {
+		const double a = num(w->t[0], i, 1), b = num(w->t[0], i, 2);
+
+		*y++ = num(w->t[0], i, 0);
+		*y++ = w->pool == POOL_MEAN  ? (a + b) / 2
+		       : w->pool == POOL_MAX ? fmax(a, b)
+					     : log(exp(a) + exp(b));
+		*y++ = num(w->t[0], i, 3);
+	}
+}
+
 static void two_setup(struct world *w)
 {
 	rows_setup(w);
@@ -621,6 +691,10 @@ static const struct test tests[] = {
 	{ "gather", gather_setup, gather_build, gather_naive },
 	{ "prepend", prepend_setup, prepend_build, prepend_naive },
 	{ "prepend, rows of their own", prepend_setup_own, prepend_build, prepend_naive },
+	{ "word scores", words_setup, words_build, words_naive },
+	{ "pooled scores, mean", pool_setup_mean, pool_build, pool_naive },
+	{ "pooled scores, log-sum", pool_setup_sum, pool_build, pool_naive },
+	{ "pooled scores, largest", pool_setup_max, pool_build, pool_naive },
 	{ "add", two_setup, add_build, add_naive },
 	{ "scale", rows_setup, scale_build, scale_naive },
 	{ "layer norm", norm_setup, norm_build, norm_naive },
