@@ -175,14 +175,29 @@ static void ql_sweep(double *p, int64_t n, double *d, double *e, int64_t low, in
 	e[high] = 0;
 }
 
+/*
+ * Of a matrix of little rank most of T is rounding of its large numbers, which a
+ * sweep makes anew. So what is small beside T's size counts as zero, not only what
+ * is small beside its neighbours.
+ */
+static double nothing(const double *d, const double *e, int64_t n)
+{
+	double size = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		size = fmax(size, fabs(d[i]) + fabs(e[i]));
+	return DBL_EPSILON * size;
+}
+
 static int diagonal(double *p, int64_t n, double *d, double *e)
 {
+	const double zero = nothing(d, e, n);
+
 	for (int64_t low = 0; low < n; low++) {
 		for (int tries = 0;; tries++) {
 			int64_t high = low;
 
-			while (high < n - 1 &&
-			       fabs(e[high]) > DBL_EPSILON * (fabs(d[high]) + fabs(d[high + 1])))
+			while (high < n - 1 && fabs(e[high]) > zero)
 				high++;
 			if (high == low)
 				break;

@@ -210,8 +210,42 @@ static void numbers_that_are_not(void)
 	CHECK(decompose_qr(w, 2, 2, 2, u, vt) == TT_INVALID);
 }
 
+/* Of a matrix of rank 3 all but three values are rounding, and still found. */
+static void of_little_rank(void)
+{
+	enum { N = 384, RANK = 8, ASKED = 10 };
+	static float w[N * N], a[RANK * N], b[N * RANK];
+	static double u[N * ASKED], s[ASKED], vt[ASKED * N];
+	double worst = 0;
+	struct rng r;
+
+	rng_init(&r, 8, RNG_TEST, 0);
+	for (int i = 0; i < RANK * N; i++) {
+		a[i] = 0.06F * rng_normal(&r);
+		b[i] = rng_below(&r, 2) ? 1e-3F : -1e-3F;
+	}
+	for (int o = 0; o < N; o++)
+		for (int i = 0; i < N; i++)
+			for (int k = 0; k < RANK; k++)
+				w[o * N + i] += b[o * RANK + k] * a[k * N + i];
+	CHECK(decompose_svd(w, N, N, ASKED, u, s, vt) == TT_OK);
+	for (int o = 0; o < N; o++) {
+		for (int i = 0; i < N; i++) {
+			double sum = 0;
+
+			for (int k = 0; k < ASKED; k++)
+				sum += u[o * ASKED + k] * s[k] * vt[k * N + i];
+			worst = fmax(worst, fabs(sum - (double)w[o * N + i]));
+		}
+	}
+	CHECK(worst < 1e-5 * s[0] && s[RANK] < 1e-5 * s[0]);
+	memset(w, 0, sizeof(w));
+	CHECK(decompose_svd(w, N, N, ASKED, u, s, vt) == TT_OK && s[0] <= 0);
+}
+
 int main(void)
 {
+	of_little_rank();
 	all_triplets_make_the_matrix();
 	known_values();
 	top_triplets_are_the_largest();
