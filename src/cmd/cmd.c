@@ -31,6 +31,7 @@ static const struct passed_on passed_on[] = {
 	{ "fill", "Fill the [MASK]s of a text with the model's most likely tokens." },
 	{ "export",
 	  "Write a run's result: an adapter folder that PEFT loads, or the merged model." },
+	{ "adapter", "Add, subtract or scale LoRA adapters, or fold one into its model." },
 	{ "tokenize", "Show the tokens of each line of text." },
 	{ "estimate", "Count parameters and memory of a run before it starts." },
 	{ "describe", "Print what the engine can do: methods, models, settings with ranges." },

@@ -287,7 +287,7 @@ static int by_text(const void *a, const void *b)
  * indent, so each begins at a line of exactly that indent; text in JSON holds no
  * line ends of its own.
  */
-static int sort_members(char *text, struct buf *out)
+int adapter_sort_members(char *text, struct buf *out)
 {
 	char *member[128] = { 0 };
 	size_t n = 0;
@@ -329,7 +329,7 @@ static int config_write(const struct method *m, const char *base, struct buf *re
 	if (!code)
 		code = buf_check(&plain, "adapter_config.json");
 	if (!code)
-		code = sort_members(plain.data, ret);
+		code = adapter_sort_members(plain.data, ret);
 	buf_done(&plain);
 	return code;
 }

@@ -19,6 +19,8 @@ int adapter_save(const struct method *m, const char *dir, const char *base_name)
  */
 int adapter_load(struct method *m, const char *dir);
 
+/* The members of a JSON object that was written with two spaces of indent, sorted by key; text is used up. */
+int adapter_sort_members(char *text, struct buf *out);
 /* For methods: a number as Python prints a float, so that 0 is "0.0". */
 void adapter_write_float(struct jsonw *w, double v);
 /*

@@ -64,7 +64,7 @@ refuses 1 "mr-head" "export of a recipe that no run has the name of" "$trimtab" 
 [ ! -e "$work/x" ]
 ok $? "leaves no folder"
 echo x >"$work/file"
-refuses 1 "is a file; export needs a folder" "export onto a file" "$trimtab" export "$run" "$work/file"
+refuses 1 "is a file; a folder is needed" "export onto a file" "$trimtab" export "$run" "$work/file"
 mkdir "$work/mine" && echo x >"$work/mine/thesis.tex"
 refuses 1 "thesis.tex" "export into somebody's folder" "$trimtab" export "$run" "$work/mine"
 [ "$(ls "$work/mine")" = thesis.tex ]
