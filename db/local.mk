@@ -5,7 +5,7 @@ EXTRA_DIST += $(migrations) %D%/README.md
 	%D%/event.c %D%/event.h \
 	%D%/metric.c %D%/metric.h \
 	%D%/note.c %D%/note.h \
-	%D%/run.c %D%/run_list.c %D%/run.h \
+	%D%/run.c %D%/run.h %D%/run_find.c %D%/run_list.c %D%/run_row.c %D%/run_row.h \
 	%D%/sql.c %D%/sql.h \
 	%D%/store.c %D%/store.h
 %C%_libdb_a_CPPFLAGS = $(AM_CPPFLAGS) $(SQLITE_CFLAGS)

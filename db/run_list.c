@@ -1,9 +1,5 @@
-/* Runs as they are read: one, the one a person meant, and lists of them. */
-#include "db/run.h"
-
-#include <ctype.h>
+/* Runs as they are read: lists of them. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,437 +8,11 @@
 #include "base/err.h"
 #include "base/knob.h"
 #include "base/proc.h"
-#include "db/sql.h"
+#include "db/run_row.h"
 
-/* In the order run_take expects: twelve texts, then numbers. A list has its own way to get tags. */
-#define COLUMNS_WITH(tags)                                                                        \
-	"run.id, run.name, cause, method, model, task, host, boot_id, dir, parent, "              \
-	"metric_key, " tags ", row, "                                                             \
-	"state, created, started, ended, heartbeat, trashed, pid, pid_start, attempt, run.step, " \
-	"total_steps, "                                                                           \
-	"steps_per_epoch, epoch, trainable_params, total_params, best_greater, best_step, "       \
-	"best_value"
-#define COLUMNS                                                                                    \
-	COLUMNS_WITH("(SELECT group_concat(word, ' ') FROM (SELECT word FROM tag WHERE tag.run = " \
-		     "run.row "                                                                    \
-		     "ORDER BY word))")
+enum { POINT_READS = 256 }; /* lists up to this long look values up one by one */
 
-enum {
-	TEXTS = 12,
-	LOST_US = 10 * 1000 * 1000, /* silence of another machine before a run counts as lost */
-	ATTEMPT_MAX = 1000000,
-	POINT_READS = 256 /* lists up to this long look values up one by one */
-};
-
-/* --- state as of now --------------------------------------------------------------------- */
-
-/* This machine, looked up once for a whole list. */
-struct here {
-	bool known;
-	int64_t now;
-	char boot_id[64], host[256];
-};
-
-static void here_find(struct here *h)
-{
-	if (h->known)
-		return;
-	(void)proc_boot_id(h->boot_id, sizeof(h->boot_id));
-	(void)proc_host(h->host, sizeof(h->host));
-	h->known = true;
-}
-
-static bool vanished(struct here *h, const char *host, const char *boot_id, int64_t pid,
-		     uint64_t pid_start, int64_t heartbeat)
-{
-	uint64_t start;
-
-	here_find(h);
-	if (strcmp(host, h->host) != 0 || !pid)
-		return heartbeat < h->now - LOST_US;
-	if (strcmp(boot_id, h->boot_id) != 0)
-		return true;
-	start = proc_start_time((pid_t)pid);
-	return !start || (pid_start && start != pid_start);
-}
-
-enum run_state run_state_now(enum run_state stored, const struct run_process *trainer,
-			     int64_t heartbeat, int64_t now)
-{
-	struct here h = { .now = now };
-
-	if (stored != RUN_RUNNING && stored != RUN_PAUSED)
-		return stored;
-	return vanished(&h, trainer->host, trainer->boot_id, trainer->pid, trainer->pid_start,
-			heartbeat)
-		       ? RUN_LOST
-		       : stored;
-}
-
-/* --- tags of a list ---------------------------------------------------------------------- */
-
-/* Asking for each run's tags costs a list more than all else, and few runs have any. */
-struct tagged {
-	int64_t run;
-	const char *words;
-};
-
-struct tags {
-	struct tagged *run; /* sorted */
-	size_t n;
-};
-
-static int tags_load(struct store *st, struct tags *ret)
-{
-	static const size_t field[] = { offsetof(struct tagged, words) };
-	struct sql_rows rows = { .row_size = sizeof(struct tagged) };
-	sqlite3_stmt *q;
-	void *block;
-	int got = 0,
-	    code = sql_prepare(
-		    st,
-		    "SELECT run, group_concat(word, ' ') FROM "
-		    "(SELECT run, word FROM tag ORDER BY run, word) GROUP BY run ORDER BY run",
-		    &q);
-
-	if (code)
-		return code;
-	while (!code && (got = sql_step(st, q)) > 0) {
-		const struct tagged t = { .run = sqlite3_column_int64(q, 0) };
-
-		code = sql_rows_text(&rows, sql_text(q, 1));
-		if (!code)
-			code = sql_rows_add(&rows, &t);
-	}
-	sql_done(q);
-	if (!code)
-		code = got;
-	if (!code)
-		code = sql_rows_pack(&rows, field, 1, &block, &ret->n);
-	if (!code)
-		ret->run = block;
-	sql_rows_done(&rows);
-	return code;
-}
-
-static int tagged_order(const void *a, const void *b)
-{
-	const struct tagged *x = a, *y = b;
-
-	return (x->run > y->run) - (x->run < y->run);
-}
-
-static const char *tags_of(const struct tags *t, int64_t run)
-{
-	const struct tagged want = { .run = run };
-	const struct tagged *found = t->n ? bsearch(&want, t->run, t->n, sizeof(want), tagged_order)
-					  : NULL;
-
-	return found ? found->words : "";
-}
-
-/* --- one row ----------------------------------------------------------------------------- */
-
-void run_done(struct run *r)
-{
-	free(r->text);
-	*r = (struct run){ 0 };
-}
-
-static int take_texts(sqlite3_stmt *q, const struct tags *tags, struct run *r)
-{
-	const char **const field[TEXTS] = { &r->id,    &r->name,   &r->cause,      &r->method,
-					    &r->model, &r->task,   &r->host,       &r->boot_id,
-					    &r->dir,   &r->parent, &r->metric_key, &r->tags };
-	const char *text[TEXTS];
-	size_t size[TEXTS], all = 0;
-	char *at;
-
-	for (int i = 0; i < TEXTS; i++) {
-		text[i] = tags && i == TEXTS - 1 ? tags_of(tags, sqlite3_column_int64(q, TEXTS))
-						 : sql_text(q, i);
-		size[i] = strlen(text[i]) + 1;
-		all += size[i];
-	}
-	at = r->text = malloc(all);
-	if (!at)
-		return err_set(TT_NOMEM, "not enough memory for the list of runs");
-	for (int i = 0; i < TEXTS; i++) {
-		memcpy(at, text[i], size[i]);
-		*field[i] = at;
-		at += size[i];
-	}
-	return TT_OK;
-}
-
-static void take_numbers(sqlite3_stmt *q, struct run *r)
-{
-	int64_t *const first[] = { &r->created,   &r->started, &r->ended,
-				   &r->heartbeat, &r->trashed, &r->pid };
-	int at = TEXTS;
-
-	r->row = sqlite3_column_int64(q, at++);
-	r->stored = (enum run_state)sqlite3_column_int(q, at++);
-	for (size_t i = 0; i < COUNT(first); i++)
-		*first[i] = sqlite3_column_int64(q, at++);
-	r->pid_start = (uint64_t)sqlite3_column_int64(q, at++);
-	r->attempt = sqlite3_column_int(q, at++);
-	r->step = sqlite3_column_int64(q, at++);
-	r->total_steps = sqlite3_column_int64(q, at++);
-	r->steps_per_epoch = sqlite3_column_int64(q, at++);
-	r->epoch = sqlite3_column_double(q, at++);
-	r->trainable_params = sqlite3_column_int64(q, at++);
-	r->total_params = sqlite3_column_int64(q, at++);
-	r->best_greater = sqlite3_column_int(q, at++) != 0;
-	r->has_best = sqlite3_column_type(q, at) != SQLITE_NULL;
-	r->best_step = sqlite3_column_int64(q, at++);
-	r->best_value = sql_real(q, at);
-}
-
-/* tags NULL: they are in the row. */
-static int run_take(sqlite3_stmt *q, struct here *h, const struct tags *tags, struct run *ret)
-{
-	struct run r = { 0 };
-	const int code = take_texts(q, tags, &r);
-
-	if (code)
-		return code;
-	take_numbers(q, &r);
-	if ((int)r.stored < RUN_QUEUED || r.stored >= RUN_LOST) /* only a damaged file holds such */
-		r.stored = RUN_FAILED;
-	if (r.attempt < 0 || r.attempt > ATTEMPT_MAX)
-		r.attempt = ATTEMPT_MAX;
-	r.state = r.stored;
-	if ((r.stored == RUN_RUNNING || r.stored == RUN_PAUSED) &&
-	    vanished(h, r.host, r.boot_id, r.pid, r.pid_start, r.heartbeat))
-		r.state = RUN_LOST;
-	*ret = r;
-	return TT_OK;
-}
-
-/* The first row of q, which is given back: 1 found, 0 none, < 0 failed. */
-static int take_one(struct store *st, sqlite3_stmt *q, struct run *ret)
-{
-	struct here h = { .now = proc_now_us() };
-	int got = sql_step(st, q);
-
-	if (got > 0) {
-		const int code = run_take(q, &h, NULL, ret);
-
-		got = code ? code : 1;
-	}
-	sql_done(q);
-	return got;
-}
-
-static int by_text(struct store *st, const char *sql, const char *text, struct run *ret)
-{
-	sqlite3_stmt *q;
-	const int code = sql_prepare(st, sql, &q);
-
-	if (code)
-		return code;
-	if (text)
-		sql_bind_text(q, 1, text);
-	return take_one(st, q, ret);
-}
-
-static int by_id(struct store *st, const char *id, struct run *ret)
-{
-	return by_text(st, "SELECT " COLUMNS " FROM run WHERE run.id = ?1", id, ret);
-}
-
-int run_get(struct store *st, const char *id, struct run *ret)
-{
-	const int got = by_id(st, id, ret);
-
-	if (!got)
-		return err_set(TT_NOTFOUND, "there is no run '%s'", id);
-	return got < 0 ? got : TT_OK;
-}
-
-int run_get_row(struct store *st, int64_t row, struct run *ret)
-{
-	sqlite3_stmt *q;
-	int got = sql_prepare(st, "SELECT " COLUMNS " FROM run WHERE row = ?1", &q);
-
-	if (got)
-		return got;
-	sqlite3_bind_int64(q, 1, row);
-	got = take_one(st, q, ret);
-	if (!got)
-		return err_set(TT_NOTFOUND, "run number %lld is not in the run log any more",
-			       (long long)row);
-	return got < 0 ? got : TT_OK;
-}
-
-int run_last_trashed(struct store *st, struct run *ret)
-{
-	const int got = by_text(st,
-				"SELECT " COLUMNS " FROM run WHERE trashed > 0 "
-				"ORDER BY trashed DESC, run.id DESC LIMIT 1",
-				NULL, ret);
-
-	if (!got)
-		return err_set(TT_NOTFOUND, "the trash is empty");
-	return got < 0 ? got : TT_OK;
-}
-
-int run_recipe(struct store *st, const char *id, char **ret)
-{
-	sqlite3_stmt *q;
-	char *text = NULL;
-	int got, code = sql_prepare(st,
-				    "SELECT json FROM recipe JOIN run ON run.row = recipe.run "
-				    "WHERE run.id = ?1",
-				    &q);
-
-	if (code)
-		return code;
-	sql_bind_text(q, 1, id);
-	got = sql_step(st, q);
-	if (got > 0)
-		text = strdup(sql_text(q, 0));
-	sql_done(q);
-	if (got < 0)
-		return got;
-	if (!got)
-		return err_set(TT_NOTFOUND, "there is no run '%s'", id);
-	if (!text)
-		return err_set(TT_NOMEM, "not enough memory");
-	*ret = text;
-	return TT_OK;
-}
-
-/* --- what a person meant ----------------------------------------------------------------- */
-
-static int fail_nothing(struct store *st, const char *what)
-{
-	const char *near;
-	char **name;
-	size_t n;
-	sqlite3_stmt *q;
-	int code = sql_prepare(st, "SELECT DISTINCT name FROM run WHERE trashed = 0", &q);
-
-	if (code)
-		return code;
-	code = sql_texts(st, q, &name, &n);
-	sql_done(q);
-	if (code)
-		return code;
-	near = knob_nearest(what, (const char *const *)name, n);
-	if (near)
-		code = err_set(TT_NOTFOUND, "there is no run '%.100s'; did you mean '%.100s'?",
-			       what, near);
-	else
-		code = err_set(TT_NOTFOUND,
-			       "there is no run '%.100s': 'trimtab ls' lists what there is", what);
-	free(name);
-	return code;
-}
-
-static int fail_many(char *const *fit, size_t n, const char *prefix)
-{
-	struct buf list;
-
-	buf_init(&list, 300);
-	for (size_t i = 0; i < n && i < 4; i++)
-		buf_printf(&list, "%s%.14s", i ? ", " : "", fit[i]);
-	err_set(TT_INVALID, "'%s' is the beginning of several runs (%s%s): type more of the id",
-		prefix, list.data ? list.data : "", n > 4 ? ", ..." : "");
-	buf_done(&list);
-	return TT_INVALID;
-}
-
-/* 1 found, 0 none, < 0 failed or several. */
-static int by_prefix(struct store *st, const char *prefix, struct run *ret)
-{
-	sqlite3_stmt *q;
-	char **fit;
-	size_t n;
-	int code = sql_prepare(
-		st,
-		"SELECT id FROM run WHERE id >= ?1 AND id < ?1 || '~' AND trashed = 0 "
-		"ORDER BY id DESC LIMIT 5",
-		&q);
-
-	if (code)
-		return code;
-	sql_bind_text(q, 1, prefix);
-	code = sql_texts(st, q, &fit, &n);
-	sql_done(q);
-	if (code)
-		return code;
-	if (n > 1)
-		code = fail_many(fit, n, prefix);
-	else
-		code = n ? by_id(st, fit[0], ret) : 0;
-	free(fit);
-	return code;
-}
-
-int run_find(struct store *st, const char *what, struct run *ret)
-{
-	char id[RUN_ID_SIZE];
-	size_t n = strlen(what);
-	int got;
-
-	if (!n)
-		return err_set(TT_INVALID,
-			       "which run? Give an id, the beginning of one, a name, or 'latest'");
-	if (!strcmp(what, "latest")) {
-		got = by_text(st,
-			      "SELECT " COLUMNS
-			      " FROM run WHERE trashed = 0 ORDER BY run.id DESC LIMIT 1",
-			      NULL, ret);
-		if (!got)
-			return err_set(
-				TT_NOTFOUND,
-				"there are no runs yet: start one with 'trimtab run RECIPE'");
-		return got < 0 ? got : TT_OK;
-	}
-	for (size_t i = 0; i <= n && n < sizeof(id); i++)
-		id[i] = (char)tolower((unsigned char)what[i]);
-	got = n == sizeof(id) - 1 ? by_id(st, id, ret) : 0;
-	if (!got)
-		got = by_text(st,
-			      "SELECT " COLUMNS " FROM run WHERE run.name = ?1 AND trashed = 0 "
-			      "ORDER BY run.id DESC LIMIT 1",
-			      what, ret);
-	if (!got && n < sizeof(id) - 1)
-		got = by_prefix(st, id, ret);
-	if (!got)
-		return fail_nothing(st, what);
-	return got < 0 ? got : TT_OK;
-}
-
-int run_id_width(struct store *st, int *ret)
-{
-	char before[RUN_ID_SIZE] = "";
-	sqlite3_stmt *q;
-	int got, width = 5, code = sql_prepare(st, "SELECT id FROM run ORDER BY id", &q);
-
-	if (code)
-		return code;
-	while ((got = sql_step(st, q)) > 0) {
-		const char *id = sql_text(q, 0);
-		int same = 0;
-
-		while (before[same] && before[same] == id[same])
-			same++;
-		if (same + 1 > width && id[same])
-			width = same + 1;
-		strncpy(before, id,
-			sizeof(before) - 1); /* quicker than printing, and there are many */
-	}
-	sql_done(q);
-	if (got < 0)
-		return got;
-	*ret = width;
-	return TT_OK;
-}
-
-/* --- lists ------------------------------------------------------------------------------- */
+/* --- which, in what order ---------------------------------------------------------------- */
 
 static const struct {
 	const char *word, *sql;
@@ -569,7 +139,7 @@ static void from_sql(const struct run_filter *f, struct buf *sql)
 
 static int list_sql(const struct run_filter *f, struct buf *sql)
 {
-	buf_text(sql, "SELECT " COLUMNS_WITH("''"));
+	buf_text(sql, "SELECT " RUN_COLUMNS_WITH("''"));
 	from_sql(f, sql);
 	if (!by_age(f))
 		return sort_sql(f->sort, sql);
@@ -600,6 +170,70 @@ static int list_bind(struct store *st, const struct run_filter *f, sqlite3_stmt 
 	return code;
 }
 
+/* --- tags of a list ---------------------------------------------------------------------- */
+
+/* Asking for each run's tags costs a list more than all else, and few runs have any. */
+struct tagged {
+	int64_t run;
+	const char *words;
+};
+
+struct tags {
+	struct tagged *run; /* sorted */
+	size_t n;
+};
+
+static int tags_load(struct store *st, struct tags *ret)
+{
+	static const size_t field[] = { offsetof(struct tagged, words) };
+	struct sql_rows rows = { .row_size = sizeof(struct tagged) };
+	sqlite3_stmt *q;
+	void *block;
+	int got = 0,
+	    code = sql_prepare(
+		    st,
+		    "SELECT run, group_concat(word, ' ') FROM "
+		    "(SELECT run, word FROM tag ORDER BY run, word) GROUP BY run ORDER BY run",
+		    &q);
+
+	if (code)
+		return code;
+	while (!code && (got = sql_step(st, q)) > 0) {
+		const struct tagged t = { .run = sqlite3_column_int64(q, 0) };
+
+		code = sql_rows_text(&rows, sql_text(q, 1));
+		if (!code)
+			code = sql_rows_add(&rows, &t);
+	}
+	sql_done(q);
+	if (!code)
+		code = got;
+	if (!code)
+		code = sql_rows_pack(&rows, field, 1, &block, &ret->n);
+	if (!code)
+		ret->run = block;
+	sql_rows_done(&rows);
+	return code;
+}
+
+static int tagged_order(const void *a, const void *b)
+{
+	const struct tagged *x = a, *y = b;
+
+	return (x->run > y->run) - (x->run < y->run);
+}
+
+static const char *tags_of(const struct tags *t, int64_t run)
+{
+	const struct tagged want = { .run = run };
+	const struct tagged *found = t->n ? bsearch(&want, t->run, t->n, sizeof(want), tagged_order)
+					  : NULL;
+
+	return found ? found->words : "";
+}
+
+/* --- runs -------------------------------------------------------------------------------- */
+
 static int list_add(struct run_list *l, size_t *room, const struct run *r)
 {
 	if (l->n == *room) {
@@ -618,14 +252,14 @@ static int list_add(struct run_list *l, size_t *room, const struct run *r)
 static int list_rows(struct store *st, const struct run_filter *f, sqlite3_stmt *q,
 		     const struct tags *tags, struct run_list *l)
 {
-	struct here h = { .now = proc_now_us() };
+	struct run_here h = { .now = proc_now_us() };
 	size_t room = 0;
 	int got = 0, code = TT_OK;
 
 	while (!code && (!f->limit || l->n < f->limit) && (got = sql_step(st, q)) > 0) {
 		struct run r;
 
-		code = run_take(q, &h, tags, &r);
+		code = run_take(q, &h, tags_of(tags, sqlite3_column_int64(q, RUN_TEXTS)), &r);
 		if (code)
 			break;
 		if (f->states && !(f->states & 1u << r.state)) {
