@@ -20,9 +20,7 @@ int event_add(struct store *st, int64_t run, int64_t step, const char *kind, con
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, run);
-	sqlite3_bind_int64(q, 2, step);
-	sqlite3_bind_int64(q, 3, proc_now_us());
+	sql_bind_ints(q, 3, (const int64_t[]){ run, step, proc_now_us() });
 	sql_bind_text(q, 4, kind);
 	sql_bind_text(q, 5, text);
 	return sql_write_run(st, q, run);
@@ -60,8 +58,7 @@ int event_list(struct store *st, int64_t run, int64_t after, struct event **ret,
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, run);
-	sqlite3_bind_int64(q, 2, after);
+	sql_bind_ints(q, 2, (const int64_t[]){ run, after });
 	code = event_rows(st, q, &rows);
 	sql_done(q);
 	if (!code)
@@ -168,8 +165,7 @@ static int command_mark(struct store *st, struct command_row *c)
 	if (code)
 		return code;
 	c->taken = proc_now_us();
-	sqlite3_bind_int64(q, 1, c->id);
-	sqlite3_bind_int64(q, 2, c->taken);
+	sql_bind_ints(q, 2, (const int64_t[]){ c->id, c->taken });
 	return sql_write(st, q);
 }
 
@@ -213,8 +209,7 @@ int command_done(struct store *st, int64_t id, bool ok, const char *answer)
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, id);
-	sqlite3_bind_int64(q, 2, proc_now_us());
+	sql_bind_ints(q, 2, (const int64_t[]){ id, proc_now_us() });
 	sqlite3_bind_int(q, 3, ok);
 	sql_bind_text(q, 4, answer);
 	code = sql_write(st, q);
@@ -249,8 +244,7 @@ int command_cancel(struct store *st, int64_t id, bool *ret_taken)
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, id);
-	sqlite3_bind_int64(q, 2, proc_now_us());
+	sql_bind_ints(q, 2, (const int64_t[]){ id, proc_now_us() });
 	code = sql_write(st, q);
 	if (!code)
 		*ret_taken = sqlite3_changes(st->db) == 0;

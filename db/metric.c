@@ -200,11 +200,9 @@ static int put_row(struct store *st, const struct metric_batch *b, const struct 
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, b->run);
-	sqlite3_bind_int64(q, 2, e->key);
-	sqlite3_bind_int64(q, 3, b->attempt);
-	sqlite3_bind_int64(q, 4, e->step);
-	sqlite3_bind_int64(q, 5, m->time_us ? m->time_us : now);
+	sql_bind_ints(q, 5,
+		      (const int64_t[]){ b->run, e->key, b->attempt, e->step,
+					 m->time_us ? m->time_us : now });
 	sqlite3_bind_double(q, 6, m->value); /* SQLite stores NaN as NULL */
 	return sql_write(st, q);
 }
@@ -235,10 +233,7 @@ static int put_last(struct store *st, int64_t run, int64_t key, int64_t time,
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, key);
-	sqlite3_bind_int64(q, 2, run);
-	sqlite3_bind_int64(q, 3, b->last_step);
-	sqlite3_bind_int64(q, 4, time);
+	sql_bind_ints(q, 4, (const int64_t[]){ key, run, b->last_step, time });
 	sqlite3_bind_double(q, 5, b->last);
 	bind_finite(q, 6, b->min);
 	bind_finite(q, 7, b->max);
@@ -259,11 +254,7 @@ static int chunk_sum(struct store *st, const struct metric_batch *b, const struc
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, b->run);
-	sqlite3_bind_int64(q, 2, e->key);
-	sqlite3_bind_int64(q, 3, b->attempt);
-	sqlite3_bind_int64(q, 4, lo);
-	sqlite3_bind_int64(q, 5, lo + CHUNK - 1);
+	sql_bind_ints(q, 5, (const int64_t[]){ b->run, e->key, b->attempt, lo, lo + CHUNK - 1 });
 	while ((got = sql_step(st, q)) > 0)
 		bucket_add(&sum, sqlite3_column_int64(q, 0), sql_real(q, 1));
 	sql_done(q);
@@ -287,13 +278,9 @@ static int put_chunk(struct store *st, const struct metric_batch *b, const struc
 			&q);
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, b->run);
-	sqlite3_bind_int64(q, 2, e->key);
-	sqlite3_bind_int64(q, 3, b->attempt);
-	sqlite3_bind_int64(q, 4, e->step / CHUNK);
-	sqlite3_bind_int64(q, 5, sum.count);
-	sqlite3_bind_int64(q, 6, sum.nans);
-	sqlite3_bind_int64(q, 7, sum.infs);
+	sql_bind_ints(q, 7,
+		      (const int64_t[]){ b->run, e->key, b->attempt, e->step / CHUNK, sum.count,
+					 sum.nans, sum.infs });
 	bind_finite(q, 8, sum.min);
 	bind_finite(q, 9, sum.max);
 	sqlite3_bind_double(q, 10, sum.first);
@@ -350,10 +337,7 @@ static int put_progress(struct store *st, const struct metric_batch *b, int64_t 
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, b->run);
-	sqlite3_bind_int64(q, 2, b->attempt);
-	sqlite3_bind_int64(q, 3, now);
-	sqlite3_bind_int64(q, 4, b->step);
+	sql_bind_ints(q, 4, (const int64_t[]){ b->run, b->attempt, now, b->step });
 	sqlite3_bind_double(q, 5, isfinite(b->epoch) ? b->epoch : 0);
 	code = sql_write(st, q);
 	if (!code && !sqlite3_changes(st->db))
@@ -404,11 +388,7 @@ static int walk_span(struct store *st, int64_t run, int64_t key, const struct sp
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, run);
-	sqlite3_bind_int64(q, 2, key);
-	sqlite3_bind_int64(q, 3, s->attempt);
-	sqlite3_bind_int64(q, 4, s->lo);
-	sqlite3_bind_int64(q, 5, s->hi);
+	sql_bind_ints(q, 5, (const int64_t[]){ run, key, s->attempt, s->lo, s->hi });
 	while (!code && (got = sql_step(st, q)) > 0) {
 		const struct metric_point p = { sqlite3_column_int64(q, 0),
 						sqlite3_column_int64(q, 1), sql_real(q, 2),
@@ -525,8 +505,7 @@ int metric_read_attempts(struct store *st, int64_t run, const char *key, struct 
 			&q);
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, run);
-	sqlite3_bind_int64(q, 2, id);
+	sql_bind_ints(q, 2, (const int64_t[]){ run, id });
 	while (!code && (got = sql_step(st, q)) > 0) {
 		const struct metric_point p = { sqlite3_column_int64(q, 0),
 						sqlite3_column_int64(q, 1), sql_real(q, 2),
@@ -651,11 +630,9 @@ static int cut_span(struct cut *c, const struct span *s)
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, c->run);
-	sqlite3_bind_int64(q, 2, c->key);
-	sqlite3_bind_int64(q, 3, s->attempt);
-	sqlite3_bind_int64(q, 4, s->lo / CHUNK);
-	sqlite3_bind_int64(q, 5, s->hi / CHUNK);
+	sql_bind_ints(
+		q, 5,
+		(const int64_t[]){ c->run, c->key, s->attempt, s->lo / CHUNK, s->hi / CHUNK });
 	while (!code && (got = sql_step(c->st, q)) > 0) {
 		const struct metric_bucket sum = { .count = sqlite3_column_int64(q, 0),
 						   .nans = sqlite3_column_int64(q, 1),
@@ -741,11 +718,7 @@ static int span_ends(struct store *st, int64_t run, int64_t key, const struct sp
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, run);
-	sqlite3_bind_int64(q, 2, key);
-	sqlite3_bind_int64(q, 3, s->attempt);
-	sqlite3_bind_int64(q, 4, s->lo);
-	sqlite3_bind_int64(q, 5, s->hi);
+	sql_bind_ints(q, 5, (const int64_t[]){ run, key, s->attempt, s->lo, s->hi });
 	got = sql_step(st, q);
 	if (got > 0 && sqlite3_column_type(q, 0) != SQLITE_NULL) {
 		*lo = min64(*lo, sqlite3_column_int64(q, 0));
@@ -822,8 +795,7 @@ static int relast_key(struct store *st, int64_t run, const char *key)
 		code = sql_prepare(st, "DELETE FROM last WHERE key = ?1 AND run = ?2", &q);
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, id);
-	sqlite3_bind_int64(q, 2, run);
+	sql_bind_ints(q, 2, (const int64_t[]){ id, run });
 	code = sql_write(st, q);
 	if (code || !all.count)
 		return code;

@@ -85,8 +85,7 @@ static int update2(struct store *st, const char *sql, int64_t row, int64_t a, in
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, row);
-	sqlite3_bind_int64(q, 2, a);
+	sql_bind_ints(q, 2, (const int64_t[]){ row, a });
 	if (sqlite3_bind_parameter_count(q) > 2)
 		sqlite3_bind_int64(q, 3, b);
 	return sql_write_run(st, q, row);
@@ -298,10 +297,7 @@ static int close_attempt(struct store *st, const struct run *r)
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, r->row);
-	sqlite3_bind_int64(q, 2, r->attempt);
-	sqlite3_bind_int64(q, 3, r->heartbeat);
-	sqlite3_bind_int64(q, 4, RUN_LOST);
+	sql_bind_ints(q, 4, (const int64_t[]){ r->row, r->attempt, r->heartbeat, RUN_LOST });
 	return sql_write(st, q);
 }
 
@@ -317,12 +313,9 @@ static int open_attempt(struct store *st, const struct run *r, int64_t from_step
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, r->row);
-	sqlite3_bind_int64(q, 2, r->attempt + 1);
-	sqlite3_bind_int64(q, 3, from_step);
-	sqlite3_bind_int64(q, 4, now);
-	sqlite3_bind_int64(q, 5, RUN_RUNNING);
-	sqlite3_bind_int64(q, 6, who->pid);
+	sql_bind_ints(
+		q, 6,
+		(const int64_t[]){ r->row, r->attempt + 1, from_step, now, RUN_RUNNING, who->pid });
 	sql_bind_text(q, 7, who->host);
 	return sql_write(st, q);
 }
@@ -341,13 +334,9 @@ static int take_run(struct store *st, const struct run *r, int64_t from_step,
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, r->row);
-	sqlite3_bind_int64(q, 2, RUN_RUNNING);
-	sqlite3_bind_int64(q, 3, r->attempt + 1);
-	sqlite3_bind_int64(q, 4, from_step);
-	sqlite3_bind_int64(q, 5, now);
-	sqlite3_bind_int64(q, 6, who->pid);
-	sqlite3_bind_int64(q, 7, (int64_t)who->pid_start);
+	sql_bind_ints(q, 7,
+		      (const int64_t[]){ r->row, RUN_RUNNING, r->attempt + 1, from_step, now,
+					 who->pid, (int64_t)who->pid_start });
 	sql_bind_text(q, 8, who->boot_id);
 	sql_bind_text(q, 9, who->host);
 	return sql_write_run(st, q, r->row);
@@ -365,8 +354,7 @@ static int close_commands(struct store *st, int64_t row, int64_t now)
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, row);
-	sqlite3_bind_int64(q, 2, now);
+	sql_bind_ints(q, 2, (const int64_t[]){ row, now });
 	return sql_write(st, q);
 }
 
@@ -442,9 +430,7 @@ static int end_attempt(struct store *st, int64_t row, enum run_state state, cons
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, row);
-	sqlite3_bind_int64(q, 2, now);
-	sqlite3_bind_int64(q, 3, state);
+	sql_bind_ints(q, 3, (const int64_t[]){ row, now, state });
 	sql_bind_text(q, 4, cause);
 	return sql_write(st, q);
 }
@@ -460,8 +446,7 @@ static int end_run(struct store *st, int64_t row, enum run_state state, const ch
 
 	if (code)
 		return code;
-	sqlite3_bind_int64(q, 1, row);
-	sqlite3_bind_int64(q, 2, state);
+	sql_bind_ints(q, 2, (const int64_t[]){ row, state });
 	sql_bind_text(q, 3, cause);
 	sqlite3_bind_int64(q, 4, now);
 	code = sql_write_run(st, q, row);

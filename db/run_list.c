@@ -301,8 +301,7 @@ static int values_each(struct store *st, struct run_list *l, int64_t key, size_t
 			       &q);
 
 	for (size_t i = 0; !code && i < l->n; i++) {
-		sqlite3_bind_int64(q, 1, key);
-		sqlite3_bind_int64(q, 2, l->run[i].row);
+		sql_bind_ints(q, 2, (const int64_t[]){ key, l->run[i].row });
 		got = sql_step(st, q);
 		if (got > 0)
 			l->value[i * l->keys_n + k] = value_of(q);

@@ -241,6 +241,12 @@ int sql_end(struct store *st, int code)
 	return code;
 }
 
+void sql_bind_ints(sqlite3_stmt *q, int n, const int64_t *value)
+{
+	for (int i = 0; i < n; i++)
+		sqlite3_bind_int64(q, i + 1, value[i]);
+}
+
 void sql_bind_text(sqlite3_stmt *q, int at, const char *text)
 {
 	sqlite3_bind_text(q, at, text ? text : "", -1, SQLITE_TRANSIENT);

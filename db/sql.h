@@ -51,9 +51,10 @@ int sql_end(struct store *st, int code);
 int sql_fail(struct store *st, int rc);
 bool sql_lockless(const char *path); /* does the folder of path refuse locks? */
 
-void sql_bind_text(sqlite3_stmt *q, int at, const char *text); /* NULL binds "" */
-const char *sql_text(sqlite3_stmt *q, int column);             /* never NULL */
-double sql_real(sqlite3_stmt *q, int column);                  /* NAN for NULL */
+void sql_bind_ints(sqlite3_stmt *q, int n, const int64_t *value); /* ?1 to ?n */
+void sql_bind_text(sqlite3_stmt *q, int at, const char *text);    /* NULL binds "" */
+const char *sql_text(sqlite3_stmt *q, int column);                /* never NULL */
+double sql_real(sqlite3_stmt *q, int column);                     /* NAN for NULL */
 
 /*
  * Results of unknown number whose rows hold texts: add each row's texts in
