@@ -2,8 +2,9 @@ noinst_LIBRARIES += %D%/libdb.a
 migrations = %D%/schema/0001_init.sql
 EXTRA_DIST += $(migrations) %D%/README.md
 %C%_libdb_a_SOURCES = \
+	%D%/curve.h \
 	%D%/event.c %D%/event.h \
-	%D%/metric.c %D%/metric.h \
+	%D%/metric.c %D%/metric.h %D%/metric_add.c %D%/metric_bucket.c \
 	%D%/note.c %D%/note.h \
 	%D%/run.c %D%/run.h %D%/run_find.c %D%/run_list.c %D%/run_row.c %D%/run_row.h \
 	%D%/sql.c %D%/sql.h \

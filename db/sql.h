@@ -79,7 +79,7 @@ int sql_key_find(struct store *st, const char *name, int64_t *ret);
 int sql_key_add(struct store *st, const char *name, int64_t *ret); /* made when new */
 void sql_key_forget(struct store *st);                             /* after a rollback */
 
-/* db/metric.c for db/run.c: what a run's latest values are after an attempt began at from_step. */
+/* db/metric_add.c for db/run.c: what a run's latest values are after an attempt began at from_step. */
 int metric_relast(struct store *st, int64_t run);
 /* ... and the best of one curve; ret_any false when it has no finite value. */
 int metric_best(struct store *st, int64_t run, const char *key, bool greater, bool *ret_any,
