@@ -1,14 +1,16 @@
 /*
  * How quick is the run log when it is large? Fills one with 10,000 runs and 10
  * million metric rows (one of the runs has a curve of a million), then times
- * what the programs do with it. Usage: bench/runlog [RUNS [ROWS]]; the file is
- * made under $TMPDIR (about 40 bytes a row) and removed, unless KEEP is set.
+ * what the programs do with it, and the whole of `trimtab ls` into a pipe.
+ * Usage: bench/runlog [RUNS [ROWS]], beside a built trimtab; the file is made
+ * under $TMPDIR (about 40 bytes a row) and removed, unless KEEP is set.
  */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -42,11 +44,12 @@ static double since(int64_t start) { return (double)(proc_clock_us() - start) / 
 
 static int64_t add_run(struct store *st, int n)
 {
+	const int64_t made = 1767225600000000 + (int64_t)n * 60000000;
 	char id[RUN_ID_SIZE], name[32];
 	int64_t row = 0;
 
 	snprintf(name, sizeof(name), "sst2-lora-%d", n);
-	run_id_make(id, 1767225600000000 + (int64_t)n * 60000000, (uint32_t)n);
+	run_id_make(id, made, (uint32_t)n);
 	must(run_add(st,
 		     &(struct run){ .id = id,
 				    .name = name,
@@ -55,11 +58,14 @@ static int64_t add_run(struct store *st, int n)
 				    .task = "seq_cls",
 				    .state = RUN_FINISHED,
 				    .dir = "/srv/trimtab/runs",
-				    .created = 1767225600000000 + (int64_t)n * 60000000,
+				    .created = made,
+				    .started = made + 41234,
+				    .ended = made + 59000000 + n % 9973 * 1000003LL,
 				    .metric_key = "eval/accuracy",
 				    .best_greater = true,
 				    .total_steps = 1000 },
 		     "{\"name\": \"bench\"}", &row));
+	must(run_update_best(st, row, 0.5 + 0.5 / (n + 1), 1000));
 	return row;
 }
 
@@ -151,6 +157,57 @@ static void time_lists(const char *path)
 	}
 }
 
+static void child(const char *home, const int end[2], const char *option)
+{
+	(void)setenv("TRIMTAB_HOME", home, 1);
+	(void)dup2(end[1], STDOUT_FILENO);
+	close(end[0]);
+	close(end[1]);
+	execl("./trimtab", "trimtab", "ls", option, (char *)NULL);
+	_exit(127);
+}
+
+/* Milliseconds from the start of `trimtab ls` until it has ended; we are who reads the pipe. */
+static double time_process(const char *home, const char *option, size_t *ret_bytes)
+{
+	const int64_t start = proc_clock_us();
+	static char text[1 << 16];
+	int end[2], status = 0;
+	ssize_t got;
+	pid_t pid;
+
+	must(pipe(end) ? err_set(TT_IO, "no pipe") : TT_OK);
+	pid = fork();
+	if (!pid)
+		child(home, end, option);
+	close(end[1]);
+	for (*ret_bytes = 0; (got = read(end[0], text, sizeof(text))) > 0;)
+		*ret_bytes += (size_t)got;
+	(void)waitpid(pid, &status, 0);
+	close(end[0]);
+	must(status ? err_set(TT_IO, "./trimtab ls failed: is it built?") : TT_OK);
+	return since(start);
+}
+
+static void time_ls(const char *home)
+{
+	static const char *const option[] = { NULL, "--json" };
+
+	for (size_t i = 0; i < sizeof(option) / sizeof(option[0]); i++) {
+		double best = 1e9;
+		size_t bytes = 0;
+
+		for (int k = 0; k < TIMES; k++) {
+			const double ms = time_process(home, option[i], &bytes);
+
+			best = ms < best ? ms : best;
+		}
+		printf("trimtab ls%s%-*s %9zu bytes    %7.3f ms, the whole process\n",
+		       option[i] ? " " : "", option[i] ? 23 : 24, option[i] ? option[i] : "", bytes,
+		       best);
+	}
+}
+
 static void time_curve(struct store *st, const char *what, int64_t run)
 {
 	static struct metric_bucket bucket[COLUMNS];
@@ -194,7 +251,7 @@ static void fill(struct store *st, int runs, int64_t rows, struct rng *r, int64_
 	       (long long)(steps * KEYS * (runs - 1) + large), (double)rows / ms * 1e3, ms / 1e3);
 }
 
-static void measure(const char *path, int runs, int64_t rows)
+static void measure(const char *dir, const char *path, int runs, int64_t rows)
 {
 	struct store *st;
 	struct stat s;
@@ -209,6 +266,7 @@ static void measure(const char *path, int runs, int64_t rows)
 	time_curve(st, "curve of a long run", large);
 	store_close(st);
 	time_lists(path);
+	time_ls(dir);
 	if (!stat(path, &s))
 		printf("size of the file %.1f MB, %.1f bytes a row\n", (double)s.st_size / 1e6,
 		       (double)s.st_size / (double)rows);
@@ -232,7 +290,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	snprintf(path, sizeof(path), "%s/runs.db", dir);
-	measure(path, runs, rows);
+	measure(dir, path, runs, rows);
 	if (getenv("KEEP"))
 		printf("kept: %s\n", path);
 	else
