@@ -8,7 +8,6 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdarg.h>
@@ -19,6 +18,7 @@
 #include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/number.h"
 
 enum { DEPTH_MAX = 64, NUMBER_MAX = 63 }; /* cJSON cuts numbers at 63 bytes */
 
@@ -808,34 +808,22 @@ void jsonw_text_n(struct jsonw *w, const char *text, size_t n)
 
 void jsonw_int(struct jsonw *w, int64_t v)
 {
+	char text[NUMBER_SIZE];
+
 	element(w);
-	buf_printf(w->out, "%lld", (long long)v);
+	buf_add(w->out, text, number_int(v, text));
 }
 
 void jsonw_real(struct jsonw *w, double v)
 {
-	char text[40];
-	size_t n = 0;
+	char text[NUMBER_SIZE];
 
 	if (!isfinite(v)) {
 		jsonw_null(w);
 		return;
 	}
-	/* 15 digits always survive, except below the normal range */
-	for (int digits = fabs(v) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
-		snprintf(text, sizeof(text), "%.*g", digits, v);
-		if (strtod(text, NULL) == v)
-			break;
-	}
-	/* whatever the locale writes for the decimal point, JSON wants a dot */
-	for (const char *p = text; *p; p++) {
-		if (strchr("0123456789+-e", *p))
-			text[n++] = *p;
-		else if (!n || text[n - 1] != '.')
-			text[n++] = '.';
-	}
 	element(w);
-	buf_add(w->out, text, n);
+	buf_add(w->out, text, number_real(v, text));
 }
 
 void jsonw_bool(struct jsonw *w, bool v)

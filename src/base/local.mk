@@ -9,6 +9,7 @@ noinst_LIBRARIES += %D%/libbase.a
 	%D%/json.c %D%/json.h \
 	%D%/knob.c %D%/knob.h \
 	%D%/log.c %D%/log.h \
+	%D%/number.c %D%/number.h \
 	%D%/place.c %D%/place.h \
 	%D%/proc.c %D%/proc.h \
 	%D%/recipe.c %D%/recipe.h %D%/recipe_table.c \
