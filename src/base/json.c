@@ -759,27 +759,41 @@ void jsonw_end(struct jsonw *w, char close)
 	buf_char(w->out, close);
 }
 
+static bool is_plain(unsigned char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; }
+
+/* One character that does not stand for itself, or of several bytes; returns how many. */
+static size_t quote(struct buf *out, const unsigned char *p, const unsigned char *end)
+{
+	static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
+	const char *at = *p ? strchr(plain, *p) : NULL;
+	const size_t size = utf8_length(p, end);
+
+	if (at) {
+		buf_char(out, '\\');
+		buf_char(out, letter[at - plain]);
+	} else if (*p < 0x20 || *p == 0x7F) {
+		buf_printf(out, "\\u%04x", *p);
+	} else if (size) {
+		buf_add(out, p, size);
+	} else {
+		buf_text(out, "\xEF\xBF\xBD");
+	}
+	return size ? size : 1;
+}
+
 static void quoted(struct jsonw *w, const char *text, size_t n)
 {
 	const unsigned char *p = (const unsigned char *)text, *end = p + n;
 
 	buf_char(w->out, '"');
 	while (p < end) {
-		static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
-		const char *at = *p ? strchr(plain, *p) : NULL;
-		const size_t size = utf8_length(p, end);
+		const unsigned char *from = p;
 
-		if (at) {
-			buf_char(w->out, '\\');
-			buf_char(w->out, letter[at - plain]);
-		} else if (*p < 0x20 || *p == 0x7F) {
-			buf_printf(w->out, "\\u%04x", *p);
-		} else if (size) {
-			buf_add(w->out, p, size);
-		} else {
-			buf_text(w->out, "\xEF\xBF\xBD");
-		}
-		p += size ? size : 1;
+		while (p < end && is_plain(*p))
+			p++;
+		buf_add(w->out, from, (size_t)(p - from));
+		if (p < end)
+			p += quote(w->out, p, end);
 	}
 	buf_char(w->out, '"');
 }

@@ -325,6 +325,10 @@ static void writing(void)
 	for (int i = 0; i < 65; i++)
 		jsonw_array(&w);
 	CHECK(b.bad);
+	buf_clear(&b);
+	jsonw_init(&w, &b, 0);
+	jsonw_text(&w, "say \"no\"\tor \xC3\xA9t\xC3\xA9 ~\x7F~ \xC3");
+	CHECK_STR(b.data, "\"say \\\"no\\\"\\tor \xC3\xA9t\xC3\xA9 ~\\u007f~ \xEF\xBF\xBD\"");
 	buf_done(&b);
 }
 
