@@ -47,11 +47,12 @@ struct run_process {
 void run_process_self(struct run_process *ret);
 
 struct run {
+	const char *id; /* in front, where sorting finds it */
 	int64_t row;
 	enum run_state state;  /* as of now: lost is derived */
 	enum run_state stored; /* what the engine last wrote */
 	/* Texts are never NULL, "" when there is none; they live in `text`. */
-	const char *id, *name, *cause, *method, *model, *task, *host, *boot_id, *dir, *parent,
+	const char *name, *cause, *method, *model, *task, *host, *boot_id, *dir, *parent,
 		*metric_key;
 	const char *tags; /* sorted, one space between */
 	int64_t created, started, ended, heartbeat, trashed;

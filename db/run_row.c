@@ -38,18 +38,57 @@ static bool vanished(struct run_here *h, const char *host, const char *boot_id, 
 	return !start || (pid_start && start != pid_start);
 }
 
+static bool is_live(enum run_state stored) { return stored == RUN_RUNNING || stored == RUN_PAUSED; }
+
+/* Only a damaged file holds others. */
+static enum run_state sound(int stored)
+{
+	return stored >= RUN_QUEUED && stored < RUN_LOST ? (enum run_state)stored : RUN_FAILED;
+}
+
 enum run_state run_state_now(enum run_state stored, const struct run_process *trainer,
 			     int64_t heartbeat, int64_t now)
 {
 	struct run_here h = { .now = now };
 
-	if (stored != RUN_RUNNING && stored != RUN_PAUSED)
+	if (!is_live(stored))
 		return stored;
 	return vanished(&h, trainer->host, trainer->boot_id, trainer->pid, trainer->pid_start,
 			heartbeat)
 		       ? RUN_LOST
 		       : stored;
 }
+/* 1: its trainer is gone, 0: it is there, < 0: failed. */
+static int look_up(struct store *st, struct run_here *h, int64_t row)
+{
+	sqlite3_stmt *q;
+	int got = sql_prepare(st,
+			      "SELECT host, boot_id, pid, pid_start, heartbeat FROM run "
+			      "WHERE row = ?1",
+			      &q);
+
+	if (got)
+		return got;
+	sqlite3_bind_int64(q, 1, row);
+	got = sql_step(st, q);
+	if (got > 0)
+		got = vanished(h, sql_text(q, 0), sql_text(q, 1), sqlite3_column_int64(q, 2),
+			       (uint64_t)sqlite3_column_int64(q, 3), sqlite3_column_int64(q, 4));
+	sql_done(q);
+	return got;
+}
+
+int run_state_of(struct store *st, struct run_here *h, int64_t row, int stored, enum run_state *ret)
+{
+	const enum run_state state = sound(stored);
+	const int gone = is_live(state) ? look_up(st, h, row) : 0;
+
+	if (gone < 0)
+		return gone;
+	*ret = gone ? RUN_LOST : state;
+	return TT_OK;
+}
+
 /* --- one row ----------------------------------------------------------------------------- */
 
 void run_done(struct run *r)
@@ -115,13 +154,11 @@ int run_take(sqlite3_stmt *q, struct run_here *h, const char *tags, struct run *
 	if (code)
 		return code;
 	take_numbers(q, &r);
-	if ((int)r.stored < RUN_QUEUED || r.stored >= RUN_LOST) /* only a damaged file holds such */
-		r.stored = RUN_FAILED;
+	r.stored = sound((int)r.stored);
 	if (r.attempt < 0 || r.attempt > ATTEMPT_MAX)
 		r.attempt = ATTEMPT_MAX;
 	r.state = r.stored;
-	if ((r.stored == RUN_RUNNING || r.stored == RUN_PAUSED) &&
-	    vanished(h, r.host, r.boot_id, r.pid, r.pid_start, r.heartbeat))
+	if (is_live(r.stored) && vanished(h, r.host, r.boot_id, r.pid, r.pid_start, r.heartbeat))
 		r.state = RUN_LOST;
 	*ret = r;
 	return TT_OK;

@@ -28,6 +28,10 @@ struct run_here {
 	char boot_id[64], host[256];
 };
 
+/* What a run is now that is stored as such; few are live, and only these are looked up. */
+int run_state_of(struct store *st, struct run_here *h, int64_t row, int stored,
+		 enum run_state *ret);
+
 /* The run in the row that q stands on. tags NULL: they are in the row. */
 int run_take(sqlite3_stmt *q, struct run_here *h, const char *tags, struct run *ret);
 
