@@ -1,5 +1,5 @@
 # tests of method
-EXTRA_DIST += %D%/bench.h
+EXTRA_DIST += %D%/bench.h %D%/rows.h
 check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/test_method %D%/test_stages %D%/test_lora %D%/test_adapter \
 	%D%/test_conformance
 %C%_test_target_LDADD = $(METHOD_LIBS)

@@ -9,33 +9,7 @@
 #include "tests/method/bench.h"
 
 #include "base/array.h"
-
-/*
- * Settings beside the defaults that each method is tried with; a new method gets
- * a row when it has settings worth it.
- */
-static const struct {
-	const char *method, *json;
-} rows[] = {
-	{ "bitfit", "{\"bias_terms\": \"query_intermediate\"}" },
-	{ "lora", "{\"r\": 2, \"lora_alpha\": 6, \"target_modules\": \"all-linear\", "
-		  "\"use_rslora\": true, \"bias\": \"all\"}" },
-	{ "lora", "{\"r\": 2, \"lora_alpha\": 6, \"lora_bias\": true, \"bias\": \"lora_only\", "
-		  "\"target_modules\": "
-		  "[\"dense\"]}" },
-	{ "lora", "{\"r\": 2, \"target_modules\": [\"word_embeddings\", \"token_type_embeddings\", "
-		  "\"key\"]}" },
-	{ "lora", "{\"r\": 3, \"lora_alpha\": 6, \"lora_dropout\": 0.3, \"modules_to_save\": "
-		  "[\"pooler\"]}" },
-	{ "lora", "{\"init_lora_weights\": \"pissa\", \"r\": 2, \"lora_alpha\": 3}" },
-	{ "lora", "{\"init_lora_weights\": \"olora\", \"r\": 2, \"use_rslora\": true}" },
-	{ "lora", "[\"lora\", {\"target_modules\": [\"query\"], \"r\": 2}, "
-		  "\"lora\", {\"target_modules\": [\"value\"], \"r\": 3, \"lora_alpha\": 4}, "
-		  "\"bitfit\", {}]" },
-	{ "lora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
-		  "\"target_modules\": [\"query\", \"position_embeddings\"], "
-		  "\"rank_pattern\": {\"layer.1.*query\": 3}}" },
-};
+#include "tests/method/rows.h"
 
 static const int tasks[] = { TASK_SEQ_CLS, TASK_REGRESSION, TASK_MLM };
 
@@ -257,11 +231,13 @@ int main(void)
 {
 	for (const struct method_ops *const *ops = method_all(); *ops; ops++) {
 		speaks_for_itself(*ops);
-		try_all(*ops, "{}");
-		for (size_t i = 0; i < COUNT(rows); i++) {
-			if (!strcmp(rows[i].method, (*ops)->name))
-				try_all(*ops, rows[i].json);
-		}
+		CHECK_NAMED(method_has_row((*ops)->name), (*ops)->name);
+	}
+	for (size_t i = 0; i < METHOD_ROWS; i++) {
+		const struct method_ops *ops = method_find(method_rows[i].method);
+
+		if (CHECK_NAMED(ops != NULL, method_rows[i].method))
+			try_all(ops, method_rows[i].json);
 	}
 	return bench_done();
 }

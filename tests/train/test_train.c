@@ -3,104 +3,16 @@
  * same bits on any number of threads, with any micro-batch, and after a stop,
  * a kill or a full disk.
  */
-#include "tests/check.h"
+#include "tests/train/runs.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/array.h"
 #include "tensor/op.h"
-#include "tests/train/world.h"
-#include "train/feature.h"
-
-enum { STEPS = 9 }; /* 3 epochs of 3 steps: 45 rows, 16 a step */
-
-static char top[PATH_MAX];
 
 static struct ear ear, other;
-static enum feature_mode features; /* of the next runs */
-
-/* A fresh folder for one run. */
-static const char *run_dir(char *ret)
-{
-	static int count;
-	char name[32];
-
-	snprintf(name, sizeof(name), "run-%d", ++count);
-	CHECK(fs_join(ret, PATH_MAX, top, name) == TT_OK && fs_mkdirs(ret) == TT_OK);
-	return ret;
-}
-
-struct outcome {
-	int rc;
-	enum train_end end;
-	uint64_t hash;
-	struct checkpoint last; /* what the newest checkpoint says */
-	uint64_t file;          /* ... and a hash of the whole file */
-};
-
-static uint64_t file_hash(const char *dir, int64_t step)
-{
-	char name[80], path[PATH_MAX];
-	uint64_t h = 0;
-	struct buf file;
-
-	snprintf(name, sizeof(name), "checkpoints/step-%08lld.safetensors", (long long)step);
-	if (fs_join(path, sizeof(path), dir, name) || fs_read(path, 1 << 26, &file))
-		return 0;
-	h = hash_bytes(HASH_START, file.data, file.size);
-	buf_done(&file);
-	return h;
-}
-
-/* One run, or the rest of one. */
-static struct outcome go(const char *dir, const char *const *set, int threads, struct ear *e,
-			 bool resume)
-{
-	struct outcome o = { .end = TRAIN_FINISHED };
-	struct checkpoint_parts parts = { 0 };
-	char path[PATH_MAX];
-	struct world w;
-
-	o.rc = world_open(&w, top, dir, set, threads, &e->sink);
-	w.trainer.feature_mode = features;
-	if (!o.rc)
-		o.rc = train_open(&w.trainer);
-	if (!o.rc)
-		o.rc = train_run(&w.trainer, resume, &o.end);
-	if (!o.rc) {
-		o.hash = world_hash(&w);
-		if (!fs_join(path, sizeof(path), dir, "checkpoints") &&
-		    !checkpoint_read(path, CHECKPOINT_LAST, &parts, &o.last))
-			o.file = file_hash(dir, o.last.step);
-	}
-	world_close(&w);
-	return o;
-}
-
-/* From start to end, undisturbed. */
-static struct outcome fresh(const char *const *set, int threads, struct ear *e)
-{
-	char dir[PATH_MAX];
-
-	ear_init(e);
-	return go(run_dir(dir), set, threads, e, false);
-}
-
-static bool same_curve(const struct ear *a, const struct ear *b, const char *key, int64_t from,
-		       int64_t to)
-{
-	for (int64_t i = from; i <= to; i++) {
-		const double x = ear_value(a, key, i), y = ear_value(b, key, i);
-
-		if (memcmp(&x, &y, sizeof(x)) && !(isnan(x) && isnan(y)))
-			return false;
-	}
-	return true;
-}
 
 /* The undisturbed run that others are held against; its words stay in `ear`. */
 static struct outcome base;
@@ -269,15 +181,6 @@ static void stop_while_evaluating(void)
 	CHECK(o.file == whole.file && o.last.best_step == STEPS);
 }
 
-static int64_t kill_step;
-
-static void kill_here(struct ear *e, int64_t step)
-{
-	(void)e;
-	if (step == kill_step)
-		kill(getpid(), SIGKILL);
-}
-
 /*
  * kill -9 in a child when that step is done: what it did since its last checkpoint is
  * done again.
@@ -286,20 +189,8 @@ static void kill_and_resume(int64_t step)
 {
 	struct outcome o;
 	char dir[PATH_MAX];
-	int status = 0;
-	pid_t child;
 
-	run_dir(dir);
-	fflush(stdout);
-	child = fork();
-	if (!child) {
-		kill_step = step;
-		ear_init(&other);
-		other.at_step = kill_here;
-		go(dir, NULL, 1, &other, false);
-		_exit(9);
-	}
-	CHECK(child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+	CHECK(killed(run_dir(dir), NULL, step));
 	ear_init(&other);
 	o = go(dir, NULL, 2, &other, true);
 	CHECK(o.rc == TT_OK && o.hash == base.hash && o.file == base.file);

@@ -1,0 +1,96 @@
+#ifndef TESTS_METHOD_ROWS_H
+#define TESTS_METHOD_ROWS_H
+
+/*
+ * The settings that every method is tried with: alone (test_conformance.c) and
+ * over whole runs (tests/train/test_methods.c). A new method adds its rows here;
+ * both suites refuse a method without one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+
+/*
+ * json: settings as in a recipe but without "method". An array is a combination,
+ * ["NAME", {...}, "NAME", {...}], and stands under a method whose claims it shares.
+ */
+struct method_row {
+	const char *method, *json;
+};
+
+static const struct method_row method_rows[] = {
+	{ "bitfit", "{}" },
+	{ "bitfit", "{\"bias_terms\": \"query_intermediate\"}" },
+	{ "full", "{}" },
+	{ "head", "{}" },
+	{ "lora", "{}" },
+	{ "lora", "{\"r\": 2, \"lora_alpha\": 6, \"target_modules\": \"all-linear\", "
+		  "\"use_rslora\": true, \"bias\": \"all\"}" },
+	{ "lora", "{\"r\": 2, \"lora_alpha\": 6, \"lora_bias\": true, \"bias\": \"lora_only\", "
+		  "\"target_modules\": "
+		  "[\"dense\"]}" },
+	{ "lora", "{\"r\": 2, \"target_modules\": [\"word_embeddings\", \"token_type_embeddings\", "
+		  "\"key\"]}" },
+	{ "lora", "{\"r\": 3, \"lora_alpha\": 6, \"lora_dropout\": 0.3, \"modules_to_save\": "
+		  "[\"pooler\"]}" },
+	{ "lora", "{\"init_lora_weights\": \"pissa\", \"r\": 2, \"lora_alpha\": 3}" },
+	{ "lora", "{\"init_lora_weights\": \"olora\", \"r\": 2, \"use_rslora\": true}" },
+	{ "lora", "[\"lora\", {\"target_modules\": [\"query\"], \"r\": 2}, "
+		  "\"lora\", {\"target_modules\": [\"value\"], \"r\": 3, \"lora_alpha\": 4}, "
+		  "\"bitfit\", {}]" },
+	{ "lora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
+		  "\"target_modules\": [\"query\", \"position_embeddings\"], "
+		  "\"rank_pattern\": {\"layer.1.*query\": 3}}" },
+};
+
+enum { METHOD_ROWS = sizeof(method_rows) / sizeof(method_rows[0]) };
+
+static inline bool method_has_row(const char *method)
+{
+	for (size_t i = 0; i < METHOD_ROWS; i++) {
+		if (!strcmp(method_rows[i].method, method))
+			return true;
+	}
+	return false;
+}
+
+/* One method with its settings, as a recipe has it. */
+static inline void row_method(struct jsonw *w, const char *name, const struct json *settings)
+{
+	jsonw_object(w);
+	jsonw_key(w, "method");
+	jsonw_text(w, name);
+	for (const struct json *j = json_first(settings); j; j = json_next(j)) {
+		jsonw_key(w, json_key(j));
+		jsonw_json(w, j);
+	}
+	jsonw_end(w, '}');
+}
+
+/* A row as a setting of a recipe: peft={"method": ...}, or peft=[...]. */
+static inline int row_setting(const struct method_row *row, struct buf *out)
+{
+	struct json *doc;
+	struct jsonw w;
+	const int code = json_parse(row->json, strlen(row->json), &doc);
+
+	if (code)
+		return code;
+	buf_text(out, "peft=");
+	jsonw_init(&w, out, 0);
+	if (json_type(doc) == JSON_OBJECT) {
+		row_method(&w, row->method, doc);
+	} else {
+		jsonw_array(&w);
+		for (const struct json *j = json_first(doc); j; j = json_next(json_next(j)))
+			row_method(&w, json_text(j), json_next(j));
+		jsonw_end(&w, ']');
+	}
+	json_free(doc);
+	return buf_check(out, "a row");
+}
+
+#endif
