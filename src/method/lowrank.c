@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/rng.h"
 #include "method/decompose.h"
+#include "method/panel.h"
 #include "method/target.h"
 
 /* ---- settings ---- */
@@ -559,4 +560,50 @@ double lowrank_delta_norm(const struct lowrank *l)
 	if (l->a0)
 		square += inner(l, l->a0, l->b0, l->a0, l->b0) - 2 * inner(l, a, b, l->a0, l->b0);
 	return square > 0 ? l->scale * sqrt(square) : 0;
+}
+
+void lowrank_watch(const struct method *m, const struct watch *out, const char *key)
+{
+	struct panel p = { .out = out, .key = key };
+
+	for (size_t i = 0; i < m->nsite; i++) {
+		const struct lowrank *l = m->site[i]->state;
+
+		panel_add(&p, m->site[i]->name,
+			  l->weight_norm > 0 ? lowrank_delta_norm(l) / l->weight_norm : 0);
+	}
+	panel_end(&p);
+}
+
+/* ---- LoRA+ ---- */
+
+static bool is_plus(const struct method *m)
+{
+	const struct lowrank_settings *set = m->settings;
+
+	return !isnan(set->loraplus_lr_ratio);
+}
+
+double lowrank_learning_rate(const struct method *m, const struct tensor *t, double base)
+{
+	const struct lowrank_settings *set = m->settings;
+
+	if (!is_plus(m))
+		return base;
+	if (strstr(t->name, ".lora_embedding_"))
+		return set->loraplus_lr_embedding;
+	return t->rank == 1 || strstr(t->name, "lora_B") ? base * set->loraplus_lr_ratio : base;
+}
+
+/*
+ * Vectors of base and head are biases and norms, which never decay; everything
+ * else takes LoRA+'s own rate.
+ */
+double lowrank_weight_decay(const struct method *m, const struct tensor *t, double base)
+{
+	const struct lowrank_settings *set = m->settings;
+
+	if (!is_plus(m))
+		return base;
+	return t->rank == 1 ? 0 : set->loraplus_weight_decay;
 }

@@ -1,6 +1,8 @@
 #ifndef METHOD_LOWRANK_H
 #define METHOD_LOWRANK_H
 
+#include <stddef.h>
+
 #include "method/method.h"
 #include "tensor/op.h"
 
@@ -33,6 +35,9 @@ struct lowrank_settings {
 	double loraplus_weight_decay, loraplus_lr_embedding;
 };
 
+/* For lowrank_knobs.inc and lowrank_plus.inc: rows of a method's table of knobs. */
+#define LOWRANK_AT(member) offsetof(struct lowrank_settings, member)
+
 enum lowrank_kind { LOWRANK_LINEAR, LOWRANK_EMBED };
 
 /*
@@ -57,6 +62,11 @@ int lowrank_begin(struct method *m);
 int lowrank_new(struct method *m, struct site *s, struct lowrank **ret);
 /* s->state is a struct lowrank. */
 int lowrank_merge(struct method *m, struct site *s);
+/* LoRA+'s rates and decay, where the settings ask for it. */
+double lowrank_learning_rate(const struct method *m, const struct tensor *t, double base);
+double lowrank_weight_decay(const struct method *m, const struct tensor *t, double base);
+/* How large the step is beside the base weight, for a panel (panel.h). */
+void lowrank_watch(const struct method *m, const struct watch *out, const char *key);
 /* Frobenius norm of what it has added to the base weight. */
 double lowrank_delta_norm(const struct lowrank *l);
 
