@@ -96,6 +96,15 @@ size_t graph_bytes(const struct graph *g); /* held from the system: arenas and t
 
 static inline bool graph_needs(const struct tensor *t) /* NULL: no */ { return t && t->needs; }
 
+static inline bool graph_needs_any(struct tensor *const *t, int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (graph_needs(t[i]))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Keep only t (and its origin) of what was made since the mark, when nothing
  * since then needs a gradient; else does nothing. Returns t, moved: all other

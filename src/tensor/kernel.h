@@ -72,6 +72,15 @@ void kernel_mul(float *y, const float *a, const float *b, int64_t n); /* y = a b
 void kernel_add_rows(float *y, const float *b, int64_t rows, int64_t cols); /* y[i] += b: a bias */
 void kernel_set_rows(float *y, const float *b, int64_t rows,
 		     int64_t cols); /* y[i] = b: a bias before beta = 1 */
+/* y[i] = beta y[i] + s x[i], s [cols] one factor a column; y may be x when beta is 0. */
+void kernel_scale_rows(float *y, float beta, const float *s, const float *x, int64_t rows,
+		       int64_t cols);
+/* y += s (y - b), and y - b as it was goes to x; s, b [cols]; x NULL: nowhere, b NULL: 0. */
+void kernel_stretch_rows(float *y, float *x, const float *s, const float *b, int64_t rows,
+			 int64_t cols);
+/* y[cols] = beta y + sum of the rows of a b, added row after row. */
+void kernel_dot_columns(float *y, float beta, const float *a, const float *b, int64_t rows,
+			int64_t cols);
 /* y[cols] = beta y + sum of the rows of x, added row after row: the gradient of a bias. */
 void kernel_column_sums(float *y, float beta, const float *x, int64_t rows, int64_t cols);
 float kernel_dot(const float *a, const float *b, int64_t n);

@@ -30,9 +30,25 @@ struct low_rank {
 };
 struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z,
 				  struct tensor *w, struct tensor *b, const struct low_rank *step);
+/*
+ * The same with the length of each output's row of w + s b2 a brought from norm to m [O] (DoRA): with c = m / norm
+ * it is b + c (...). x goes through w whole, and what c and the step change is computed from z. norm [O] is what
+ * that length is now; gradients take it as constant. w must be frozen, step->c NULL.
+ */
+struct magnitude {
+	struct tensor *m;
+	const float *norm;
+};
+struct tensor *op_linear_magnitude(struct graph *g, struct tensor *x, struct tensor *z,
+				   struct tensor *w, struct tensor *b, const struct low_rank *step,
+				   const struct magnitude *how);
 /* y = e + s (a^T[id]) b^T: LoRA on an embedding. e [N,H], a [r,V], b [H,r]. */
 struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id,
 				     const struct low_rank *step);
+/* y = e + (c - 1) table[id] + c s (a^T[id]) b^T, c = m / norm [H]: DoRA on an embedding. table [V,H] must be frozen. */
+struct tensor *op_embedding_magnitude(struct graph *g, struct tensor *e, const int32_t *id,
+				      const struct tensor *table, const struct low_rank *step,
+				      const struct magnitude *how);
 /*
  * Scaled dot-product attention within packed sequences, no mask: every query of a sequence sees all its keys.
  * q [M,H] with qstart[seqs+1] offsets, k, v [N,H] with kstart[seqs+1]; H = heads * D; scores times 1/sqrt(D);

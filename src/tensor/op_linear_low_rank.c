@@ -71,66 +71,61 @@ static void back_out(struct node *n)
 	}
 }
 
-/* gu [N,r] = s G b2, then ga. Returns gu; NULL without memory or when nothing needs it. */
-static const float *back_in(struct node *n, const struct tensor *z)
+void low_rank_back_in(struct graph *g, const struct low_rank_back *p)
 {
-	const struct step *s = n->arg;
-	struct tensor *a = n->in[STEP_A], *b = n->in[STEP_B];
-	const int64_t rows = tensor_rows(z), out = b->dim[0], rank = a->dim[0], in = a->dim[1];
+	const int64_t rows = tensor_rows(p->z), rank = p->a->dim[0], in = p->a->dim[1];
 	float beta, *to, *gu;
 
-	if (!graph_needs(a) && !graph_needs(z))
-		return NULL;
-	gu = graph_scratch(n->graph, (size_t)(rows * rank) * sizeof(*gu));
+	if (!graph_needs(p->a) && !graph_needs(p->z))
+		return;
+	gu = graph_scratch(g, (size_t)(rows * rank) * sizeof(*gu));
 	if (!gu)
-		return NULL;
-	gemm_run(graph_gemm(n->graph), false, false, rows, rank, out, s->scale, n->out->grad, out,
-		 b->data, rank, 0, gu, rank);
-	if (graph_needs(a)) {
-		to = graph_grad(n->graph, a, &beta);
+		return;
+	gemm_run(graph_gemm(g), false, false, rows, rank, p->out, p->scale, p->grad, p->out, p->b,
+		 rank, 0, gu, rank);
+	if (graph_needs(p->a)) {
+		to = graph_grad(g, p->a, &beta);
 		if (to)
-			gemm_run(graph_gemm(n->graph), true, false, rank, in, rows, 1, gu, rank,
-				 z->data, in, beta, to, in);
-		graph_grad_done(n->graph, a);
+			gemm_run(graph_gemm(g), true, false, rank, in, rows, 1, gu, rank,
+				 p->z->data, in, beta, to, in);
+		graph_grad_done(g, p->a);
 	}
-	return gu;
+	if (graph_needs(p->z)) {
+		to = graph_grad(g, p->z, &beta);
+		if (to)
+			gemm_run(graph_gemm(g), false, false, rows, in, rank, 1, gu, rank,
+				 p->a->data, in, beta, to, in);
+	}
 }
 
 static void backward(struct node *n)
 {
-	struct tensor *x = n->in[X], *z = n->in[Z] ? n->in[Z] : x, *a = n->in[STEP_A];
-	const struct gemm *gm = graph_gemm(n->graph);
-	const int64_t rows = tensor_rows(x), rank = a->dim[0], in = a->dim[1];
+	const struct step *s = n->arg;
+	struct tensor *x = n->in[X], *b = n->in[STEP_B];
+	const struct low_rank_back step = {
+		.grad = n->out->grad,
+		.b = b->data,
+		.scale = s->scale,
+		.a = n->in[STEP_A],
+		.z = n->in[Z] ? n->in[Z] : x,
+		.out = b->dim[0],
+	};
 	float beta, *to;
-	const float *gu;
 
 	back_out(n);
-	gu = back_in(n, z);
 	linear_back_weight(n->graph, n->out->grad, x, n->in[W], n->in[B]);
 	if (graph_needs(x)) {
 		to = graph_grad(n->graph, x, &beta);
 		if (to)
-			linear_back_x(gm, n->out->grad, rows, n->in[W], beta, to);
+			linear_back_x(graph_gemm(n->graph), n->out->grad, tensor_rows(x), n->in[W],
+				      beta, to);
 	}
-	if (graph_needs(z)) {
-		to = graph_grad(n->graph, z, &beta);
-		if (to && gu)
-			gemm_run(gm, false, false, rows, in, rank, 1, gu, rank, a->data, in, beta,
-				 to, in);
-	}
+	low_rank_back_in(n->graph, &step);
 	graph_grad_done(n->graph, x);
 	graph_grad_done(n->graph, n->in[Z]);
 }
 
 static const struct op op = { "linear_low_rank", forward, backward };
-
-static bool any_needs(struct tensor *const *in)
-{
-	for (int i = 0; i < INPUTS; i++)
-		if (graph_needs(in[i]))
-			return true;
-	return false;
-}
 
 struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z,
 				  struct tensor *w, struct tensor *b, const struct low_rank *step)
@@ -153,7 +148,7 @@ struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tens
 	       tensor_rows(x) == tensor_rows(z));
 	assert(step->a->dim[1] == w->dim[1] && step->b->dim[0] == w->dim[0]);
 	assert(step->a->dim[0] == step->b->dim[1]);
-	out = graph_tensor_like(g, x, w->dim[0], any_needs(in));
+	out = graph_tensor_like(g, x, w->dim[0], graph_needs_any(in, INPUTS));
 	s = graph_alloc(g, sizeof(*s));
 	if (!out || !s)
 		return NULL;

@@ -441,6 +441,52 @@ static void rows_and_columns(void)
 	CHECK(good);
 }
 
+/* Factors for columns: z = s x, y += s (y - b), and column sums of products. */
+static void columns_are_scaled(void)
+{
+	static float b[ROW], dot[ROW], was[5 * ROW], own[5 * ROW];
+	bool good = true;
+
+	fill_normal(x, 5 * ROW, 1);
+	fill_normal(was, 5 * ROW, 2);
+	fill_normal(w, ROW, 3);
+	fill_normal(b, ROW, 4);
+	for (int i = 0; i < 5 * ROW; i++)
+		z[i] = NAN;
+	memcpy(y, was, sizeof(was));
+	kernel_scale_rows(z, 0, w, x, 5, ROW);
+	kernel_scale_rows(y, 1, w, x, 5, ROW);
+	for (int i = 0; i < 5 * ROW; i++)
+		good &= z[i] == w[i % ROW] * x[i] && fabsf(y[i] - (was[i] + z[i])) < 1e-5f;
+	CHECK(good);
+	for (int bare = 0; bare < 2; bare++) {
+		memcpy(y, was, sizeof(was));
+		memcpy(z, was, sizeof(was));
+		kernel_stretch_rows(y, own, w, bare ? NULL : b, 5, ROW);
+		kernel_stretch_rows(z, NULL, w, bare ? NULL : b, 5, ROW);
+		for (int i = 0; i < 5 * ROW; i++)
+			good &= own[i] == (bare ? was[i] : was[i] - b[i % ROW]) && y[i] == z[i] &&
+				fabsf(y[i] - (was[i] + w[i % ROW] * own[i])) < 1e-5f;
+		CHECK(good);
+	}
+	memset(w, 0, ROW * sizeof(*w)); /* no factor leaves no trace, whatever b is */
+	memcpy(y, was, sizeof(was));
+	kernel_stretch_rows(y, own, w, b, 5, ROW);
+	CHECK(!memcmp(y, was, sizeof(was)));
+	memcpy(dot, b, sizeof(b));
+	kernel_dot_columns(dot, 1, x, was, 5, ROW);
+	kernel_dot_columns(z, 0, x, was, 5, ROW);
+	for (int i = 0; i < ROW; i++) {
+		double sum = 0;
+
+		for (int r = 0; r < 5; r++)
+			sum += (double)x[r * ROW + i] * (double)was[r * ROW + i];
+		good &= fabs((double)z[i] - sum) < 1e-5 &&
+			fabs((double)dot[i] - sum - (double)b[i]) < 1e-5;
+	}
+	CHECK(good);
+}
+
 /* What one element should become, straight from base/rng.h. */
 static bool kept(const struct kernel_drop *d, uint32_t c1, uint32_t c0, int col)
 {
@@ -706,6 +752,14 @@ static bool rows_match(const struct kernel_table *a, const struct kernel_table *
 	a->column_sums(y, 1, x, 3, n);
 	b->column_sums(z, 1, x, 3, n);
 	good &= near(y, z, n);
+	a->dot_columns(y, 1, x, w, 3, n);
+	b->dot_columns(z, 1, x, w, 3, n);
+	good &= near(y, z, n);
+	a->scale_rows(y, 1, w, x, 3, n);
+	b->scale_rows(z, 1, w, x, 3, n);
+	a->stretch_rows(y, d[0], w, x, 3, n);
+	b->stretch_rows(z, d[1], w, x, 3, n);
+	good &= near(y, z, 3 * n) && near(d[0], d[1], 3 * n);
 	return good && fabs(a->sum(x, n) - b->sum(x, n)) < 1e-9 &&
 	       fabs(a->sum_squares(x, n) - b->sum_squares(x, n)) < 1e-9 &&
 	       fabsf(a->dot(x, w, n) - b->dot(x, w, n)) < 1e-4f && a->max(x, n) == b->max(x, n) &&
@@ -796,6 +850,7 @@ int main(void)
 	layer_norm_known();
 	sums();
 	rows_and_columns();
+	columns_are_scaled();
 	dropout_follows_the_counter();
 	dropout_share();
 	narrow_types();

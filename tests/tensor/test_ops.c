@@ -29,6 +29,8 @@ struct world {
 	struct attention how;
 	int64_t qstart[5], kstart[5];
 	struct low_rank low;
+	struct magnitude mag;
+	float norm[OUT];
 	enum activation kind;
 	double smoothing;
 	enum pool_scores pool;
@@ -158,6 +160,64 @@ static void low_rank_naive(const struct world *w, double *y)
 		}
 }
 
+/* Linear with a step and a magnitude: t = x, w, b, a, b2, m, z. The norms are any numbers here. */
+
+static void magnitude_add(struct world *w)
+{
+	for (int o = 0; o < OUT; o++)
+		w->norm[o] = 0.5f + 0.25f * (float)o;
+	w->low.c = NULL;
+	w->mag = (struct magnitude){ .m = add(w, OUT, 0), .norm = w->norm };
+}
+
+static void magnitude_setup(struct world *w)
+{
+	linear_setup(w);
+	w->t[1]->trainable = w->t[1]->needs = false;
+	w->low = (struct low_rank){ .a = add(w, RANK, IN), .b = add(w, OUT, RANK), .scale = 1.5F };
+	magnitude_add(w);
+}
+
+static void magnitude_setup_z(struct world *w)
+{
+	magnitude_setup(w);
+	add(w, w->n, IN);
+}
+
+static void magnitude_setup_prepared(struct world *w)
+{
+	magnitude_setup(w);
+	prepare(w, w->t[1]);
+}
+
+static struct tensor *magnitude_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+	struct tensor *x = rows_of(g, w, 0);
+
+	return op_linear_magnitude(g, x, w->t[6] ? rows_of(g, w, 6) : x, w->t[1], w->t[2], &w->low,
+				   &w->mag);
+}
+
+static void magnitude_naive(const struct world *w, double *y)
+{
+	const struct tensor *z = w->t[6] ? w->t[6] : w->t[0];
+
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t o = 0; o < OUT; o++) {
+			const double c = (double)w->mag.m->data[o] / (double)w->norm[o];
+			double own = 0, step = 0;
+
+			for (int64_t k = 0; k < IN; k++)
+				own += num(z, i, k) * num(w->t[1], o, k);
+			for (int64_t r = 0; r < RANK; r++)
+				for (int64_t k = 0; k < IN; k++)
+					step += num(z, i, k) * num(w->low.a, r, k) *
+						num(w->low.b, o, r);
+			y[i * OUT + o] = linear_at(w, i, o) + (c - 1) * own + c * 1.5 * step;
+		}
+}
+
 /* Embeddings. */
 
 static void embedding_setup(struct world *w)
@@ -211,6 +271,38 @@ static void embedding_low_rank_naive(const struct world *w, double *y)
 			y[i * OUT + j] = num(w->t[0], i, j);
 			for (int64_t r = 0; r < RANK; r++)
 				y[i * OUT + j] += 0.5 * num(w->low.a, r, w->id[i]) *
+						  num(w->low.b, j, r);
+		}
+}
+
+/* t = e, table, a, b, m. */
+static void embedding_magnitude_setup(struct world *w)
+{
+	add(w, w->n, OUT);
+	add(w, WORDS, OUT);
+	w->t[1]->trainable = w->t[1]->needs = false;
+	w->low = (struct low_rank){ .a = add(w, RANK, WORDS),
+				    .b = add(w, OUT, RANK),
+				    .scale = 0.5F };
+	magnitude_add(w);
+}
+
+static struct tensor *embedding_magnitude_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_embedding_magnitude(g, rows_of(g, w, 0), w->id, w->t[1], &w->low, &w->mag);
+}
+
+static void embedding_magnitude_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t j = 0; j < OUT; j++) {
+			const double c = (double)w->mag.m->data[j] / (double)w->norm[j];
+
+			y[i * OUT + j] = num(w->t[0], i, j) + (c - 1) * num(w->t[1], w->id[i], j);
+			for (int64_t r = 0; r < RANK; r++)
+				y[i * OUT + j] += c * 0.5 * num(w->low.a, r, w->id[i]) *
 						  num(w->low.b, j, r);
 		}
 }
@@ -672,10 +764,15 @@ static const struct test tests[] = {
 	{ "low rank", low_rank_setup, low_rank_build, low_rank_naive },
 	{ "low rank, own input", low_rank_setup_z, low_rank_build, low_rank_naive },
 	{ "low rank, prepared", low_rank_setup_prepared, low_rank_build, low_rank_naive },
+	{ "magnitude", magnitude_setup, magnitude_build, magnitude_naive },
+	{ "magnitude, own input", magnitude_setup_z, magnitude_build, magnitude_naive },
+	{ "magnitude, prepared", magnitude_setup_prepared, magnitude_build, magnitude_naive },
 	{ "embedding", embedding_setup, embedding_build, embedding_naive },
 	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
 	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build,
 	  embedding_low_rank_naive },
+	{ "embedding, magnitude", embedding_magnitude_setup, embedding_magnitude_build,
+	  embedding_magnitude_naive },
 	{ "attention", attention_setup, attention_build, attention_naive },
 	{ "attention, one head", attention_setup_one_head, attention_build, attention_naive },
 	{ "attention, dropout", attention_setup_dropout, attention_build, attention_naive },
