@@ -276,7 +276,7 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	jsonw_key(w, "peft");
 	jsonw_object(w);
 	key_text(w, "method", c->method);
-	if (!strcmp(c->method, "lora"))
+	if (!strcmp(c->method, "lora") || !strcmp(c->method, "dora"))
 		key_int(w, "r", c->r);
 	jsonw_end(w, '}');
 	jsonw_key(w, "train");

@@ -17,7 +17,7 @@ struct cell {
 	const struct shape *shape;
 	const struct lengths *lengths;
 	const char *method, *precision;
-	int threads, r; /* r: of lora */
+	int threads, r; /* r: of lora and dora */
 	int steps, epochs;
 	const char *model, *data; /* folder, file */
 };

@@ -42,7 +42,7 @@ static const struct lengths sets[] = {
 	[BOOLQ] = { "boolq", "boolq/dev.jsonl.gz", 8, 256, 160, 256, { "no", "yes" }, 0 },
 };
 
-static const char *const methods[] = { "lora", "full", "head", "bitfit" };
+static const char *const methods[] = { "lora", "dora", "full", "head", "bitfit" };
 static const char *const precisions[] = { "fp32", "bf16" };
 
 /* What is measured: pairs of shape and lengths, and how many steps a pass. */

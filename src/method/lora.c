@@ -61,7 +61,9 @@ static int lora_attach(struct method *m, struct site *s)
 
 static void lora_watch(struct method *m, const struct watch *out)
 {
-	lowrank_watch(m, out, "method/lora/delta_ratio");
+	struct panel p = { .out = out, .key = "method/lora/delta_ratio" };
+
+	lowrank_watch(m, &p);
 }
 
 const struct method_ops method_lora = {

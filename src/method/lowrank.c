@@ -16,7 +16,6 @@
 #include "base/err.h"
 #include "base/rng.h"
 #include "method/decompose.h"
-#include "method/panel.h"
 #include "method/target.h"
 
 /* ---- settings ---- */
@@ -562,17 +561,15 @@ double lowrank_delta_norm(const struct lowrank *l)
 	return square > 0 ? l->scale * sqrt(square) : 0;
 }
 
-void lowrank_watch(const struct method *m, const struct watch *out, const char *key)
+void lowrank_watch(const struct method *m, struct panel *p)
 {
-	struct panel p = { .out = out, .key = key };
-
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct lowrank *l = m->site[i]->state;
 
-		panel_add(&p, m->site[i]->name,
+		panel_add(p, m->site[i]->name,
 			  l->weight_norm > 0 ? lowrank_delta_norm(l) / l->weight_norm : 0);
 	}
-	panel_end(&p);
+	panel_end(p);
 }
 
 /* ---- LoRA+ ---- */
@@ -597,7 +594,7 @@ double lowrank_learning_rate(const struct method *m, const struct tensor *t, dou
 
 /*
  * Vectors of base and head are biases and norms, which never decay; everything
- * else takes LoRA+'s own rate.
+ * else, DoRA's magnitudes too, takes LoRA+'s own rate.
  */
 double lowrank_weight_decay(const struct method *m, const struct tensor *t, double base)
 {
@@ -605,5 +602,7 @@ double lowrank_weight_decay(const struct method *m, const struct tensor *t, doub
 
 	if (!is_plus(m))
 		return base;
-	return t->rank == 1 ? 0 : set->loraplus_weight_decay;
+	return t->rank == 1 && !strstr(t->name, ".lora_magnitude_vector")
+		       ? 0
+		       : set->loraplus_weight_decay;
 }

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "method/method.h"
+#include "method/panel.h"
 #include "tensor/op.h"
 
 /*
@@ -54,6 +55,7 @@ struct lowrank {
 	const float *w0;
 	float *a0, *b0;
 	double weight_norm; /* of the base weight as it was found */
+	void *own;          /* what its method keeps of the site beside this */
 };
 
 /* Check the settings, train the biases they ask for. */
@@ -65,8 +67,8 @@ int lowrank_merge(struct method *m, struct site *s);
 /* LoRA+'s rates and decay, where the settings ask for it. */
 double lowrank_learning_rate(const struct method *m, const struct tensor *t, double base);
 double lowrank_weight_decay(const struct method *m, const struct tensor *t, double base);
-/* How large the step is beside the base weight, for a panel (panel.h). */
-void lowrank_watch(const struct method *m, const struct watch *out, const char *key);
+/* How large the step is beside the base weight, into a panel. */
+void lowrank_watch(const struct method *m, struct panel *p);
 /* Frobenius norm of what it has added to the base weight. */
 double lowrank_delta_norm(const struct lowrank *l);
 

@@ -9,10 +9,11 @@
 struct method;
 struct rng;
 
-/* Receives the numbers of a method's panel: "method/..." keys. */
+/* Receives the numbers of a method's panel, "method/..." keys, and what a person should be told about them. */
 struct watch {
 	void (*metric)(void *arg, const char *key, double value);
 	void *arg;
+	void (*alarm)(void *arg, const char *text); /* NULL: nobody asks */
 };
 
 /* PEFT's rules for which modules are hit (peft-methods 2.1); embedded in a method's settings. */

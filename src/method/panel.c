@@ -2,6 +2,7 @@
 #include "method/panel.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static void end_layer(struct panel *p)
 {
 	char end[80];
 
-	if (!p->layer_n)
+	if (!p->layer_n || p->brief)
 		return;
 	snprintf(end, sizeof(end), "/%s", p->layer);
 	say(p, end, p->layer_sum / p->layer_n);
@@ -47,4 +48,18 @@ void panel_end(struct panel *p)
 	end_layer(p);
 	say(p, "_mean", p->sum / p->n);
 	say(p, "_max", p->most);
+}
+
+void panel_alarm(const struct watch *out, bool *told, const char *fmt, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (*told || !out->alarm)
+		return;
+	*told = true;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	out->alarm(out->arg, text);
 }

@@ -11,6 +11,7 @@
 struct panel {
 	const struct watch *out;
 	const char *key; /* "method/lora/delta_ratio" */
+	bool brief;      /* no numbers of layers */
 	/* The rest starts as zero. */
 	char layer[64];
 	double layer_sum, sum, most;
@@ -19,5 +20,8 @@ struct panel {
 
 void panel_add(struct panel *p, const char *site, double value);
 void panel_end(struct panel *p); /* nothing without sites */
+/* What is wrong, as a sentence: once a run, which *told remembers. */
+void panel_alarm(const struct watch *out, bool *told, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -147,10 +147,12 @@ static bool due(const struct run *r, int64_t every)
 
 static void watch_metric(void *arg, const char *key, double value) { say_metric(arg, key, value); }
 
+static void watch_alarm(void *arg, const char *text) { say_event(arg, "alarm", text); }
+
 static int evaluate(struct run *r, struct scores *ret)
 {
 	struct method *m = r->t->method;
-	const struct watch watch = { watch_metric, r };
+	const struct watch watch = { watch_metric, r, watch_alarm };
 	char key[64];
 	const int rc = train_eval(r->t, r->t->validation, ret);
 

@@ -29,7 +29,7 @@ struct sink {
 	/* Never waits for a disk. step counts from 1. */
 	void (*metric)(void *arg, const char *key, int64_t step, double value);
 	void (*progress)(void *arg, int64_t step, double epoch);
-	/* checkpoint, learning_rate, paused, resumed, continued, early_stopping, best */
+	/* checkpoint, learning_rate, paused, resumed, continued, early_stopping, best, alarm */
 	void (*event)(void *arg, int64_t step, const char *kind, const char *text);
 	void (*best)(void *arg, const char *key, int64_t step, double value);
 	void (*paused)(void *arg, bool yes);

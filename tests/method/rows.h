@@ -24,6 +24,15 @@ struct method_row {
 static const struct method_row method_rows[] = {
 	{ "bitfit", "{}" },
 	{ "bitfit", "{\"bias_terms\": \"query_intermediate\"}" },
+	{ "dora", "{}" },
+	{ "dora", "{\"r\": 2, \"lora_alpha\": 6, \"target_modules\": \"all-linear\", "
+		  "\"use_rslora\": true, \"bias\": \"all\"}" },
+	{ "dora", "{\"r\": 2, \"lora_alpha\": 3, \"target_modules\": [\"word_embeddings\", "
+		  "\"token_type_embeddings\", \"key\"]}" },
+	{ "dora", "{\"r\": 3, \"lora_alpha\": 6, \"lora_dropout\": 0.3, \"bias\": \"lora_only\", "
+		  "\"target_modules\": [\"intermediate.dense\", \"query\"]}" },
+	{ "dora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
+		  "\"target_modules\": [\"query\", \"position_embeddings\"]}" },
 	{ "full", "{}" },
 	{ "head", "{}" },
 	{ "lora", "{}" },
