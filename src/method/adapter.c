@@ -268,15 +268,6 @@ static void write_common(const struct method *m, struct jsonw *w, const char *ba
 	jsonw_text(w, task);
 }
 
-void adapter_write_float(struct jsonw *w, double v)
-{
-	const size_t before = w->out->size;
-
-	jsonw_real(w, v);
-	if (!w->out->bad && isfinite(v) && !strpbrk(w->out->data + before, ".e"))
-		buf_text(w->out, ".0");
-}
-
 static int by_text(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);

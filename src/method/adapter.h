@@ -21,8 +21,19 @@ int adapter_load(struct method *m, const char *dir);
 
 /* The members of a JSON object that was written with two spaces of indent, sorted by key; text is used up. */
 int adapter_sort_members(char *text, struct buf *out);
-/* For methods: a number as Python prints a float, so that 0 is "0.0". */
+/* For methods: members of adapter_config.json, as PEFT writes them. */
+void adapter_write_bool(struct jsonw *w, const char *key, bool v);
+/* A number as Python prints a float, so that 0 is "0.0"; the key is the caller's. */
 void adapter_write_float(struct jsonw *w, double v);
+void adapter_write_texts(struct jsonw *w, const char *key, const struct texts *t);
+/* What PEFT keeps as a set, so that its order says nothing: sorted, files compare. */
+int adapter_write_set(const struct method *m, struct jsonw *w, const char *key,
+		      const struct texts *t);
+/* layers_to_transform and layers_pattern. */
+void adapter_write_layers(struct jsonw *w, const struct targeting *t);
+/* ... and reading them: false, or `otherwise`, when it is not there or of another type. */
+bool adapter_true(const struct json *config, const char *key);
+double adapter_number(const struct json *config, const char *key, double otherwise);
 /*
  * For methods' `agrees`: refuse by name every member of a config that is set
  * (not null, false, 0, "", [] or {}) and is neither in `known` nor common to all

@@ -38,10 +38,11 @@ struct dora {
 };
 
 /* Of a run. */
-struct watched {
-	int64_t norm_us; /* what the last norms took */
-	bool told;
+struct spent {
+	int64_t norm_us; /* on the last norms */
 };
+
+enum { ALARM_RANGE = LOWRANK_ALARMS };
 
 /* ---- norms ---- */
 
@@ -150,7 +151,7 @@ static void norms(const struct method *m, const struct site *s)
 
 static int dora_before(struct method *m, struct graph *step)
 {
-	struct watched *w = m->state;
+	struct spent *spent = m->state;
 	const int64_t start = proc_clock_us();
 
 	(void)step;
@@ -165,7 +166,7 @@ static int dora_before(struct method *m, struct graph *step)
 				s->name);
 		norms(m, s);
 	}
-	w->norm_us = proc_clock_us() - start;
+	spent->norm_us = proc_clock_us() - start;
 	return TT_OK;
 }
 
@@ -203,7 +204,7 @@ static int dora_begin(struct method *m)
 			       "\"lora\"");
 	if (set->lora_bias)
 		return err_set(TT_INVALID, "peft.lora_bias does not go with method 'dora'");
-	m->state = method_alloc(m, sizeof(struct watched));
+	m->state = method_alloc(m, sizeof(struct spent));
 	return m->state ? lowrank_begin(m) : TT_NOMEM;
 }
 
@@ -338,7 +339,7 @@ static void dora_watch(struct method *m, const struct watch *out)
 				   .key = "method/dora/direction_drift",
 				   .brief = true };
 	struct panel step = { .out = out, .key = "method/dora/delta_ratio", .brief = true };
-	struct watched *w = m->state;
+	struct spent *spent = m->state;
 	struct range c = { 0 };
 
 	for (size_t i = 0; i < m->nsite; i++) {
@@ -353,9 +354,9 @@ static void dora_watch(struct method *m, const struct watch *out)
 	say(out, "method/dora/c_min", c.least);
 	say(out, "method/dora/c_mean", c.sum / (double)c.n);
 	say(out, "method/dora/c_max", c.most);
-	say(out, "method/dora/norm_ms", (double)w->norm_us / 1000);
+	say(out, "method/dora/norm_ms", (double)spent->norm_us / 1000);
 	if (c.least < 0 || c.most > 10)
-		panel_alarm(out, &w->told,
+		panel_alarm(m, out, ALARM_RANGE,
 			    "dora: m / |W + s B A| is from %.3g to %.3g; below 0 a direction has "
 			    "turned over, above 10 the magnitudes run away: lower "
 			    "train.learning_rate",

@@ -17,6 +17,9 @@
 #include "base/rng.h"
 #include "method/decompose.h"
 #include "method/target.h"
+#include "tensor/kernel.h"
+
+enum { IDLE_STEPS = 50 };
 
 /* ---- settings ---- */
 
@@ -97,26 +100,12 @@ static int settings_check(const struct lowrank_settings *set)
 	return TT_OK;
 }
 
-static bool is_bias(const char *name)
-{
-	const size_t n = strlen(name);
-
-	return !strcmp(name, "bias") || (n > 5 && !strcmp(name + n - 5, ".bias"));
-}
-
 int lowrank_begin(struct method *m)
 {
 	const struct lowrank_settings *set = m->settings;
-	int code = settings_check(set);
+	const int code = settings_check(set);
 
-	if (set->bias != LOWRANK_BIAS_ALL)
-		return code;
-	m->saves_biases = true;
-	for (size_t i = 0; !code && i < m->model->nparam; i++) {
-		if (is_bias(m->model->param[i]->name))
-			code = method_train_base(m, m->model->param[i]);
-	}
-	return code;
+	return !code && set->bias == LOWRANK_BIAS_ALL ? method_train_biases(m) : code;
 }
 
 /* A number by pattern, else the common one. */
@@ -137,15 +126,6 @@ double lowrank_scale(double r, double alpha, bool rslora)
 }
 
 /* ---- first values ---- */
-
-static double sum_squares(const float *x, int64_t n)
-{
-	double sum = 0;
-
-	for (int64_t i = 0; i < n; i++)
-		sum += (double)x[i] * (double)x[i];
-	return sum;
-}
 
 /* w += s b a (linear) or its transpose (lookup), as PEFT merges. */
 static void add_step(float *w, const struct lowrank *l, double s, const float *a, const float *b)
@@ -388,7 +368,7 @@ int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
 	l->scale = lowrank_scale(r, l->alpha, set->use_rslora);
 	l->step.scale = (float)l->scale;
 	l->dropout = (float)set->lora_dropout;
-	l->weight_norm = sqrt(sum_squares(s->weight->data, tensor_count(s->weight)));
+	l->weight_norm = sqrt(kernel_sum_squares(s->weight->data, tensor_count(s->weight)));
 	code = l->kind == LOWRANK_EMBED ? new_embed(m, s, l) : new_linear(m, s, l);
 	if (!code && set->bias == LOWRANK_BIAS_ONLY && s->bias)
 		code = method_train_base(m, s->bias);
@@ -402,19 +382,9 @@ int lowrank_merge(struct method *m, struct site *s)
 	const struct lowrank *l = s->state;
 	int code;
 
-	/* a weight in two places would change in both */
-	for (size_t i = 0; i < m->model->nsite; i++) {
-		const struct site *other = &m->model->site[i];
-
-		if (other != s && other->weight == s->weight)
-			return err_set(TT_INVALID,
-				       "'%s' shares its weight with '%s', so the step cannot be "
-				       "merged into one of them",
-				       s->name, other->name);
-	}
 	if (l->step.c && !s->bias)
 		return err_set(TT_INVALID, "'%s' has no bias to merge lora_B.bias into", s->name);
-	code = model_own_param(m->model, s->weight);
+	code = method_own_weight(m, s);
 	if (!code && l->step.c)
 		code = model_own_param(m->model, s->bias);
 	if (code)
@@ -561,8 +531,29 @@ double lowrank_delta_norm(const struct lowrank *l)
 	return square > 0 ? l->scale * sqrt(square) : 0;
 }
 
-void lowrank_watch(const struct method *m, struct panel *p)
+/* What starts at zero and should not stay there. */
+static const struct tensor *late(const struct lowrank *l)
 {
+	return l->kind == LOWRANK_EMBED ? l->step.a : l->step.b;
+}
+
+/* A factor that is exactly zero after some steps has never had a gradient. */
+static void alarm_if_idle(struct method *m, const struct watch *out)
+{
+	for (size_t i = 0; out->step >= IDLE_STEPS && i < m->nsite; i++) {
+		const struct tensor *t = late(m->site[i]->state);
+
+		if (kernel_sum_squares(t->data, tensor_count(t)) > 0)
+			continue;
+		panel_alarm(m, out, LOWRANK_ALARM_IDLE,
+			    "%s: '%s' is still exactly 0 after %lld steps: no gradient reaches it",
+			    m->ops->name, t->name, (long long)out->step);
+	}
+}
+
+void lowrank_watch(struct method *m, struct panel *p)
+{
+	alarm_if_idle(m, p->out);
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct lowrank *l = m->site[i]->state;
 

@@ -67,8 +67,9 @@ int lowrank_merge(struct method *m, struct site *s);
 /* LoRA+'s rates and decay, where the settings ask for it. */
 double lowrank_learning_rate(const struct method *m, const struct tensor *t, double base);
 double lowrank_weight_decay(const struct method *m, const struct tensor *t, double base);
-/* How large the step is beside the base weight, into a panel. */
-void lowrank_watch(const struct method *m, struct panel *p);
+/* How large the step is beside the base weight, into a panel; alarms where it stays zero. */
+enum { LOWRANK_ALARM_IDLE, LOWRANK_ALARMS }; /* a method's own alarms begin at LOWRANK_ALARMS */
+void lowrank_watch(struct method *m, struct panel *p);
 /* Frobenius norm of what it has added to the base weight. */
 double lowrank_delta_norm(const struct lowrank *l);
 

@@ -6,51 +6,11 @@
 #include "method/lowrank.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 #include "base/err.h"
 #include "method/adapter.h"
-
-static void write_texts(struct jsonw *w, const char *key, const struct texts *t)
-{
-	jsonw_key(w, key);
-	if (!t->item) {
-		jsonw_null(w);
-	} else if (!t->is_list) {
-		jsonw_text(w, t->item[0]);
-	} else {
-		jsonw_array(w);
-		for (size_t i = 0; i < t->n; i++)
-			jsonw_text(w, t->item[i]);
-		jsonw_end(w, ']');
-	}
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* PEFT keeps these as sets, so their order says nothing: sorted, files compare. */
-static int write_set(const struct method *m, struct jsonw *w, const char *key,
-		     const struct texts *t)
-{
-	const char **item;
-	struct texts sorted = *t;
-
-	if (t->item && t->is_list) {
-		item = arena_alloc(m->model->arena, (t->n + 1) * sizeof(*item));
-		if (!item)
-			return TT_NOMEM;
-		memcpy(item, t->item, t->n * sizeof(*item));
-		qsort(item, t->n, sizeof(*item), by_text);
-		sorted.item = item;
-	}
-	write_texts(w, key, &sorted);
-	return TT_OK;
-}
 
 static void write_pattern(struct jsonw *w, const char *key, const struct json *map, double times)
 {
@@ -61,25 +21,6 @@ static void write_pattern(struct jsonw *w, const char *key, const struct json *m
 		jsonw_real(w, json_number(j) * times);
 	}
 	jsonw_end(w, '}');
-}
-
-static void write_layers(struct jsonw *w, const struct ints *layers)
-{
-	jsonw_key(w, "layers_to_transform");
-	if (!layers->item) {
-		jsonw_null(w);
-		return;
-	}
-	jsonw_array(w);
-	for (size_t i = 0; i < layers->n; i++)
-		jsonw_int(w, layers->item[i]);
-	jsonw_end(w, ']');
-}
-
-static void write_bool(struct jsonw *w, const char *key, bool v)
-{
-	jsonw_key(w, key);
-	jsonw_bool(w, v);
 }
 
 /* What PEFT has and we do not: each at the value that means "not used". */
@@ -105,8 +46,8 @@ static void write_unused(struct jsonw *w)
 		jsonw_key(w, nulls[i]);
 		jsonw_null(w);
 	}
-	write_bool(w, "ensure_weight_tying", false);
-	write_bool(w, "use_qalora", false);
+	adapter_write_bool(w, "ensure_weight_tying", false);
+	adapter_write_bool(w, "use_qalora", false);
 	write_pattern(w, "loftq_config", NULL, 1);
 	jsonw_key(w, "megatron_core");
 	jsonw_text(w, "megatron.core");
@@ -131,11 +72,11 @@ static int write_settings(const struct method *m, struct jsonw *w,
 	adapter_write_float(w, set->lora_dropout);
 	jsonw_key(w, "bias");
 	jsonw_text(w, bias);
-	write_bool(w, "use_rslora", set->use_rslora);
-	write_bool(w, "use_dora", set->use_dora);
-	write_bool(w, "lora_bias", set->lora_bias);
+	adapter_write_bool(w, "use_rslora", set->use_rslora);
+	adapter_write_bool(w, "use_dora", set->use_dora);
+	adapter_write_bool(w, "lora_bias", set->lora_bias);
 	/* every layer of ours stores [out,in] */
-	write_bool(w, "fan_in_fan_out", false);
+	adapter_write_bool(w, "fan_in_fan_out", false);
 	write_pattern(w, "rank_pattern", set->rank_pattern, r_times);
 	write_pattern(w, "alpha_pattern", set->alpha_pattern, alpha_times);
 	jsonw_key(w, "init_lora_weights");
@@ -143,11 +84,10 @@ static int write_settings(const struct method *m, struct jsonw *w,
 		jsonw_json(w, set->init_lora_weights);
 	else
 		jsonw_bool(w, true);
-	write_layers(w, &set->targeting.layers_to_transform);
-	write_texts(w, "layers_pattern", &set->targeting.layers_pattern);
-	code = write_set(m, w, "target_modules", target_modules);
+	adapter_write_layers(w, &set->targeting);
+	code = adapter_write_set(m, w, "target_modules", target_modules);
 	if (!code)
-		code = write_set(m, w, "exclude_modules", &set->targeting.exclude_modules);
+		code = adapter_write_set(m, w, "exclude_modules", &set->targeting.exclude_modules);
 	write_unused(w);
 	return code;
 }
@@ -201,20 +141,6 @@ static const char *const looked_at[] = {
 	"velora_config",
 };
 
-static bool json_true(const struct json *config, const char *key)
-{
-	const struct json *j = json_get(config, key);
-
-	return j && json_bool(j);
-}
-
-static double json_number_or(const struct json *config, const char *key, double otherwise)
-{
-	const struct json *j = json_get(config, key);
-
-	return j && json_type(j) == JSON_NUMBER ? json_number(j) : otherwise;
-}
-
 static const struct json *json_object_or_null(const struct json *config, const char *key)
 {
 	const struct json *j = json_get(config, key);
@@ -225,7 +151,7 @@ static const struct json *json_object_or_null(const struct json *config, const c
 /* Rank and scale of every site, as the file has them. */
 static int sites_agree(const struct method *m, const struct json *config)
 {
-	const bool rslora = json_true(config, "use_rslora");
+	const bool rslora = adapter_true(config, "use_rslora");
 	const int64_t times = lowrank_doubles(m) ? 2 : 1;
 
 	for (size_t i = 0; i < m->nsite; i++) {
@@ -233,12 +159,12 @@ static int sites_agree(const struct method *m, const struct json *config)
 		double r, alpha;
 		int code = lowrank_setting(json_object_or_null(config, "rank_pattern"),
 					   "rank_pattern", m->site[i]->name,
-					   json_number_or(config, "r", 8), &r);
+					   adapter_number(config, "r", 8), &r);
 
 		if (!code)
 			code = lowrank_setting(json_object_or_null(config, "alpha_pattern"),
 					       "alpha_pattern", m->site[i]->name,
-					       json_number_or(config, "lora_alpha", 8), &alpha);
+					       adapter_number(config, "lora_alpha", 8), &alpha);
 		if (code)
 			return code;
 		if (!(fabs(r - (double)(l->r * times)) < 0.5))
@@ -294,10 +220,10 @@ int lowrank_agrees(const struct method *m, const struct json *config)
 	const bool embeds_only = !m->nsite;
 	int code = adapter_refuse_others(config, looked_at, COUNT(looked_at));
 
-	if (!code && json_true(config, "use_dora") != set->use_dora)
+	if (!code && adapter_true(config, "use_dora") != set->use_dora)
 		code = err_set(TT_INVALID, "use_dora is %s, and the recipe's method is '%s'",
 			       set->use_dora ? "false" : "true", m->ops->name);
-	if (!code && json_true(config, "lora_bias") != set->lora_bias && !embeds_only)
+	if (!code && adapter_true(config, "lora_bias") != set->lora_bias && !embeds_only)
 		code = err_set(TT_INVALID, "lora_bias is %s, and the recipe says otherwise",
 			       set->lora_bias ? "false" : "true");
 	if (!code)

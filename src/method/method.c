@@ -241,7 +241,7 @@ static int attach_all(struct method *m)
 	if (!code)
 		code = attach_picked(m, rules);
 	target_free(rules);
-	return code;
+	return !code && m->ops->attached ? m->ops->attached(m) : code;
 }
 
 /* ---- opening and merging ---- */
@@ -308,6 +308,20 @@ int method_open(const struct method_options *how, struct method **ret)
 	if (!code)
 		*ret = m;
 	return code;
+}
+
+int method_own_weight(struct method *m, struct site *s)
+{
+	for (size_t i = 0; i < m->model->nsite; i++) {
+		const struct site *other = &m->model->site[i];
+
+		if (other != s && other->weight == s->weight)
+			return err_set(TT_INVALID,
+				       "'%s' shares its weight with '%s', so the step cannot be "
+				       "merged into one of them",
+				       s->name, other->name);
+	}
+	return model_own_param(m->model, s->weight);
 }
 
 bool method_mergeable(const struct method *m)

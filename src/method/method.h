@@ -14,6 +14,7 @@ struct watch {
 	void (*metric)(void *arg, const char *key, double value);
 	void *arg;
 	void (*alarm)(void *arg, const char *text); /* NULL: nobody asks */
+	int64_t step;                               /* how many of them were made */
 };
 
 /* PEFT's rules for which modules are hit (peft-methods 2.1); embedded in a method's settings. */
@@ -55,8 +56,9 @@ struct method_ops {
 
 	/* Before any site: check the settings, train base parameters. */
 	int (*begin)(struct method *m);
-	/* Once per site the rules picked. */
+	/* Once per site the rules picked, and once after the last of them. */
 	int (*attach)(struct method *m, struct site *s);
+	int (*attached)(struct method *m);
 	/*
 	 * The course of a run; each is optional and called once, on one thread (stages.h):
 	 *
@@ -146,6 +148,7 @@ struct method {
 	const char **saved;           /* the modules these found; every parameter inside trains */
 	size_t nsaved;
 	bool saves_biases; /* an adapter holds every bias of the model (bias "all") */
+	unsigned alarms;   /* those that were raised (panel.h): once is enough */
 	void *state;       /* the method's own, in the model's arena */
 };
 
@@ -193,6 +196,8 @@ struct tensor *method_param(struct method *m, const char *module, const char *le
 			    const int64_t *dim, enum method_init how, double bound);
 /* A base parameter trains; adding one twice is fine. */
 int method_train_base(struct method *m, struct tensor *t);
+/* PEFT's bias "all": every bias of the base model trains and is saved. */
+int method_train_biases(struct method *m);
 /* As method_param, but frozen: it lies in adapter files. counted: PEFT counts it among the parameters. */
 struct tensor *method_fixed(struct method *m, const char *module, const char *leaf, int rank,
 			    const int64_t *dim, enum method_init how, double bound, bool counted);
@@ -216,6 +221,8 @@ int method_make(struct method *m, struct tensor *leaf, struct tensor *value);
 int method_plug(struct method *m, struct site *s, const struct hooks *hooks, void *state);
 /* A method with settings of its own as a part of m: for methods that are made of others. */
 int method_add_part(struct method *m, const struct method_ops *ops, void *settings);
+/* For merge: a writable weight, unless another site has it too: then it would change in both. */
+int method_own_weight(struct method *m, struct site *s);
 /* Random numbers that belong to a name. */
 void method_rng(const struct method *m, const char *name, struct rng *ret);
 /* m->before of a parameter; NULL also when it does not train. */

@@ -50,14 +50,14 @@ void panel_end(struct panel *p)
 	say(p, "_max", p->most);
 }
 
-void panel_alarm(const struct watch *out, bool *told, const char *fmt, ...)
+void panel_alarm(struct method *m, const struct watch *out, int alarm, const char *fmt, ...)
 {
 	char text[256];
 	va_list args;
 
-	if (*told || !out->alarm)
+	if (m->alarms >> alarm & 1 || !out->alarm)
 		return;
-	*told = true;
+	m->alarms |= 1u << alarm;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);

@@ -20,8 +20,8 @@ struct panel {
 
 void panel_add(struct panel *p, const char *site, double value);
 void panel_end(struct panel *p); /* nothing without sites */
-/* What is wrong, as a sentence: once a run, which *told remembers. */
-void panel_alarm(const struct watch *out, bool *told, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* What is wrong, as a sentence: once a run for each of a method's alarms, 0 to 31. */
+void panel_alarm(struct method *m, const struct watch *out, int alarm, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

@@ -126,6 +126,25 @@ int method_train_base(struct method *m, struct tensor *t)
 	return param_add(m, t, before);
 }
 
+static bool is_bias(const char *name)
+{
+	const size_t n = strlen(name);
+
+	return !strcmp(name, "bias") || (n > 5 && !strcmp(name + n - 5, ".bias"));
+}
+
+int method_train_biases(struct method *m)
+{
+	int code = TT_OK;
+
+	m->saves_biases = true;
+	for (size_t i = 0; !code && i < m->model->nparam; i++) {
+		if (is_bias(m->model->param[i]->name))
+			code = method_train_base(m, m->model->param[i]);
+	}
+	return code;
+}
+
 /* FNV-1a: names give keys that are far apart. */
 static uint64_t hash(const char *text)
 {

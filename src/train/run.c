@@ -152,7 +152,9 @@ static void watch_alarm(void *arg, const char *text) { say_event(arg, "alarm", t
 static int evaluate(struct run *r, struct scores *ret)
 {
 	struct method *m = r->t->method;
-	const struct watch watch = { watch_metric, r, watch_alarm };
+	const struct watch watch = {
+		.metric = watch_metric, .arg = r, .alarm = watch_alarm, .step = r->at.step
+	};
 	char key[64];
 	const int rc = train_eval(r->t, r->t->validation, ret);
 

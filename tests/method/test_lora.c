@@ -339,9 +339,18 @@ static void delta_norm(const char *json)
 }
 
 struct heard {
-	int n;
+	int n, alarms;
 	double mean, most, layer;
+	char text[256];
 };
+
+static void hear_alarm(void *arg, const char *text)
+{
+	struct heard *h = arg;
+
+	h->alarms++;
+	snprintf(h->text, sizeof(h->text), "%s", text);
+}
 
 static void hear(void *arg, const char *key, double value)
 {
@@ -380,6 +389,29 @@ static void the_panel(void)
 	bench_close(&b);
 }
 
+/* B that is zero after 50 steps is told once, with a name. */
+static void what_stays_zero(void)
+{
+	struct heard h = { 0 };
+	struct watch out = { .metric = hear, .arg = &h, .alarm = hear_alarm, .step = 49 };
+	struct bench b;
+
+	CHECK(bench_open(&b, "lora",
+			 "{\"r\": 2, \"target_modules\": [\"query\", \"word_embeddings\"]}",
+			 TASK_SEQ_CLS) == TT_OK);
+	stage_watch(b.method, &out);
+	CHECK(h.alarms == 0);
+	bench_train(&b, 0.01);
+	memset(at(&b, QUERY)->step.b->data, 0, 16 * sizeof(float));
+	out.step = 50;
+	stage_watch(b.method, &out);
+	stage_watch(b.method, &out);
+	CHECK(h.alarms == 1);
+	CHECK_STR(h.text, "lora: '" QUERY ".lora_B.weight' is still exactly 0 after 50 steps: no "
+			  "gradient reaches it");
+	bench_close(&b);
+}
+
 int main(void)
 {
 	first_values();
@@ -403,5 +435,6 @@ int main(void)
 	delta_norm("{\"r\": 3, \"lora_alpha\": 7}");
 	delta_norm("{\"r\": 3, \"lora_alpha\": 7, \"init_lora_weights\": \"pissa\"}");
 	the_panel();
+	what_stays_zero();
 	return bench_done();
 }
