@@ -22,10 +22,11 @@ struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r
 struct tensor *op_linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b);
 /*
  * y = x w^T + b + s ((z a^T) b2^T + c): a linear layer with a low-rank step beside it (LoRA). a [r,I], b2 [O,r],
- * c [O] or NULL; z is x after the method's dropout, or x itself. One op, so that the step is added in place.
+ * c [O] or NULL; e [r,1] or NULL scales the rows of a (AdaLoRA); z is x after the method's dropout, or x itself. One
+ * op, so that the step is added in place.
  */
 struct low_rank {
-	struct tensor *a, *b, *c;
+	struct tensor *a, *b, *c, *e;
 	float scale;
 };
 struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z,
@@ -42,7 +43,7 @@ struct magnitude {
 struct tensor *op_linear_magnitude(struct graph *g, struct tensor *x, struct tensor *z,
 				   struct tensor *w, struct tensor *b, const struct low_rank *step,
 				   const struct magnitude *how);
-/* y = e + s (a^T[id]) b^T: LoRA on an embedding. e [N,H], a [r,V], b [H,r]. */
+/* y = e + s (a^T[id]) b^T: LoRA on an embedding. e [N,H], a [r,V], b [H,r]; c and e of the step are not used. */
 struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id,
 				     const struct low_rank *step);
 /* y = e + (c - 1) table[id] + c s (a^T[id]) b^T, c = m / norm [H]: DoRA on an embedding. table [V,H] must be frozen. */
@@ -88,6 +89,8 @@ int64_t *prepend_starts(
 	const struct prepend *how); /* [seqs+1] of the result; NULL without memory */
 struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
+/* weight |x x^T - I|, Frobenius, scalar: how far the rows of x are from orthonormal; rows false: its columns. */
+struct tensor *op_orthogonality(struct graph *g, struct tensor *x, bool rows, float weight);
 
 /* y[N,n] = x[N,H] w[word]^T + b[word]: the scores of n words of a vocabulary alone. w [V,H], b [V] or NULL. */
 struct tensor *op_word_scores(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b,

@@ -8,6 +8,12 @@
  *
  * The step is added in place by beta = 1, and s is the alpha of the products
  * with b2, so neither costs a pass over [N,O]. z may be x itself.
+ *
+ * With e (AdaLoRA) the rows of a are scaled, and a' = e o a takes its place:
+ *
+ *     ga' = gu^T z      ga[k] = e[k] ga'[k]             ge[k] = ga'[k] . a[k]
+ *
+ * so what e costs are passes over [r,I], none over the rows of the batch.
  */
 #include "tensor/op.h"
 
@@ -16,12 +22,27 @@
 #include "tensor/kernel.h"
 #include "tensor/linear.h"
 
-enum { X, Z, W, B, STEP_A, STEP_B, STEP_C, INPUTS }; /* Z is NULL where z is x */
+enum { X, Z, W, B, STEP_A, STEP_B, STEP_C, STEP_E, INPUTS }; /* Z is NULL where z is x */
 
 struct step {
 	float scale;
 	float *u;
 };
+
+/* a, or its rows scaled by e, in scratch; NULL without memory. */
+static const float *scaled_a(const struct node *n)
+{
+	const struct tensor *a = n->in[STEP_A], *e = n->in[STEP_E];
+	const int64_t in = a->dim[1];
+	float *to;
+
+	if (!e)
+		return a->data;
+	to = graph_scratch(n->graph, (size_t)tensor_count(a) * sizeof(*to));
+	for (int64_t k = 0; to && k < a->dim[0]; k++)
+		kernel_axpby(to + k * in, 0, e->data[k], a->data + k * in, in);
+	return to;
+}
 
 static void forward(struct node *n)
 {
@@ -30,10 +51,13 @@ static void forward(struct node *n)
 	const struct tensor *z = n->in[Z] ? n->in[Z] : n->in[X], *a = n->in[STEP_A],
 			    *b = n->in[STEP_B];
 	const int64_t rows = tensor_rows(z), rank = a->dim[0], in = a->dim[1], out = b->dim[0];
+	const float *rows_a = scaled_a(n);
 	float *c;
 
+	if (!rows_a)
+		return;
 	linear_forward(gm, n->in[X], n->in[W], n->in[B], n->out);
-	gemm_run(gm, false, true, rows, rank, in, 1, z->data, in, a->data, in, 0, s->u, rank);
+	gemm_run(gm, false, true, rows, rank, in, 1, z->data, in, rows_a, in, 0, s->u, rank);
 	gemm_run(gm, false, true, rows, out, rank, s->scale, s->u, rank, b->data, rank, 1,
 		 n->out->data, out);
 	if (!n->in[STEP_C])
@@ -98,6 +122,60 @@ void low_rank_back_in(struct graph *g, const struct low_rank_back *p)
 	}
 }
 
+/* ga and ge from ga' = gu^T z. */
+static void back_scaled(struct node *n, const struct tensor *z, const float *gu)
+{
+	struct tensor *a = n->in[STEP_A], *e = n->in[STEP_E];
+	const int64_t rank = a->dim[0], in = a->dim[1];
+	float *const both = graph_scratch(n->graph, (size_t)tensor_count(a) * sizeof(*both));
+	float beta, *to;
+
+	if (both)
+		gemm_run(graph_gemm(n->graph), true, false, rank, in, tensor_rows(z), 1, gu, rank,
+			 z->data, in, 0, both, in);
+	if (graph_needs(a)) {
+		to = graph_grad(n->graph, a, &beta);
+		for (int64_t k = 0; to && both && k < rank; k++)
+			kernel_axpby(to + k * in, beta, e->data[k], both + k * in, in);
+		graph_grad_done(n->graph, a);
+	}
+	if (graph_needs(e)) {
+		to = graph_grad(n->graph, e, &beta);
+		for (int64_t k = 0; to && both && k < rank; k++) {
+			const float dot = kernel_dot(both + k * in, a->data + k * in, in);
+
+			to[k] = beta == 0 ? dot : to[k] + dot;
+		}
+		graph_grad_done(n->graph, e);
+	}
+}
+
+/* With e: gu [N,r] = s G b2, then ga, ge and gz. */
+static void back_in_scaled(struct node *n, struct tensor *z)
+{
+	const struct step *s = n->arg;
+	struct tensor *a = n->in[STEP_A], *b = n->in[STEP_B], *e = n->in[STEP_E];
+	const int64_t rows = tensor_rows(z), out = b->dim[0], rank = a->dim[0], in = a->dim[1];
+	float beta, *to, *gu;
+
+	if (!graph_needs(a) && !graph_needs(e) && !graph_needs(z))
+		return;
+	gu = graph_scratch(n->graph, (size_t)(rows * rank) * sizeof(*gu));
+	if (!gu)
+		return;
+	gemm_run(graph_gemm(n->graph), false, false, rows, rank, out, s->scale, n->out->grad, out,
+		 b->data, rank, 0, gu, rank);
+	back_scaled(n, z, gu);
+	if (graph_needs(z)) {
+		const float *rows_a = scaled_a(n);
+
+		to = graph_grad(n->graph, z, &beta);
+		if (to && rows_a)
+			gemm_run(graph_gemm(n->graph), false, false, rows, in, rank, 1, gu, rank,
+				 rows_a, in, beta, to, in);
+	}
+}
+
 static void backward(struct node *n)
 {
 	const struct step *s = n->arg;
@@ -120,7 +198,10 @@ static void backward(struct node *n)
 			linear_back_x(graph_gemm(n->graph), n->out->grad, tensor_rows(x), n->in[W],
 				      beta, to);
 	}
-	low_rank_back_in(n->graph, &step);
+	if (n->in[STEP_E])
+		back_in_scaled(n, step.z);
+	else
+		low_rank_back_in(n->graph, &step);
 	graph_grad_done(n->graph, x);
 	graph_grad_done(n->graph, n->in[Z]);
 }
@@ -138,6 +219,7 @@ struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tens
 		[STEP_A] = step->a,
 		[STEP_B] = step->b,
 		[STEP_C] = step->c,
+		[STEP_E] = step->e,
 	};
 	struct tensor *out;
 	struct step *s;
@@ -148,6 +230,7 @@ struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tens
 	       tensor_rows(x) == tensor_rows(z));
 	assert(step->a->dim[1] == w->dim[1] && step->b->dim[0] == w->dim[0]);
 	assert(step->a->dim[0] == step->b->dim[1]);
+	assert(!step->e || tensor_count(step->e) == step->a->dim[0]);
 	out = graph_tensor_like(g, x, w->dim[0], graph_needs_any(in, INPUTS));
 	s = graph_alloc(g, sizeof(*s));
 	if (!out || !s)

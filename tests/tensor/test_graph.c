@@ -343,7 +343,7 @@ static struct tensor *lm_loss(struct lm *m, struct graph *g, int i, const struct
 	const struct attention how = {
 		.seqs = 2, .heads = 2, m->start[i], m->start[i], .dropout = 0.1F
 	};
-	const struct low_rank step = { m->a, m->b, NULL, 2 };
+	const struct low_rank step = { .a = m->a, .b = m->b, .scale = 2 };
 	struct tensor *x, *h;
 
 	x = op_embedding(g, m->table, NULL, NULL, m->id[i], NULL, NULL, n, 0, o);

@@ -111,7 +111,7 @@ static void linear_setup_prepared(struct world *w)
 	prepare(w, w->t[1]);
 }
 
-/* Linear with a low-rank step: t = x, w, b, a, b2, c, z. */
+/* Linear with a low-rank step: t = x, w, b, a, b2, c, z; e is the last where there is one. */
 
 static void low_rank_setup(struct world *w)
 {
@@ -136,6 +136,12 @@ static void low_rank_setup_prepared(struct world *w)
 	prepare(w, w->t[1]);
 }
 
+static void low_rank_setup_e(struct world *w)
+{
+	low_rank_setup_z(w);
+	w->low.e = add(w, RANK, 1);
+}
+
 static struct tensor *low_rank_build(struct graph *g, void *arg)
 {
 	struct world *w = arg;
@@ -155,6 +161,7 @@ static void low_rank_naive(const struct world *w, double *y)
 			for (int64_t r = 0; r < RANK; r++)
 				for (int64_t k = 0; k < IN; k++)
 					step += num(z, i, k) * num(w->low.a, r, k) *
+						(w->low.e ? (double)w->low.e->data[r] : 1) *
 						num(w->low.b, o, r);
 			y[i * OUT + o] = linear_at(w, i, o) + 1.5 * step;
 		}
@@ -670,6 +677,46 @@ static void scale_naive(const struct world *w, double *y)
 		y[i] = -2.5 * (double)w->t[0]->data[i];
 }
 
+static struct tensor *orthogonal_rows_build(struct graph *g, void *arg)
+{
+	return op_orthogonality(g, rows_of(g, arg, 0), true, 0.4F);
+}
+
+static struct tensor *orthogonal_columns_build(struct graph *g, void *arg)
+{
+	return op_orthogonality(g, rows_of(g, arg, 0), false, 0.4F);
+}
+
+static void orthogonal_rows_naive(const struct world *w, double *y)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t j = 0; j < w->n; j++) {
+			double d = i == j ? -1 : 0;
+
+			for (int64_t k = 0; k < IN; k++)
+				d += num(w->t[0], i, k) * num(w->t[0], j, k);
+			sum += d * d;
+		}
+	*y = 0.4 * sqrt(sum);
+}
+
+static void orthogonal_columns_naive(const struct world *w, double *y)
+{
+	double sum = 0;
+
+	for (int64_t i = 0; i < IN; i++)
+		for (int64_t j = 0; j < IN; j++) {
+			double d = i == j ? -1 : 0;
+
+			for (int64_t k = 0; k < w->n; k++)
+				d += num(w->t[0], k, i) * num(w->t[0], k, j);
+			sum += d * d;
+		}
+	*y = 0.4 * sqrt(sum);
+}
+
 static void norm_setup(struct world *w)
 {
 	rows_setup(w);
@@ -767,6 +814,7 @@ static const struct test tests[] = {
 	{ "magnitude", magnitude_setup, magnitude_build, magnitude_naive },
 	{ "magnitude, own input", magnitude_setup_z, magnitude_build, magnitude_naive },
 	{ "magnitude, prepared", magnitude_setup_prepared, magnitude_build, magnitude_naive },
+	{ "low rank, scaled", low_rank_setup_e, low_rank_build, low_rank_naive },
 	{ "embedding", embedding_setup, embedding_build, embedding_naive },
 	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
 	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build,
@@ -794,6 +842,9 @@ static const struct test tests[] = {
 	{ "pooled scores, largest", pool_setup_max, pool_build, pool_naive },
 	{ "add", two_setup, add_build, add_naive },
 	{ "scale", rows_setup, scale_build, scale_naive },
+	{ "orthogonality", rows_setup, orthogonal_rows_build, orthogonal_rows_naive },
+	{ "orthogonality of columns", rows_setup, orthogonal_columns_build,
+	  orthogonal_columns_naive },
 	{ "layer norm", norm_setup, norm_build, norm_naive },
 	{ "layer norm of a sum", norm_setup_sum, norm_build, norm_naive },
 	{ "cross entropy", entropy_setup, entropy_build, entropy_naive },
@@ -1187,6 +1238,26 @@ static void losses_report_and_stay_finite(void)
 	drops_free(&d);
 }
 
+/* Where nothing is apart the norm has no derivative: no gradient, and nothing divided by zero. */
+static void orthonormal_rows_get_no_gradient(void)
+{
+	struct drops d = drops_new(&training);
+	struct tensor *x = world_tensor(d.a, &d.r, 2, 3, 0), *y;
+	struct leaves *l;
+
+	x->data[0] = x->data[4] = 1;
+	if (leaves_new(d.a, &x, 1, &l) || leaves_begin(l, 1))
+		abort();
+	graph_begin(d.g, &training, l, 0);
+	y = op_orthogonality(d.g, x, true, 2);
+	CHECK(y && y->data[0] == 0 && graph_backward(d.g, y) == TT_OK);
+	leaves_finish(l);
+	for (int i = 0; i < 6; i++)
+		CHECK(x->grad[i] == 0);
+	leaves_free(l);
+	drops_free(&d);
+}
+
 static void activation_names(void)
 {
 	static const struct {
@@ -1234,6 +1305,7 @@ int main(void)
 	heads_are_bunched();
 	pad_rows_get_no_gradient();
 	losses_report_and_stay_finite();
+	orthonormal_rows_get_no_gradient();
 	activation_names();
 	return check_done();
 }
