@@ -445,21 +445,34 @@ int adapter_check_config(const struct method *m, const char *text, size_t size)
 	return code;
 }
 
-static int config_load(const struct method *m, const char *dir)
+/* Parts take what is theirs of a combination's config; it has passed config_agrees. */
+static int adopt(struct method *m, const struct json *config)
+{
+	const struct json *one = m->nparts ? json_first(json_get(config, "methods")) : NULL;
+	int code = TT_OK;
+
+	for (size_t i = 0; !code && i < m->nparts; i++, one = json_next(one))
+		code = adopt(m->part[i], one);
+	return !code && m->ops->adopt ? m->ops->adopt(m, config) : code;
+}
+
+static int config_load(struct method *m, const char *dir)
 {
 	char path[4096];
-	struct buf text;
+	struct json *config;
 	int code = fs_join(path, sizeof(path), dir, "adapter_config.json");
 
 	if (!code && !fs_exists(path))
 		return err_set(TT_NOTFOUND,
 			       "'%s' is no adapter folder: it has no adapter_config.json", dir);
 	if (!code)
-		code = fs_read(path, CONFIG_MAX, &text);
+		code = json_load(path, CONFIG_MAX, &config);
 	if (code)
 		return code;
-	code = adapter_check_config(m, text.data, text.size);
-	buf_done(&text);
+	code = config_agrees(m, config);
+	if (!code)
+		code = adopt(m, config);
+	json_free(config);
 	return code ? err_in("%s", path) : TT_OK;
 }
 

@@ -59,17 +59,34 @@ const struct method_ops *method_find(const char *name)
 	return NULL;
 }
 
+/* The number of the layer that a name lies in, as it stands there, and how long it is; NULL: in none. */
+static const char *layer_number(const char *name, size_t *ret)
+{
+	for (const char *p = strchr(name, '.'); p; p = strchr(p + 1, '.')) {
+		*ret = strspn(p + 1, "0123456789");
+		if (*ret && p[*ret + 1] == '.')
+			return p + 1;
+	}
+	return NULL;
+}
+
+const char *method_term(const char *name)
+{
+	size_t n;
+	const char *number = layer_number(name, &n);
+
+	return number ? number + n + 1 : name;
+}
+
 const char *method_part(const char *name, char *ret, size_t size)
 {
 	const char *dot = strchr(name, '.'), *end;
+	size_t n;
+	const char *number = layer_number(name, &n);
 
-	for (const char *p = dot; p; p = strchr(p + 1, '.')) {
-		const size_t n = strspn(p + 1, "0123456789");
-
-		if (n && p[n + 1] == '.') {
-			snprintf(ret, size, "layer_%.*s", (int)n, p + 1);
-			return ret;
-		}
+	if (number) {
+		snprintf(ret, size, "layer_%.*s", (int)n, number);
+		return ret;
 	}
 	/*
 	 * "bert.embeddings.word_embeddings.weight" -> embeddings,

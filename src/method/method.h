@@ -62,6 +62,7 @@ struct method_ops {
 	/*
 	 * The course of a run; each is optional and called once, on one thread (stages.h):
 	 *
+	 * plan           before all others, of a resumed run as well: how many steps it takes
 	 * prime          before the first step, but not of a resumed run: passes over the data
 	 * before_step    on the step's tape, before its shards, and before every evaluation (then
 	 *                graph_pass(step)->train is false): what depends on parameters alone is made
@@ -73,6 +74,7 @@ struct method_ops {
 	 * after_step     parameters are new; their grad is still what the optimizer got
 	 * restored       parameters and kept tensors came from a checkpoint
 	 */
+	int (*plan)(struct method *m, int64_t steps);
 	int (*prime)(struct method *m, const struct probe *p);
 	int (*before_step)(struct method *m, struct graph *step);
 	struct tensor *(*penalty)(struct method *m, struct graph *step);
@@ -87,6 +89,8 @@ struct method_ops {
 	int (*config)(const struct method *m, struct jsonw *w);
 	/* Does an adapter's config mean the same function as the settings? Refuses by key name. */
 	int (*agrees)(const struct method *m, const struct json *config);
+	/* Optional: before an adapter's tensors are read, what its config says of their shapes. */
+	int (*adopt)(struct method *m, const struct json *config);
 	/*
 	 * What an adapter file holds instead of one of the method's own tensors (t itself: just
 	 * that; NULL: err_set), and taking it back. Both or neither.
@@ -232,5 +236,7 @@ const float *method_before(const struct method *m, const struct tensor *t);
  * in ("embeddings"). Returns ret.
  */
 const char *method_part(const char *name, char *ret, size_t size);
+/* The end of a name behind the number of its layer: "attention.self.query"; outside of layers all of it. */
+const char *method_term(const char *name);
 
 #endif

@@ -5,6 +5,17 @@
 #include "tensor/graph.h"
 #include "tensor/op.h"
 
+int stage_plan(struct method *m, int64_t steps)
+{
+	for (size_t i = 0; i < m->nparts; i++) {
+		const int code = stage_plan(m->part[i], steps);
+
+		if (code)
+			return code;
+	}
+	return m->ops->plan ? m->ops->plan(m, steps) : TT_OK;
+}
+
 int stage_prime(struct method *m, const struct probe *p)
 {
 	for (size_t i = 0; i < m->nparts; i++) {

@@ -8,6 +8,7 @@
  * The course of a run as its trainer goes through it (method_ops says what each
  * stage is for): a combination's parts in their order, and itself.
  */
+int stage_plan(struct method *m, int64_t steps);
 int stage_prime(struct method *m, const struct probe *p);
 /* Does the method need a tape of its own? Without one before and after do nothing. */
 bool stage_has_tape(const struct method *m);

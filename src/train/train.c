@@ -150,6 +150,10 @@ int train_open(struct trainer *t)
 	if (!rc && t->train) {
 		rc = check_settings(t);
 		if (!rc)
+			rc = stage_plan(t->method, train_plan(&t->recipe->train,
+							      (int64_t)dataset_count(t->train))
+							   .total_steps);
+		if (!rc)
 			rc = leaves_new(t->model->arena, t->method->leaves.item,
 					t->method->leaves.n, &t->leaves);
 		if (!rc)
