@@ -4,8 +4,9 @@
  * A frozen weight lies in the layout that the primitive asks for (97 % of the
  * processor's bf16 peak where plain rows reach 75 to 90 %). A product runs in
  * blocks of BLOCK rows: the rounded rows then stay in the cache, and every weight
- * needs the primitives of CLASSES row counts only. The last rows are filled up
- * with zeros to a multiple of STEP, and go by way of a buffer.
+ * needs the primitives of CLASSES row counts only. The last block has a multiple
+ * of STEP rows: it begins a few rows early and computes those again or, where it
+ * must add or there are none, is filled up with zeros and goes by way of a buffer.
  *
  * Weights that train change every step: they are rounded for each product, and run
  * through primitives that are told the number of tokens when they run. (With every
@@ -28,7 +29,7 @@
 void omp_set_num_threads(int n);
 #endif
 
-enum { BLOCK = 128, STEP = 32, CLASSES = BLOCK / STEP, SPACES = 64, ALIGN = 64 };
+enum { BLOCK = 128, STEP = 8, CLASSES = BLOCK / STEP, SPACES = 64, ALIGN = 64 };
 enum kind { PLAIN, BIAS, SUM, KINDS };
 
 /* A primitive and what its arguments look like. */
@@ -461,13 +462,16 @@ static struct parts parts_at(struct space *s, const struct shape *shape)
 			       s->data + x + y, s->size - x - y };
 }
 
+/* The rows of a block of `rows`. */
+static int64_t full_rows(int64_t rows) { return (rows + STEP - 1) / STEP * STEP; }
+
 /* Some rows, at most BLOCK, from `at` on. */
 static bool run_block(struct narrow *n, struct space *s, const struct narrow_weight *w,
 		      const struct narrow_call *c, int64_t at, int64_t rows)
 {
 	struct shape *shape = w->shape;
 	const struct parts part = parts_at(s, shape);
-	const int64_t in = shape->in, out = shape->out, full = (rows + STEP - 1) / STEP * STEP;
+	const int64_t in = shape->in, out = shape->out, full = full_rows(rows);
 	const bool direct = full == rows && c->ldy == out;
 	const enum kind kind = c->bias ? BIAS : direct && c->beta != 0.0f ? SUM : PLAIN;
 	const struct product *p = shape_product(n, shape, kind, full);
@@ -504,9 +508,10 @@ void narrow_prepared(struct narrow *n, const struct narrow_weight *w, const stru
 	assert(c->beta == 0.0f || (c->beta == 1.0f && !c->bias));
 	alone();
 	for (int64_t at = 0; at < c->m; at += BLOCK) {
-		const int64_t rows = c->m - at < BLOCK ? c->m - at : BLOCK;
+		const int64_t rows = c->m - at < BLOCK ? c->m - at : BLOCK, full = full_rows(rows);
+		const int64_t early = c->beta == 0.0f && full <= at + rows ? full - rows : 0;
 
-		if (!s || !run_block(n, s, w, c, at, rows))
+		if (!s || !run_block(n, s, w, c, at - early, rows + early))
 			fail(c->y + at * c->ldy, rows, w->shape->out, c->ldy);
 	}
 	if (s)
