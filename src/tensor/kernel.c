@@ -77,24 +77,16 @@ uint32_t kernel_drop_site(uint32_t site)
 	return (uint32_t)RNG_DROPOUT << 24 | (site & 0xffffffu);
 }
 
-void kernel_dropout_rows(float *y, float beta, const float *x, const struct kernel_drop *d,
-			 const uint32_t *example, const uint32_t *pos, int64_t rows, int64_t cols)
+void kernel_drop_rows(uint8_t *keep, const struct kernel_drop *d, const uint32_t *example,
+		      const uint32_t *pos, int64_t rows, int64_t cols)
 {
-	const struct kernel_drop_run o = {
-		.k = d, .example = example, .pos = pos, .rows = rows, .cols = cols
-	};
+	const int64_t blocks = (cols + 7) / 8;
 
-	kernel_dropout(y, beta, x, &o);
+	for (int64_t r = 0; r < rows; r++)
+		kernel_drop_blocks(keep + r * blocks, d, example[r], pos[r] * (uint32_t)blocks,
+				   blocks);
 }
 
-void kernel_dropout_block(float *y, float beta, const float *x, const struct kernel_drop *d,
-			  uint32_t example, uint32_t c0, int64_t rows, int64_t cols)
-{
-	const struct kernel_drop_run o = {
-		.k = d, .one = example, .c0 = c0, .rows = rows, .cols = cols
-	};
-
-	kernel_dropout(y, beta, x, &o);
-}
+float kernel_drop_scale(const struct kernel_drop *d) { return d->p < 1 ? 1 / (1 - d->p) : 0; }
 
 const char *kernel_isa(void) { return best()->isa; }

@@ -92,6 +92,9 @@ double kernel_sum_squares(const float *x, int64_t n); /* in double */
  * blocks; block c0 = first + col / 8 gives eight 16-bit draws, the low half of
  * word 0 first. An element goes when its draw < p * 65536 (rounded), else it is
  * multiplied by 1 / (1 - p).
+ *
+ * What stays is a bit an element, a byte a block: bit col % 8 of byte col / 8 of
+ * its row. Bits past the end of a row may be anything.
  */
 struct kernel_drop {
 	uint64_t key;    /* pass seed */
@@ -99,12 +102,16 @@ struct kernel_drop {
 	float p;         /* 0 <= p <= 1; 1 drops all */
 };
 uint32_t kernel_drop_site(uint32_t site); /* RNG_DROPOUT << 24 | site */
-/* Row i: c1 = example[i], first block pos[i] * ceil(cols / 8). y = beta y + dropped x; y may be x when beta is 0. */
-void kernel_dropout_rows(float *y, float beta, const float *x, const struct kernel_drop *d,
-			 const uint32_t *example, const uint32_t *pos, int64_t rows, int64_t cols);
-/* The same for rows of one example that own blocks one after another from c0 on: attention probabilities. */
-void kernel_dropout_block(float *y, float beta, const float *x, const struct kernel_drop *d,
-			  uint32_t example, uint32_t c0, int64_t rows, int64_t cols);
+float kernel_drop_scale(const struct kernel_drop *d);
+/* keep[blocks] of one example's blocks from c0 on: attention probabilities, row after row. */
+void kernel_drop_blocks(uint8_t *keep, const struct kernel_drop *d, uint32_t example, uint32_t c0,
+			int64_t blocks);
+/* keep[rows,ceil(cols / 8)]: row i has c1 = example[i] and its first block is pos[i] * ceil(cols / 8). */
+void kernel_drop_rows(uint8_t *keep, const struct kernel_drop *d, const uint32_t *example,
+		      const uint32_t *pos, int64_t rows, int64_t cols);
+/* y = beta y + scale x where a bit is set, beta y elsewhere; y may be x when beta is 0. */
+void kernel_keep(float *y, float beta, const float *x, const uint8_t *keep, float scale,
+		 int64_t rows, int64_t cols);
 
 void kernel_from_bf16(float *y, const uint16_t *x, int64_t n);
 void kernel_to_bf16(uint16_t *y, const float *x,

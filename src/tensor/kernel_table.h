@@ -5,15 +5,6 @@
 
 /* Behind kernel.h: the kernels of one instruction set, and what only they and their callers in this room share. */
 
-/* Rows whose dropout is drawn together. */
-struct kernel_drop_run {
-	const struct kernel_drop *k;
-	const uint32_t *example,
-		*pos; /* a row's, or NULL: then `one` and the blocks go on from c0 */
-	uint32_t one, c0;
-	int64_t rows, cols;
-};
-
 enum { KERNEL_TILE_COLS = 16 };
 
 /* c[rows,cols] = alpha a panel + beta c; a[i,k] is a[i * row + k * col]. beta 0 does not read c. */
@@ -26,7 +17,6 @@ struct kernel_tile {
 void kernel_tile(const struct kernel_tile *t, int64_t rows, const float *a, float *c);
 
 double kernel_exp_total(const float *x, float from, int64_t n); /* sum(exp(x - from)) */
-void kernel_dropout(float *y, float beta, const float *x, const struct kernel_drop_run *o);
 
 #define KERNEL(name, params, args) void(*name) params;
 #define KERNEL_VALUE(type, name, params, args) type(*name) params;

@@ -10,13 +10,14 @@
  * same bits, and memory is O(T). Queries are taken by blocks whose scores stay
  * in the second-level cache; the cut depends on the number of keys alone. Of a
  * short sequence several heads make one piece: their softmax and dropout are one
- * call each. The mask is drawn once for both of its uses.
+ * call each. The mask, a bit a score, is drawn once for both of its uses.
  */
 #include "tensor/op.h"
 
 #include <assert.h>
 #include <math.h>
 
+#include "tensor/drop.h"
 #include "tensor/kernel.h"
 
 enum { Q, K, V, INPUTS };
@@ -43,7 +44,8 @@ struct piece {
 /* The gradients to write; NULL where none is needed. */
 struct grads {
 	float *q, *k, *v, q_beta, k_beta, v_beta;
-	float *p, *dp, *mask; /* scratch of one piece each; mask: NULL without dropout */
+	float *p, *dp; /* scratch of one piece each */
+	uint8_t *keep; /* which scores stay; NULL without dropout */
 };
 
 static int64_t block_rows(int64_t keys)
@@ -118,10 +120,10 @@ static void probabilities(struct node *n, const struct piece *p, float *ret)
 }
 
 /*
- * y = drop(y). Queries that follow one another are one call; when they are all of
- * the sequence, each head's numbers follow those of the head before.
+ * Which scores stay. Queries that follow one another are one call; when they are
+ * all of the sequence, each head's blocks follow those of the head before.
  */
-static void drop(const struct node *n, const struct piece *p, float *y)
+static void draw(const struct node *n, const struct piece *p, uint8_t *keep)
 {
 	const struct call *c = n->arg;
 	const uint32_t *example = n->in[Q]->origin->example + p->query,
@@ -135,29 +137,36 @@ static void drop(const struct node *n, const struct piece *p, float *y)
 		     j < p->rows && example[j] == example[i] && pos[j] == pos[j - 1] + 1;)
 			j++;
 		if (j - i == p->keys && p->rows == p->keys && pos[i] == 0) {
-			kernel_dropout_block(y, 0, y, &c->drop, example[i], (uint32_t)first,
-					     p->heads * p->rows, p->keys);
+			kernel_drop_blocks(keep, &c->drop, example[i], (uint32_t)first,
+					   p->heads * p->rows * blocks);
 			return;
 		}
-		for (int64_t h = 0; h < p->heads; h++) {
-			float *at_head = y + (h * p->rows + i) * p->keys;
-
-			kernel_dropout_block(at_head, 0, at_head, &c->drop, example[i],
-					     (uint32_t)(first + h * p->keys * blocks), j - i,
-					     p->keys);
-		}
+		for (int64_t h = 0; h < p->heads; h++)
+			kernel_drop_blocks(keep + (h * p->rows + i) * blocks, &c->drop, example[i],
+					   (uint32_t)(first + h * p->keys * blocks),
+					   (j - i) * blocks);
 	}
+}
+
+/* y = drop(x); y may be x. */
+static void drop(const struct node *n, const struct piece *p, float *y, const float *x,
+		 const uint8_t *keep)
+{
+	const struct call *c = n->arg;
+
+	kernel_keep(y, 0, x, keep, kernel_drop_scale(&c->drop), p->heads * p->rows, p->keys);
 }
 
 static void forward_piece(struct node *n, const struct piece *p, void *arg)
 {
-	const struct call *c = n->arg;
-	float *s = arg;
+	const struct grads *with = arg;
 
-	probabilities(n, p, s);
-	if (c->drop.p > 0)
-		drop(n, p, s);
-	to_queries(n, p, s, n->in[V]->data, 0, n->out->data);
+	probabilities(n, p, with->p);
+	if (with->keep) {
+		draw(n, p, with->keep);
+		drop(n, p, with->p, with->p, with->keep);
+	}
+	to_queries(n, p, with->p, n->in[V]->data, 0, n->out->data);
 }
 
 static void backward_scores(struct node *n, const struct piece *p, const struct grads *to)
@@ -166,8 +175,8 @@ static void backward_scores(struct node *n, const struct piece *p, const struct 
 	const int64_t rows = p->heads * p->rows;
 
 	score(n, p, n->out->grad, n->in[V]->data, to->dp);
-	if (to->mask)
-		kernel_mul(to->dp, to->dp, to->mask, rows * p->keys);
+	if (to->keep)
+		drop(n, p, to->dp, to->dp, to->keep);
 	kernel_softmax_back(to->dp, to->p, to->dp, c->scale, rows, p->keys);
 	if (to->q)
 		to_queries(n, p, to->dp, n->in[K]->data, to->q_beta, to->q);
@@ -178,18 +187,14 @@ static void backward_scores(struct node *n, const struct piece *p, const struct 
 static void backward_piece(struct node *n, const struct piece *p, void *arg)
 {
 	const struct grads *to = arg;
-	const int64_t scores = p->heads * p->rows * p->keys;
 
 	probabilities(n, p, to->p);
-	if (to->mask) {
-		for (int64_t i = 0; i < scores; i++)
-			to->mask[i] = 1;
-		drop(n, p, to->mask);
-	}
+	if (to->keep)
+		draw(n, p, to->keep);
 	if (to->v) {
-		if (to->mask)
-			kernel_mul(to->dp, to->p, to->mask, scores);
-		to_keys(n, p, to->mask ? to->dp : to->p, n->out->grad, to->v_beta, to->v);
+		if (to->keep)
+			drop(n, p, to->dp, to->p, to->keep);
+		to_keys(n, p, to->keep ? to->dp : to->p, n->out->grad, to->v_beta, to->v);
 	}
 	if (to->q || to->k)
 		backward_scores(n, p, to);
@@ -233,28 +238,36 @@ static void each_piece(struct node *n,
 	}
 }
 
-static void forward(struct node *n)
+/* Enough for the largest piece; a byte of the mask is for at least one score. False without memory. */
+static bool take_scratch(struct node *n, bool back, struct grads *ret)
 {
 	const struct call *c = n->arg;
-	float *s = graph_scratch(n->graph, (size_t)c->block * sizeof(*s));
+	const size_t scores = (size_t)c->block;
+	const bool drops = c->drop.p > 0;
 
-	if (s)
-		each_piece(n, forward_piece, s);
+	ret->p = graph_scratch(n->graph, scores * sizeof(*ret->p));
+	ret->dp = back ? graph_scratch(n->graph, scores * sizeof(*ret->dp)) : NULL;
+	ret->keep = drops ? graph_scratch(n->graph, scores) : NULL;
+	return ret->p && (ret->dp || !back) && (ret->keep || !drops);
+}
+
+static void forward(struct node *n)
+{
+	struct grads with = { 0 };
+
+	if (take_scratch(n, false, &with))
+		each_piece(n, forward_piece, &with);
 }
 
 static void backward(struct node *n)
 {
-	const struct call *c = n->arg;
-	const size_t size = (size_t)c->block * sizeof(float);
 	struct grads to = { 0 };
+	const bool ready = take_scratch(n, true, &to);
 
-	to.p = graph_scratch(n->graph, size);
-	to.dp = graph_scratch(n->graph, size);
-	to.mask = c->drop.p > 0 ? graph_scratch(n->graph, size) : NULL;
 	to.q = graph_needs(n->in[Q]) ? graph_grad(n->graph, n->in[Q], &to.q_beta) : NULL;
 	to.k = graph_needs(n->in[K]) ? graph_grad(n->graph, n->in[K], &to.k_beta) : NULL;
 	to.v = graph_needs(n->in[V]) ? graph_grad(n->graph, n->in[V], &to.v_beta) : NULL;
-	if (to.p && to.dp && (to.mask || !(c->drop.p > 0)))
+	if (ready)
 		each_piece(n, backward_piece, &to);
 	for (int i = 0; i < INPUTS; i++)
 		graph_grad_done(n->graph, n->in[i]);
@@ -294,7 +307,6 @@ static int64_t largest_piece(const struct attention *how)
 struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v,
 			    const struct attention *how)
 {
-	const struct pass *pass = graph_pass(g);
 	struct tensor *out;
 	struct call *c;
 
@@ -310,14 +322,9 @@ struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k,
 		.block = largest_piece(how),
 		.scale = (float)(1 / sqrt((double)(tensor_cols(q) / how->heads))),
 	};
-	if (pass->train && how->dropout > 0) {
+	if (graph_pass(g)->train && how->dropout > 0) {
 		assert(q->origin);
-		c->drop = (struct kernel_drop){
-			.key = pass->seed,
-			.c3 = kernel_drop_site(graph_draw(g)),
-			.c2 = (uint32_t)pass->step,
-			.p = how->dropout,
-		};
+		c->drop = drop_site(g, how->dropout);
 	}
 	return graph_record(g, &op, out, (struct tensor *[]){ q, k, v }, INPUTS, c);
 }

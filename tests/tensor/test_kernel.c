@@ -500,6 +500,8 @@ static bool kept(const struct kernel_drop *d, uint32_t c1, uint32_t c0, int col)
 static void dropout_follows_the_counter(void)
 {
 	const struct kernel_drop d = { 0x123456789abcdef0, kernel_drop_site(5), 77, 0.1f };
+	static uint8_t bits[2][20 * (ROW / 8 + 1)];
+	const float scale = kernel_drop_scale(&d);
 	uint32_t example[20], pos[20];
 	bool rows = true, block = true, added = true;
 
@@ -513,17 +515,20 @@ static void dropout_follows_the_counter(void)
 	for (int n = 1; n <= ROW; n += 4) {
 		const uint32_t each = ((uint32_t)n + 7) / 8;
 
-		kernel_dropout_rows(y, 0, x, &d, example, pos, 20, n);
-		kernel_dropout_block(z, 0, x, &d, 9, 1u << 31, 20, n);
+		kernel_drop_rows(bits[0], &d, example, pos, 20, n);
+		kernel_drop_blocks(bits[1], &d, 9, UINT32_MAX - 5, 20 * each);
+		kernel_keep(y, 0, x, bits[0], scale, 20, n);
+		kernel_keep(z, 0, x, bits[1], scale, 20, n);
 		for (int i = 0; i < 20 * n; i++) {
 			const uint32_t r = (uint32_t)(i / n);
 			const float whole = x[i] * (1.0f / (1.0f - 0.1f));
 
 			rows &= y[i] == (kept(&d, example[r], pos[r] * each, i % n) ? whole : 0);
-			block &= z[i] == (kept(&d, 9, (1u << 31) + r * each, i % n) ? whole : 0);
+			block &= z[i] ==
+				 (kept(&d, 9, UINT32_MAX - 5 + r * each, i % n) ? whole : 0);
 			w[i] = 2;
 		}
-		kernel_dropout_rows(w, 1, x, &d, example, pos, 20, n);
+		kernel_keep(w, 1, x, bits[0], scale, 20, n);
 		for (int i = 0; i < 20 * n; i++)
 			added &= w[i] == y[i] + 2;
 	}
@@ -535,20 +540,24 @@ static void dropout_follows_the_counter(void)
 static void dropout_share(void)
 {
 	struct kernel_drop d = { 42, kernel_drop_site(1), 3, 0.1f };
+	static uint8_t bits[MANY / 8];
 	int gone = 0;
 
 	for (int i = 0; i < MANY; i++)
 		x[i] = 1;
-	kernel_dropout_block(y, 0, x, &d, 0, 0, 1, MANY);
+	kernel_drop_blocks(bits, &d, 0, 0, MANY / 8);
+	kernel_keep(y, 0, x, bits, kernel_drop_scale(&d), 1, MANY);
 	for (int i = 0; i < MANY; i++)
 		gone += y[i] == 0;
 	CHECK(abs(gone - MANY / 10) <
 	      4 * 77); /* four standard deviations of sqrt(n p (1 - p)) = 77 */
 	d.p = 0;
-	kernel_dropout_block(y, 0, x, &d, 0, 0, 1, MANY);
+	kernel_drop_blocks(bits, &d, 0, 0, MANY / 8);
+	kernel_keep(y, 0, x, bits, kernel_drop_scale(&d), 1, MANY);
 	CHECK(!memcmp(x, y, sizeof(x)));
 	d.p = 1;
-	kernel_dropout_block(x, 0, x, &d, 0, 0, 1, MANY);
+	kernel_drop_blocks(bits, &d, 0, 0, MANY / 8);
+	kernel_keep(x, 0, x, bits, kernel_drop_scale(&d), 1, MANY);
 	CHECK(kernel_sum_squares(x, MANY) == 0);
 }
 
@@ -770,20 +779,22 @@ static bool rows_match(const struct kernel_table *a, const struct kernel_table *
 static bool draws_match(const struct kernel_table *a, const struct kernel_table *b, int n)
 {
 	const struct kernel_drop d = { 99, kernel_drop_site(2), 1, 0.3f };
-	const struct kernel_drop_run o = { .k = &d, .one = 4, .c0 = 7, .rows = 3, .cols = n };
 	const struct kernel_adamw k = {
 		.lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .grad_scale = 1, .step = 1
 	};
+	const int64_t blocks = 3 * ((n + 7) / 8);
+	uint8_t bits[2][3 * (ROW / 8 + 1)];
 	float p[2][ROW + 1], m[2][ROW + 1] = { { 0 } }, v[2][ROW + 1] = { { 0 } };
 	bool good = true;
 
 	memset(y, 0, sizeof(y));
 	memset(z, 0, sizeof(z));
-	a->dropout(y, 1, x, &o);
-	b->dropout(z, 1, x, &o);
-	for (int i = 0; i < 3 * n; i++)
-		good &= !(y[i] != 0.0f) == !(z[i] != 0.0f);
-	good &= near(y, z, 3 * n);
+	a->drop_blocks(bits[0], &d, 4, 7, blocks);
+	b->drop_blocks(bits[1], &d, 4, 7, blocks);
+	good &= !memcmp(bits[0], bits[1], (size_t)blocks);
+	a->keep(y, 1, x, bits[0], 2, 3, n);
+	b->keep(z, 1, x, bits[0], 2, 3, n);
+	good &= !memcmp(y, z, sizeof(y));
 	memcpy(p[0], x, sizeof(p[0]));
 	memcpy(p[1], x, sizeof(p[1]));
 	a->adamw(p[0], m[0], v[0], w, &k, n);
