@@ -15,7 +15,8 @@
  *
  * In bf16 the products with linear weights have their factors rounded to bf16
  * (to the nearest, ties to even) and are summed in fp32; what goes in and what
- * comes out is fp32. All other products stay in fp32.
+ * comes out is fp32. All other products here stay in fp32; attention has its own
+ * (kernel_pairs.h).
  */
 struct gemm_ops {
 	const char *name;   /* "ref", "openblas", "onednn" */

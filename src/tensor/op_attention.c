@@ -10,15 +10,15 @@
  * same bits, and memory is O(T). Queries are taken by blocks whose scores stay
  * in the second-level cache; the cut depends on the number of keys alone. Of a
  * short sequence several heads make one piece: their softmax and dropout are one
- * call each. The mask, a bit a score, is drawn once for both of its uses.
+ * call each. The mask, a bit a score, is drawn once for both of its uses. In bf16
+ * attention_pairs.c computes the pieces.
  */
-#include "tensor/op.h"
+#include "tensor/attention.h"
 
 #include <assert.h>
 #include <math.h>
 
 #include "tensor/drop.h"
-#include "tensor/kernel.h"
 
 enum { Q, K, V, INPUTS };
 enum {
@@ -27,93 +27,88 @@ enum {
 	BUNCH = 1 << 15 /* scores of several heads that are taken together */
 };
 
-struct call {
-	struct attention how;
-	struct kernel_drop drop;
-	int64_t block; /* most scores of one piece here */
-	float scale;
-};
-
-/* One block of queries of one head of one sequence, or all queries of several heads. */
-struct piece {
-	int64_t head, heads, query, rows; /* rows of q from `query` on */
-	int64_t key, keys;
-	bool first; /* of its sequence and heads */
-};
-
-/* The gradients to write; NULL where none is needed. */
-struct grads {
-	float *q, *k, *v, q_beta, k_beta, v_beta;
-	float *p, *dp; /* scratch of one piece each */
+/* Scratch of one piece each. */
+struct space {
+	float *p, *dp; /* dp: backward only */
 	uint8_t *keep; /* which scores stay; NULL without dropout */
 };
 
-static int64_t block_rows(int64_t keys)
+/* What a piece's backward works with. */
+struct back {
+	struct space space;
+	struct attention_grads to;
+};
+
+static int64_t block_rows(int64_t keys, bool narrow)
 {
-	const int64_t rows = BLOCK / (keys ? keys : 1);
+	const int64_t rows = (narrow ? ATTENTION_PAIRS : BLOCK) / (keys ? keys : 1);
 
 	return rows < BLOCK_ROWS ? BLOCK_ROWS : rows;
 }
 
 /* How many heads of a sequence make one piece. */
-static int64_t bunch_heads(int64_t heads, int64_t rows, int64_t keys)
+static int64_t bunch_heads(int64_t heads, int64_t rows, int64_t keys, bool narrow)
 {
 	const int64_t scores = rows * keys, most = scores ? BUNCH / scores : 1;
 
-	if (most < 1)
+	if (most < 1 || narrow)
 		return 1;
 	return most < heads ? most : heads;
 }
 
-static int64_t at(const struct node *n, int64_t row, int64_t head)
+int64_t attention_at(const struct node *n, int64_t row, int64_t head)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 	const int64_t cols = tensor_cols(n->out);
 
 	return row * cols + head * (cols / c->how.heads);
 }
 
 /* a[rows, depth] b[keys, depth]^T for each head of a piece: a's rows are queries, b's are keys. */
-static void score(struct node *n, const struct piece *p, const float *a, const float *b, float *ret)
+static void score(struct node *n, const struct attention_piece *p, const float *a, const float *b,
+		  float *ret)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
 
 	for (int64_t h = 0; h < p->heads; h++)
 		gemm_run(graph_gemm(n->graph), false, true, p->rows, p->keys, depth, 1,
-			 a + at(n, p->query, p->head + h), cols, b + at(n, p->key, p->head + h),
-			 cols, 0, ret + h * p->rows * p->keys, p->keys);
+			 a + attention_at(n, p->query, p->head + h), cols,
+			 b + attention_at(n, p->key, p->head + h), cols, 0,
+			 ret + h * p->rows * p->keys, p->keys);
 }
 
 /* to's rows are queries: += s[rows, keys] x[keys, depth] for each head. */
-static void to_queries(struct node *n, const struct piece *p, const float *s, const float *x,
-		       float beta, float *to)
+static void to_queries(struct node *n, const struct attention_piece *p, const float *s,
+		       const float *x, float beta, float *to)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
 
 	for (int64_t h = 0; h < p->heads; h++)
 		gemm_run(graph_gemm(n->graph), false, false, p->rows, depth, p->keys, 1,
-			 s + h * p->rows * p->keys, p->keys, x + at(n, p->key, p->head + h), cols,
-			 beta, to + at(n, p->query, p->head + h), cols);
+			 s + h * p->rows * p->keys, p->keys,
+			 x + attention_at(n, p->key, p->head + h), cols, beta,
+			 to + attention_at(n, p->query, p->head + h), cols);
 }
 
 /* to's rows are keys: += s^T x[rows, depth] for each head. */
-static void to_keys(struct node *n, const struct piece *p, const float *s, const float *x,
+static void to_keys(struct node *n, const struct attention_piece *p, const float *s, const float *x,
 		    float beta, float *to)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 	const int64_t cols = tensor_cols(n->out), depth = cols / c->how.heads;
 
 	for (int64_t h = 0; h < p->heads; h++)
 		gemm_run(graph_gemm(n->graph), true, false, p->keys, depth, p->rows, 1,
-			 s + h * p->rows * p->keys, p->keys, x + at(n, p->query, p->head + h), cols,
-			 p->first ? beta : 1, to + at(n, p->key, p->head + h), cols);
+			 s + h * p->rows * p->keys, p->keys,
+			 x + attention_at(n, p->query, p->head + h), cols, p->first ? beta : 1,
+			 to + attention_at(n, p->key, p->head + h), cols);
 }
 
-static void probabilities(struct node *n, const struct piece *p, float *ret)
+static void probabilities(struct node *n, const struct attention_piece *p, float *ret)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 
 	score(n, p, n->in[Q]->data, n->in[K]->data, ret);
 	kernel_softmax(ret, ret, c->scale, p->heads * p->rows, p->keys);
@@ -123,9 +118,9 @@ static void probabilities(struct node *n, const struct piece *p, float *ret)
  * Which scores stay. Queries that follow one another are one call; when they are
  * all of the sequence, each head's blocks follow those of the head before.
  */
-static void draw(const struct node *n, const struct piece *p, uint8_t *keep)
+void attention_draw(const struct node *n, const struct attention_piece *p, uint8_t *keep)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 	const uint32_t *example = n->in[Q]->origin->example + p->query,
 		       *pos = n->in[Q]->origin->pos + p->query;
 	const int64_t blocks = (p->keys + 7) / 8;
@@ -149,70 +144,75 @@ static void draw(const struct node *n, const struct piece *p, uint8_t *keep)
 }
 
 /* y = drop(x); y may be x. */
-static void drop(const struct node *n, const struct piece *p, float *y, const float *x,
+static void drop(const struct node *n, const struct attention_piece *p, float *y, const float *x,
 		 const uint8_t *keep)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 
 	kernel_keep(y, 0, x, keep, kernel_drop_scale(&c->drop), p->heads * p->rows, p->keys);
 }
 
-static void forward_piece(struct node *n, const struct piece *p, void *arg)
+static void forward_piece(struct node *n, const struct attention_piece *p, void *arg)
 {
-	const struct grads *with = arg;
+	const struct space *s = arg;
 
-	probabilities(n, p, with->p);
-	if (with->keep) {
-		draw(n, p, with->keep);
-		drop(n, p, with->p, with->p, with->keep);
+	probabilities(n, p, s->p);
+	if (s->keep) {
+		attention_draw(n, p, s->keep);
+		drop(n, p, s->p, s->p, s->keep);
 	}
-	to_queries(n, p, with->p, n->in[V]->data, 0, n->out->data);
+	to_queries(n, p, s->p, n->in[V]->data, 0, n->out->data);
 }
 
-static void backward_scores(struct node *n, const struct piece *p, const struct grads *to)
+static void backward_scores(struct node *n, const struct attention_piece *p, const struct back *b)
 {
-	const struct call *c = n->arg;
-	const int64_t rows = p->heads * p->rows;
+	const struct attention_call *c = n->arg;
+	const struct attention_grads *to = &b->to;
+	const struct space *s = &b->space;
 
-	score(n, p, n->out->grad, n->in[V]->data, to->dp);
-	if (to->keep)
-		drop(n, p, to->dp, to->dp, to->keep);
-	kernel_softmax_back(to->dp, to->p, to->dp, c->scale, rows, p->keys);
+	score(n, p, n->out->grad, n->in[V]->data, s->dp);
+	if (s->keep)
+		drop(n, p, s->dp, s->dp, s->keep);
+	kernel_softmax_back(s->dp, s->p, s->dp, c->scale, p->heads * p->rows, p->keys);
 	if (to->q)
-		to_queries(n, p, to->dp, n->in[K]->data, to->q_beta, to->q);
+		to_queries(n, p, s->dp, n->in[K]->data, to->q_beta, to->q);
 	if (to->k)
-		to_keys(n, p, to->dp, n->in[Q]->data, to->k_beta, to->k);
+		to_keys(n, p, s->dp, n->in[Q]->data, to->k_beta, to->k);
 }
 
-static void backward_piece(struct node *n, const struct piece *p, void *arg)
+static void backward_piece(struct node *n, const struct attention_piece *p, void *arg)
 {
-	const struct grads *to = arg;
+	const struct back *b = arg;
+	const struct space *s = &b->space;
 
-	probabilities(n, p, to->p);
-	if (to->keep)
-		draw(n, p, to->keep);
-	if (to->v) {
-		if (to->keep)
-			drop(n, p, to->dp, to->p, to->keep);
-		to_keys(n, p, to->keep ? to->dp : to->p, n->out->grad, to->v_beta, to->v);
+	probabilities(n, p, s->p);
+	if (s->keep)
+		attention_draw(n, p, s->keep);
+	if (b->to.v) {
+		if (s->keep)
+			drop(n, p, s->dp, s->p, s->keep);
+		to_keys(n, p, s->keep ? s->dp : s->p, n->out->grad, b->to.v_beta, b->to.v);
 	}
-	if (to->q || to->k)
-		backward_scores(n, p, to);
+	if (b->to.q || b->to.k)
+		backward_scores(n, p, b);
 }
 
 /*
  * A sequence without queries still makes (empty) pieces, so that a new gradient of
  * its keys is overwritten with zeros.
  */
-static void each_piece(struct node *n,
-		       void (*run)(struct node *n, const struct piece *p, void *arg), void *arg)
+void attention_each(struct node *n,
+		    void (*run)(struct node *n, const struct attention_piece *p, void *arg),
+		    void *arg)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 	const struct attention *h = &c->how;
 
 	for (int64_t i = 0; i < h->seqs; i++) {
-		const int64_t keys = h->kstart[i + 1] - h->kstart[i], block = block_rows(keys);
-		const int64_t heads = bunch_heads(h->heads, h->qstart[i + 1] - h->qstart[i], keys);
+		const int64_t keys = h->kstart[i + 1] - h->kstart[i];
+		const int64_t block = block_rows(keys, c->narrow);
+		const int64_t heads = bunch_heads(h->heads, h->qstart[i + 1] - h->qstart[i], keys,
+						  c->narrow);
 
 		for (int64_t head = 0; head < h->heads; head += heads) {
 			const int64_t many = h->heads - head < heads ? h->heads - head : heads;
@@ -221,7 +221,7 @@ static void each_piece(struct node *n,
 			do {
 				const int64_t left = h->qstart[i + 1] - query,
 					      rows = left < block ? left : block;
-				const struct piece p = {
+				const struct attention_piece p = {
 					head,
 					many,
 					query,
@@ -239,9 +239,9 @@ static void each_piece(struct node *n,
 }
 
 /* Enough for the largest piece; a byte of the mask is for at least one score. False without memory. */
-static bool take_scratch(struct node *n, bool back, struct grads *ret)
+static bool take_space(struct node *n, bool back, struct space *ret)
 {
-	const struct call *c = n->arg;
+	const struct attention_call *c = n->arg;
 	const size_t scores = (size_t)c->block;
 	const bool drops = c->drop.p > 0;
 
@@ -253,22 +253,28 @@ static bool take_scratch(struct node *n, bool back, struct grads *ret)
 
 static void forward(struct node *n)
 {
-	struct grads with = { 0 };
+	const struct attention_call *c = n->arg;
+	struct space s;
 
-	if (take_scratch(n, false, &with))
-		each_piece(n, forward_piece, &with);
+	if (c->narrow)
+		attention_pairs_forward(n);
+	else if (take_space(n, false, &s))
+		attention_each(n, forward_piece, &s);
 }
 
 static void backward(struct node *n)
 {
-	struct grads to = { 0 };
-	const bool ready = take_scratch(n, true, &to);
+	const struct attention_call *c = n->arg;
+	struct back b = { .to = { 0 } };
+	struct attention_grads *to = &b.to;
 
-	to.q = graph_needs(n->in[Q]) ? graph_grad(n->graph, n->in[Q], &to.q_beta) : NULL;
-	to.k = graph_needs(n->in[K]) ? graph_grad(n->graph, n->in[K], &to.k_beta) : NULL;
-	to.v = graph_needs(n->in[V]) ? graph_grad(n->graph, n->in[V], &to.v_beta) : NULL;
-	if (ready)
-		each_piece(n, backward_piece, &to);
+	to->q = graph_needs(n->in[Q]) ? graph_grad(n->graph, n->in[Q], &to->q_beta) : NULL;
+	to->k = graph_needs(n->in[K]) ? graph_grad(n->graph, n->in[K], &to->k_beta) : NULL;
+	to->v = graph_needs(n->in[V]) ? graph_grad(n->graph, n->in[V], &to->v_beta) : NULL;
+	if (c->narrow)
+		attention_pairs_backward(n, to);
+	else if (take_space(n, true, &b.space))
+		attention_each(n, backward_piece, &b);
 	for (int i = 0; i < INPUTS; i++)
 		graph_grad_done(n->graph, n->in[i]);
 }
@@ -289,14 +295,15 @@ static void check(const struct tensor *q, const struct tensor *k, const struct t
 }
 
 /* The most scores that any piece holds. */
-static int64_t largest_piece(const struct attention *how)
+static int64_t largest_piece(const struct attention *how, bool narrow)
 {
 	int64_t most = 0;
 
 	for (int64_t i = 0; i < how->seqs; i++) {
 		const int64_t keys = how->kstart[i + 1] - how->kstart[i],
 			      rows = how->qstart[i + 1] - how->qstart[i];
-		const int64_t block = block_rows(keys), heads = bunch_heads(how->heads, rows, keys);
+		const int64_t block = block_rows(keys, narrow);
+		const int64_t heads = bunch_heads(how->heads, rows, keys, narrow);
 		const int64_t size = heads * (rows < block ? rows : block) * keys;
 
 		most = size > most ? size : most;
@@ -308,7 +315,7 @@ struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k,
 			    const struct attention *how)
 {
 	struct tensor *out;
-	struct call *c;
+	struct attention_call *c;
 
 	if (!q || !k || !v)
 		return NULL;
@@ -317,11 +324,12 @@ struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k,
 	c = graph_alloc(g, sizeof(*c));
 	if (!c)
 		return NULL;
-	*c = (struct call){
+	*c = (struct attention_call){
 		.how = *how,
-		.block = largest_piece(how),
+		.narrow = attention_pairs_fit(graph_gemm(g)),
 		.scale = (float)(1 / sqrt((double)(tensor_cols(q) / how->heads))),
 	};
+	c->block = largest_piece(how, c->narrow);
 	if (graph_pass(g)->train && how->dropout > 0) {
 		assert(q->origin);
 		c->drop = drop_site(g, how->dropout);

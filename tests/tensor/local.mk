@@ -13,3 +13,5 @@ check_PROGRAMS += %D%/test_graph %D%/test_gradcheck %D%/test_ops
 %C%_test_ops_LDADD = $(TENSOR_LIBS)
 check_PROGRAMS += %D%/test_gemm_time
 %C%_test_gemm_time_LDADD = $(TENSOR_LIBS)
+check_PROGRAMS += %D%/test_kernel_pairs
+%C%_test_kernel_pairs_LDADD = $(TENSOR_LIBS)
