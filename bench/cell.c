@@ -246,10 +246,10 @@ static void key_int(struct jsonw *w, const char *key, int64_t value)
 	jsonw_int(w, value);
 }
 
-static void key_false(struct jsonw *w, const char *key)
+static void key_bool(struct jsonw *w, const char *key, bool value)
 {
 	jsonw_key(w, key);
-	jsonw_bool(w, false);
+	jsonw_bool(w, value);
 }
 
 static void write_recipe(const struct cell *c, struct jsonw *w)
@@ -271,7 +271,7 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	key_text(w, "train", c->data);
 	key_int(w, "max_length", c->lengths->max_length);
 	key_int(w, "limit", (int64_t)c->lengths->batch * c->steps);
-	key_false(w, "shuffle");
+	key_bool(w, "shuffle", false);
 	jsonw_end(w, '}');
 	jsonw_key(w, "peft");
 	jsonw_object(w);
@@ -285,6 +285,7 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	key_int(w, "per_device_train_batch_size", c->lengths->batch);
 	key_int(w, "save_steps", 1000000);
 	key_int(w, "logging_steps", 1000000);
+	key_bool(w, "gradient_checkpointing", c->checkpointing);
 	key_int(w, "seed", 1);
 	jsonw_end(w, '}');
 	jsonw_key(w, "compute");
@@ -366,6 +367,12 @@ double cell_mfu_cpu(const struct figures *f, int threads)
 	return f->flops / f->cpu / (f->peak / threads);
 }
 
+const char *cell_method(const struct cell *c, char *ret, size_t size)
+{
+	snprintf(ret, size, "%s%s", c->method, c->checkpointing ? " gc" : "");
+	return ret;
+}
+
 void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w)
 {
 	struct figures copy = *f;
@@ -374,6 +381,7 @@ void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w)
 	key_text(w, "shape", c->shape->name);
 	key_text(w, "data", c->lengths->name);
 	key_text(w, "method", c->method);
+	key_bool(w, "gradient_checkpointing", c->checkpointing);
 	key_text(w, "precision", c->precision);
 	key_int(w, "threads", c->threads);
 	key_int(w, "batch", c->lengths->batch);

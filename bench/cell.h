@@ -2,6 +2,7 @@
 #define BENCH_CELL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -17,7 +18,8 @@ struct cell {
 	const struct shape *shape;
 	const struct lengths *lengths;
 	const char *method, *precision;
-	int threads, r; /* r: of lora and dora */
+	bool checkpointing; /* of gradients: blocks are built again in backward */
+	int threads, r;     /* r: of lora and dora */
 	int steps, epochs;
 	const char *model, *data; /* folder, file */
 };
@@ -42,6 +44,8 @@ void cell_main(int argc, char **argv);
 /* Share of the peak, by wall clock and by processor time. */
 double cell_mfu(const struct figures *f);
 double cell_mfu_cpu(const struct figures *f, int threads);
+/* The method as tables call it: "lora gc" is lora with gradient checkpointing. */
+const char *cell_method(const struct cell *c, char *ret, size_t size);
 void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w);
 /* "machine": processor, cores, load. */
 void cell_write_machine(struct jsonw *w);

@@ -42,7 +42,13 @@ static const struct lengths sets[] = {
 	[BOOLQ] = { "boolq", "boolq/dev.jsonl.gz", 8, 256, 160, 256, { "no", "yes" }, 0 },
 };
 
-static const char *const methods[] = { "lora", "dora", "full", "head", "bitfit" };
+enum { METHOD_ROOM = 32 };
+
+static const struct {
+	const char *name;
+	bool checkpointing;
+} methods[] = { { "lora", false }, { "lora", true },  { "dora", false },  { "full", false },
+		{ "full", true },  { "head", false }, { "bitfit", false } };
 static const char *const precisions[] = { "fp32", "bf16" };
 
 /* What is measured: pairs of shape and lengths, and how many steps a pass. */
@@ -55,7 +61,7 @@ static const struct pair {
 	{ MINILM, BOOLQ, 4, 3, "" },
 	{ BASE, SST2, 4, 3, "" },
 	{ BASE, RTE, 3, 3, "lora" },
-	{ BASE, BOOLQ, 3, 3, "lora" },
+	{ BASE, BOOLQ, 3, 3, "lora, lora gc" },
 	{ LARGE, SST2, 2, 3, "" },
 	{ LARGE, RTE, 2, 3, "" },
 	{ LARGE, BOOLQ, 1, 3, "" },
@@ -88,9 +94,11 @@ static void print_speed(const char *name, const struct cell *c, const struct fig
 static void print_row(const struct cell *c, const struct figures *f)
 {
 	const double ms = 1e3 / f->steps;
+	char name[METHOD_ROOM];
 
+	cell_method(c, name, sizeof(name));
 	if (!f->done) {
-		printf("%-13s %-6s %-7s %-5s %2d %s\n", c->shape->name, c->lengths->name, c->method,
+		printf("%-13s %-6s %-7s %-5s %2d %s\n", c->shape->name, c->lengths->name, name,
 		       c->precision, c->threads, f->why);
 		return;
 	}
@@ -98,7 +106,7 @@ static void print_row(const struct cell *c, const struct figures *f)
 		print_speed("head, 1", c, f, f->first_wall, f->first_cpu);
 		printf(" the first epoch alone\n");
 	}
-	print_speed(c->method, c, f, f->wall, f->cpu);
+	print_speed(name, c, f, f->wall, f->cpu);
 	printf(" %6.1f %8.1f %8.1f %7.1f | ", ms * f->pack, ms * f->forward, ms * f->backward,
 	       ms * f->rest);
 	if (f->wall < f->first_wall / 20) /* what a first epoch computed is kept */
@@ -126,12 +134,12 @@ static int prepare(struct bench *b, const struct pair *p, struct cell *c)
 
 static int measure(struct bench *b, const struct pair *p, struct cell *c)
 {
-	char line[128];
+	char line[128], name[METHOD_ROOM];
 	struct figures f;
 	int rc;
 
-	snprintf(line, sizeof(line), "%s/%s %s %s %d", c->shape->name, c->lengths->name, c->method,
-		 c->precision, c->threads);
+	snprintf(line, sizeof(line), "%s/%s %s %s %d", c->shape->name, c->lengths->name,
+		 cell_method(c, name, sizeof(name)), c->precision, c->threads);
 	if (b->only && !strstr(line, b->only))
 		return TT_OK;
 	rc = prepare(b, p, c);
@@ -146,11 +154,14 @@ static int measure(struct bench *b, const struct pair *p, struct cell *c)
 }
 
 /* In quick mode bf16 is tried with lora alone. */
-static bool wanted(const struct bench *b, const struct pair *p, const char *method, bool bf16)
+static bool wanted(const struct bench *b, const struct pair *p, const struct cell *c)
 {
+	char name[METHOD_ROOM];
+
 	if (b->full)
 		return true;
-	return strstr(p->quick, method) && (!bf16 || !strcmp(method, "lora"));
+	return strstr(p->quick, cell_method(c, name, sizeof(name))) &&
+	       (!strcmp(c->precision, "fp32") || !strcmp(name, "lora"));
 }
 
 static int measure_all(struct bench *b)
@@ -161,7 +172,8 @@ static int measure_all(struct bench *b)
 				const struct pair *p = &pairs[i];
 				struct cell c = { .shape = &shapes[p->shape],
 						  .lengths = &sets[p->set],
-						  .method = methods[m],
+						  .method = methods[m].name,
+						  .checkpointing = methods[m].checkpointing,
 						  .precision = precisions[k / 2],
 						  .threads = k % 2 + 1,
 						  .r = 8,
@@ -169,7 +181,7 @@ static int measure_all(struct bench *b)
 						  .epochs = p->epochs };
 				int rc;
 
-				if (!wanted(b, p, c.method, k / 2 == 1))
+				if (!wanted(b, p, &c))
 					continue;
 				rc = measure(b, p, &c);
 				if (rc)

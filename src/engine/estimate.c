@@ -3,8 +3,9 @@
  *
  * Activations follow from what the shards keep: a shard of T tokens keeps, for
  * every layer above the lowest trainable parameter, the outputs of its ops;
- * below, one layer's worth is reused. Every thread works on one shard at a
- * time, and the largest shard comes from the lengths of the training rows. The
+ * below, one layer's worth is reused. With gradient_checkpointing one layer is
+ * kept at a time, and of each the row that enters it. Every thread works on one
+ * shard at a time, and the largest shard comes from the lengths of the training rows. The
  * numbers a token were fitted to the arenas of the encoder and checked against
  * the resident size of runs (bench/).
  */
@@ -100,8 +101,11 @@ static int64_t shard_bytes(const struct session *s, int64_t tokens, int64_t laye
 {
 	const struct hparams *h = &s->model->hp;
 	const int64_t head = s->model->head == HEAD_MLM ? 2 * tokens * 15 / 100 * h->vocab_size : 0;
+	int64_t kept = layers_kept * kept_numbers(h);
 
-	return 4 * (tokens * (flight_numbers(h) + layers_kept * kept_numbers(h)) + head);
+	if (s->recipe->train.gradient_checkpointing && layers_kept > 0)
+		kept = kept_numbers(h) + layers_kept * h->hidden_size;
+	return 4 * (tokens * (flight_numbers(h) + kept) + head);
 }
 
 static int64_t optimizer_numbers(const struct recipe *r, int64_t trainable)

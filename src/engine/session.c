@@ -145,10 +145,6 @@ static int refuse_unsupported(const struct recipe *r)
 	if (r->compute.executor != 0)
 		return err_set(TT_INVALID, "%s: compute.executor is not supported yet; local is",
 			       r->path);
-	if (r->train.gradient_checkpointing)
-		return err_set(TT_INVALID,
-			       "%s: train.gradient_checkpointing is not supported yet; false is",
-			       r->path);
 	return TT_OK;
 }
 

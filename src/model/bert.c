@@ -364,6 +364,39 @@ static struct tensor *feed_forward(struct model *m, struct graph *g, const struc
 			     &(struct sublayer){ y, x, x, k->norm, (float)m->hp.layer_norm_eps });
 }
 
+/* One block, for graph_segment. */
+struct block_call {
+	struct model *m;
+	const struct batch *b;
+	const struct block *k;
+	struct wanted want;
+};
+
+static struct tensor *run_block(struct graph *g, struct tensor *x, void *arg)
+{
+	const struct block_call *c = arg;
+	const struct arena_mark mark = graph_mark(g);
+
+	x = graph_keep(g, mark, attend(c->m, g, c->b, c->k, x, &c->want));
+	return feed_forward(c->m, g, c->k, x);
+}
+
+/* The calls of every block; they and what they refer to live as long as the pass. */
+static struct block_call *block_calls(struct model *m, struct graph *g, const struct input *in)
+{
+	const struct bert *e = m->state;
+	const struct batch *b = &in->batch;
+	const int64_t last = m->hp.num_hidden_layers - 1;
+	struct block_call *call = graph_alloc(g, (size_t)(last + 1) * sizeof(*call));
+
+	for (int64_t i = 0; call && i <= last; i++) {
+		call[i] = (struct block_call){ m, b, &e->block[i], { NULL, b->tokens, b->start } };
+		if (i == last && !m->whole_rows)
+			call[i].want = (struct wanted){ b->row, b->rows, in->row_start };
+	}
+	return call;
+}
+
 /*
  * Stages: k below the last is what enters block k, `layers` what leaves the last
  * block (the rows that the head reads), one more what leaves the pooler. Forward
@@ -374,25 +407,22 @@ static struct tensor *encode(struct model *m, struct graph *g, const struct batc
 {
 	const struct bert *e = m->state;
 	const int64_t layers = m->hp.num_hidden_layers;
-	struct wanted every, some;
+	struct input *in = graph_alloc(g, sizeof(*in));
+	struct block_call *call;
 	struct arena_mark mark;
-	struct input in;
-	const struct batch *b = &in.batch;
 
-	if (!input_make(m, g, text, &in))
+	if (!in || !input_make(m, g, text, in))
 		return NULL;
-	every = (struct wanted){ NULL, b->tokens, b->start };
-	some = m->whole_rows ? every : (struct wanted){ b->row, b->rows, in.row_start };
+	call = block_calls(m, g, in);
+	if (!call)
+		return NULL;
 	mark = graph_mark(g);
 	if (!x)
-		x = graph_keep(g, mark, embed(m, g, &in));
-	for (int64_t i = from; i < to && i < layers; i++) {
-		x = graph_keep(g, mark,
-			       attend(m, g, b, &e->block[i], x, i == layers - 1 ? &some : &every));
-		x = graph_keep(g, mark, feed_forward(m, g, &e->block[i], x));
-	}
+		x = graph_keep(g, mark, embed(m, g, in));
+	for (int64_t i = from; i < to && i < layers; i++)
+		x = graph_keep(g, mark, graph_segment(g, x, run_block, &call[i]));
 	if (m->whole_rows && from < layers && to >= layers)
-		x = graph_keep(g, mark, op_gather(g, x, b->row, b->rows));
+		x = graph_keep(g, mark, op_gather(g, x, in->batch.row, in->batch.rows));
 	if (to > layers && from <= layers)
 		x = graph_keep(g, mark, op_activation(g, site_linear(g, e->pooler, x), ACT_TANH));
 	return x;

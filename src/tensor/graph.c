@@ -6,11 +6,13 @@
  * forward and every backward. The gradient of an activation is dead as soon as
  * the op that made the activation has run backward, so its buffer goes to the
  * next activation that fits: a shard holds a handful of gradients, not one for
- * every node.
+ * every node. They lie in `slopes`, since a segment that was built again is
+ * gone from the arena before the gradient of its input is read.
  *
  * Leaves. While recording, the uses of each leaf in this shard are counted; in
  * backward the last use passes the leaf's turn to the next shard. What is left
- * at the end (unused leaves, failed shards) is passed on by graph_end.
+ * at the end (unused leaves, failed shards) is passed on by graph_end. A segment
+ * that is not kept counts its uses when it is first built, and not again.
  */
 #include "tensor/graph.h"
 
@@ -20,16 +22,23 @@
 
 #include "base/err.h"
 
-/* A buffer of gradients, in the arena. */
+/* A buffer of gradients. */
 struct buffer {
 	float *data;
 	size_t count;
 	bool busy;
 };
 
+/* What becomes of an op that needs a gradient. */
+enum tape {
+	TAPE_KEEP,  /* it is recorded, and its uses of leaves are counted */
+	TAPE_COUNT, /* counted only: inside a segment that will be built again */
+	TAPE_AGAIN  /* recorded only: it is being built again */
+};
+
 struct graph {
 	const struct gemm *gemm;
-	struct arena *arena, *scratch;
+	struct arena *arena, *scratch, *slopes;
 	struct pass pass;
 	struct leaves *leaves; /* NULL: none, or the shard has ended */
 	int shard;
@@ -41,6 +50,7 @@ struct graph {
 	size_t buffers, buffer_room;
 	struct arena_mark pinned; /* what lies before must stay until backward */
 	uint32_t draws;
+	enum tape tape;
 	bool failed; /* memory ran out */
 };
 
@@ -55,7 +65,8 @@ int graph_new(const struct gemm *gm, struct graph **ret)
 	g->gemm = gm;
 	g->arena = arena_new();
 	g->scratch = arena_new();
-	if (!g->arena || !g->scratch) {
+	g->slopes = arena_new();
+	if (!g->arena || !g->scratch || !g->slopes) {
 		graph_free(g);
 		return err_set(TT_NOMEM, "not enough memory for a tape");
 	}
@@ -69,6 +80,7 @@ void graph_free(struct graph *g)
 		return;
 	arena_free(g->arena);
 	arena_free(g->scratch);
+	arena_free(g->slopes);
 	free(g->node);
 	free(g->uses);
 	free(g->buffer);
@@ -77,8 +89,9 @@ void graph_free(struct graph *g)
 
 size_t graph_bytes(const struct graph *g)
 {
-	return arena_bytes(g->arena) + arena_bytes(g->scratch) + g->node_room * sizeof(*g->node) +
-	       g->buffer_room * sizeof(*g->buffer) + (size_t)g->leaf_room * sizeof(*g->uses);
+	return arena_bytes(g->arena) + arena_bytes(g->scratch) + arena_bytes(g->slopes) +
+	       g->node_room * sizeof(*g->node) + g->buffer_room * sizeof(*g->buffer) +
+	       (size_t)g->leaf_room * sizeof(*g->uses);
 }
 
 /* Make room for one more element; the array keeps its room over the steps. */
@@ -124,12 +137,14 @@ void graph_begin(struct graph *g, const struct pass *pass, struct leaves *leaves
 {
 	arena_rewind(g->arena, start);
 	arena_rewind(g->scratch, start);
+	arena_rewind(g->slopes, start);
 	g->pass = *pass;
 	g->leaves = pass->train ? leaves : NULL;
 	g->shard = shard;
 	g->nodes = g->buffers = 0;
 	g->pinned = start;
 	g->draws = 0;
+	g->tape = TAPE_KEEP;
 	g->failed = false;
 	g->leaf_count = 0;
 	if (g->leaves)
@@ -202,20 +217,28 @@ static bool counted(const struct graph *g, const struct tensor *t)
 	return g->leaves && graph_needs(t) && t->slot >= 0;
 }
 
-static bool keep_node(struct graph *g, const struct node *n)
+static void count_uses(struct graph *g, const struct node *n)
 {
-	struct node *all = grow(g, g->node, g->nodes, &g->node_room, sizeof(*all));
-
-	if (!all)
-		return false;
-	g->node = all;
-	g->node[g->nodes++] = *n;
-	g->pinned = arena_mark(g->arena);
 	for (int i = 0; i < NODE_INPUTS; i++)
 		if (counted(g, n->in[i])) {
 			assert(n->in[i]->slot < g->leaf_count);
 			g->uses[n->in[i]->slot]++;
 		}
+}
+
+static bool keep_node(struct graph *g, const struct node *n)
+{
+	if (g->tape != TAPE_COUNT) {
+		struct node *all = grow(g, g->node, g->nodes, &g->node_room, sizeof(*all));
+
+		if (!all)
+			return false;
+		g->node = all;
+		g->node[g->nodes++] = *n;
+		g->pinned = arena_mark(g->arena);
+	}
+	if (g->tape != TAPE_AGAIN)
+		count_uses(g, n);
 	return true;
 }
 
@@ -276,9 +299,11 @@ static float *buffer_take(struct graph *g, size_t count)
 	if (!all)
 		return NULL;
 	g->buffer = all;
-	data = graph_alloc(g, count * sizeof(*data));
+	data = arena_alloc(g->slopes, count * sizeof(*data));
 	if (data)
 		g->buffer[g->buffers++] = (struct buffer){ data, count, true };
+	else
+		g->failed = true;
 	return data;
 }
 
@@ -360,6 +385,16 @@ static void node_backward(struct graph *g, struct node *n)
 	}
 }
 
+/* Backward of the nodes recorded since there were `nodes`. One may move the array, so each is a copy. */
+static void nodes_backward(struct graph *g, size_t nodes)
+{
+	for (size_t i = g->nodes; i-- > nodes && !g->failed;) {
+		struct node n = g->node[i];
+
+		node_backward(g, &n);
+	}
+}
+
 int graph_backward(struct graph *g, struct tensor *loss)
 {
 	assert(g->pass.train);
@@ -370,8 +405,7 @@ int graph_backward(struct graph *g, struct tensor *loss)
 		if (grad)
 			*grad = 1;
 	}
-	for (size_t i = g->nodes; i-- > 0 && !g->failed;)
-		node_backward(g, &g->node[i]);
+	nodes_backward(g, 0);
 	graph_end(g);
 	return g->failed ? TT_NOMEM : TT_OK;
 }
@@ -444,4 +478,69 @@ struct tensor *graph_keep(struct graph *g, struct arena_mark mark, struct tensor
 	if (!moved)
 		g->failed = true;
 	return moved;
+}
+
+/* ---- segments ---- */
+
+struct segment {
+	graph_build *build;
+	void *arg;
+	uint32_t draws; /* as they were when it was built */
+};
+
+/* Built again, in the memory behind everything that is kept, which is free afterwards. */
+static void segment_backward(struct node *n)
+{
+	const struct segment *s = n->arg;
+	struct graph *g = n->graph;
+	const struct arena_mark mark = arena_mark(g->arena);
+	const size_t nodes = g->nodes;
+	struct tensor *y;
+
+	g->draws = s->draws;
+	g->tape = TAPE_AGAIN;
+	y = s->build(g, n->in[0], s->arg);
+	g->tape = TAPE_KEEP;
+	if (!y) { /* it could be built before, so memory has run out */
+		g->failed = true;
+		return;
+	}
+	y->grad = n->out->grad;
+	y->has_grad = true;
+	n->out->grad = NULL;
+	n->out->has_grad = false;
+	nodes_backward(g, nodes);
+	g->nodes = nodes;
+	arena_rewind(g->arena, mark);
+	graph_grad_done(g, n->in[0]);
+}
+
+static const struct op segment_op = { "segment", NULL, segment_backward };
+
+struct tensor *graph_segment(struct graph *g, struct tensor *x, graph_build *build, void *arg)
+{
+	struct node node = { .op = &segment_op, .graph = g, .in = { x } };
+	struct segment *s;
+	struct arena_mark mark, pinned;
+
+	if (!x || g->failed)
+		return NULL;
+	if (!g->pass.train || !g->pass.recompute || g->tape != TAPE_KEEP)
+		return build(g, x, arg);
+	s = graph_alloc(g, sizeof(*s));
+	if (!s)
+		return NULL;
+	*s = (struct segment){ build, arg, g->draws };
+	mark = arena_mark(g->arena);
+	pinned = g->pinned;
+	g->tape = TAPE_COUNT;
+	node.out = build(g, x, arg);
+	g->tape = TAPE_KEEP;
+	if (!node.out || !node.out->needs || node.out == x)
+		return node.out;
+	node.arg = s;
+	g->pinned = pinned;
+	node.out = move_to_mark(g, mark, node.out);
+	arena_rewind(g->scratch, start);
+	return node.out && keep_node(g, &node) ? node.out : NULL;
 }

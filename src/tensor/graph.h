@@ -24,9 +24,10 @@ struct node;
 
 /* What is the same for all shards of a step. */
 struct pass {
-	bool train;    /* dropout on, backward recorded */
-	uint64_t seed; /* of the run */
-	int64_t step;  /* optimizer step, for dropout's counter */
+	bool train;     /* dropout on, backward recorded */
+	uint64_t seed;  /* of the run */
+	int64_t step;   /* optimizer step, for dropout's counter */
+	bool recompute; /* segments are built again in backward instead of kept */
 };
 
 /* One op, one file: see op.h. */
@@ -113,5 +114,15 @@ static inline bool graph_needs_any(struct tensor *const *t, int n)
  */
 struct arena_mark graph_mark(struct graph *g);
 struct tensor *graph_keep(struct graph *g, struct arena_mark mark, struct tensor *t);
+
+/*
+ * Build a part of the model, a block say, from x: ret = build(g, x, arg). In a pass
+ * that recomputes, only ret stays of it; backward builds the part again, with the
+ * same draws and so with the same bits, and runs its tape. So build may run twice
+ * and must do the same; it leaves x as it is, and takes its own marks, if any. arg
+ * and x must live until backward.
+ */
+typedef struct tensor *graph_build(struct graph *g, struct tensor *x, void *arg);
+struct tensor *graph_segment(struct graph *g, struct tensor *x, graph_build *build, void *arg);
 
 #endif

@@ -252,7 +252,8 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 		.t = t,
 		.pass = { .train = true,
 			  .seed = (uint64_t)t->recipe->train.seed,
-			  .step = win->step },
+			  .step = win->step,
+			  .recompute = t->recipe->train.gradient_checkpointing },
 	};
 	struct gradients result = { 0 };
 	const int64_t start = time_now(t);

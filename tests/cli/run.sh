@@ -94,6 +94,9 @@ ok $? "estimate --json"
 ok $? "a smaller rank trains fewer"
 [ "$("$trimtab" estimate mr-lora --json --set peft.r=2 | field trainable_params)" = "$("$trimtab" show "$second" --json | field trainable_params)" ]
 ok $? "the estimate's parameters are the run's"
+"$trimtab" estimate mr-full --set train.gradient_checkpointing=true >"$work/less"
+[ "$(awk '$1 == "activations" { print int($2) }' "$work/less")" -lt "$("$trimtab" estimate mr-full | awk '$1 == "activations" { print int($2) }')" ]
+ok $? "gradient_checkpointing needs less memory for activations"
 refuses 1 "compute.memory_limit allows" "compute.memory_limit" tiny mr-lora --set compute.memory_limit=1MiB
 
 expect 1 "lower train.learning_rate" "a run that fails" tiny mr-full --name burst --set train.learning_rate=1000 \

@@ -26,7 +26,8 @@ struct bench {
 	struct graph *graph, *tape; /* tape: the step's own */
 	struct leaves *leaves;
 	int64_t step;
-	float *m, *v; /* Adam's */
+	bool recompute; /* blocks are built again in backward */
+	float *m, *v;   /* Adam's */
 };
 
 static inline int bench_batch(struct bench *b, int task)
@@ -247,7 +248,9 @@ static inline double bench_shard(struct bench *b, const struct pass *pass, enum 
  */
 static inline double bench_step(struct bench *b, enum bench_loss which, bool made)
 {
-	const struct pass pass = { .train = true, .seed = 1, .step = b->step };
+	const struct pass pass = {
+		.train = true, .seed = 1, .step = b->step, .recompute = b->recompute
+	};
 	const bool tape = made && stage_has_tape(b->method);
 	double value, penalty = 0;
 	int code;

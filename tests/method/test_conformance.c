@@ -77,6 +77,39 @@ static void gradients_agree(const struct trial *t)
 	bench_close(&b);
 }
 
+/* Blocks that are built again in backward: the loss and the gradients have the same bits. */
+static void may_be_built_again(const struct trial *t)
+{
+	struct bench b;
+	double kept;
+	float *grad;
+	size_t at = 0;
+	bool same = true;
+
+	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
+	bench_shake(&b, 0.1f);
+	kept = bench_loss(&b);
+	grad = malloc((size_t)method_param_count(b.method) * sizeof(*grad));
+	for (size_t i = 0; grad && i < b.method->nparam; i++) {
+		const size_t n = (size_t)tensor_count(b.method->param[i]);
+
+		memcpy(grad + at, b.method->param[i]->grad, n * sizeof(*grad));
+		at += n;
+	}
+	b.recompute = true;
+	CHECK_NAMED(grad && bench_loss(&b) == kept, t->what);
+	at = 0;
+	for (size_t i = 0; grad && i < b.method->nparam; i++) {
+		const size_t n = (size_t)tensor_count(b.method->param[i]);
+
+		same = same && !memcmp(grad + at, b.method->param[i]->grad, n * sizeof(*grad));
+		at += n;
+	}
+	CHECK_NAMED(same, t->what);
+	free(grad);
+	bench_close(&b);
+}
+
 /* Does the head give every row its own label? */
 static bool learned(struct bench *b)
 {
@@ -210,6 +243,7 @@ static void try_all(const struct method_ops *ops, const char *json)
 		starts_at_base(&t);
 		lists_what_trains(&t);
 		gradients_agree(&t);
+		may_be_built_again(&t);
 		learns_eight_rows(&t);
 		comes_back(&t);
 		merges(&t);

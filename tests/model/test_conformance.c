@@ -343,13 +343,20 @@ static struct tensor *count_output(struct graph *g, struct site *s, const struct
 	return in->h;
 }
 
+static const struct hooks counting = {
+	.linear = count_linear, .embed = count_embed, .attend = count_attend, .output = count_output
+};
+
+/* Is its hook called in every pass? A cloze head reads some rows of the output layer, whoever sits there. */
+static bool is_called(const struct trial *t, const struct site *s)
+{
+	return !(s->kind & (SITE_NORM | SITE_INPUT)) &&
+	       !(t->head == HEAD_CLOZE && s->kind & SITE_HEAD);
+}
+
 /* Every socket is used once a pass, with rows that know whose they are; without a method's change, nothing changes. */
 static void sites_are_used(const struct trial *t)
 {
-	static const struct hooks hooks = { .linear = count_linear,
-					    .embed = count_embed,
-					    .attend = count_attend,
-					    .output = count_output };
 	static struct pack p;
 	static float before[PACK_TOKENS * VOCAB];
 	struct model *m = t->model;
@@ -364,15 +371,12 @@ static void sites_are_used(const struct trial *t)
 	memcpy(before, y->data, (size_t)tensor_count(y) * sizeof(float));
 	for (size_t i = 0; i < m->nsite; i++) {
 		count[i].fits = true;
-		CHECK(site_plug(&m->site[i], &hooks, &count[i]) == TT_OK);
+		CHECK(site_plug(&m->site[i], &counting, &count[i]) == TT_OK);
 	}
 	y = forward(t, &p.batch);
 	CHECK_NAMED(y && !memcmp(before, y->data, (size_t)tensor_count(y) * sizeof(float)), t->who);
 	for (size_t i = 0; i < m->nsite; i++) {
-		/* a cloze head reads some rows of the output layer, whoever sits there */
-		const bool called = !(m->site[i].kind & (SITE_NORM | SITE_INPUT)) &&
-				    !(t->head == HEAD_CLOZE && m->site[i].kind & SITE_HEAD);
-		const bool ok = count[i].fits && count[i].calls == called;
+		const bool ok = count[i].fits && count[i].calls == is_called(t, &m->site[i]);
 
 		if (!ok)
 			printf("# %s: %d calls, fits %d\n", m->site[i].name, count[i].calls,
@@ -382,6 +386,66 @@ static void sites_are_used(const struct trial *t)
 	}
 	CHECK_NAMED(once, t->who);
 	free(count);
+}
+
+/* A pass forward and backward, everything training. Its gradients, copied; the caller frees. */
+static float *gradients_of(const struct trial *t, struct leaves *l, bool recompute)
+{
+	const struct pass pass = { .train = true, .seed = 3, .step = 2, .recompute = recompute };
+	const struct model *m = t->model;
+	float *all = malloc((size_t)model_param_count(m) * sizeof(*all));
+	int64_t at = 0;
+
+	CHECK(all && leaves_begin(l, 1) == TT_OK);
+	graph_begin(t->graph, &pass, l, 0);
+	CHECK(graph_backward(t->graph, loss_of(t->graph, (void *)(uintptr_t)t)) == TT_OK);
+	leaves_finish(l);
+	for (size_t i = 0; all && i < m->nparam; i++) {
+		const size_t n = (size_t)tensor_count(m->param[i]);
+
+		memcpy(all + at, m->param[i]->grad, n * sizeof(*all));
+		at += (int64_t)n;
+	}
+	return all;
+}
+
+/* A pass that recomputes builds every block once more, and nothing else, with dropout on; its gradients have the same bits. */
+static void blocks_are_built_again(const char *dir, enum head head, const struct gemm *gm,
+				   const char *who)
+{
+	struct trial t = { .dir = dir,
+			   .gm = gm,
+			   .head = head,
+			   .who = who,
+			   .model = open_toy(dir, head, 0.2, gm) };
+	struct model *m = t.model;
+	struct count *count = m ? calloc(m->nsite, sizeof(*count)) : NULL;
+	struct leaves *l = NULL;
+	float *kept, *built;
+	bool right = true;
+
+	for (size_t i = 0; m && i < m->nparam; i++)
+		CHECK(model_train_param(m, m->param[i]) == TT_OK);
+	if (!CHECK(count && !leaves_new(m->arena, m->param, m->nparam, &l) &&
+		   !graph_new(gm, &t.graph)))
+		return;
+	kept = gradients_of(&t, l, false);
+	for (size_t i = 0; i < m->nsite; i++)
+		CHECK(site_plug(&m->site[i], &counting, &count[i]) == TT_OK);
+	built = gradients_of(&t, l, true);
+	for (size_t i = 0; i < m->nsite; i++)
+		right = right && (!is_called(&t, &m->site[i]) ||
+				  count[i].calls == 1 + (m->site[i].layer >= 0));
+	CHECK_NAMED(right, who);
+	CHECK_NAMED(kept && built &&
+			    !memcmp(kept, built, (size_t)model_param_count(m) * sizeof(*kept)),
+		    who);
+	free(kept);
+	free(built);
+	free(count);
+	graph_free(t.graph);
+	leaves_free(l);
+	model_close(m);
 }
 
 /* Names are unique, each parameter belongs to a site, and there is an output layer. */
@@ -473,6 +537,7 @@ static void try_head(const char *dir, enum head head, const struct gemm *gm)
 	model_close(t.model);
 	gradients(dir, head, gm, t.who);
 	every_parameter_has_a_gradient(dir, head, gm, t.who);
+	blocks_are_built_again(dir, head, gm, t.who);
 }
 
 int main(void)

@@ -57,6 +57,36 @@ static void threads_do_not_matter(void)
 	}
 }
 
+/* What a run computes does not depend on what it keeps of it for backward. */
+static void blocks_may_be_built_again(void)
+{
+	static const char *const runs[][5] = {
+		{ "train.gradient_checkpointing=false" },
+		{ "train.gradient_checkpointing=false", "peft={\"method\": \"full\"}" },
+		{ "train.gradient_checkpointing=false", "peft={\"method\": \"bitfit\"}" },
+		{ "train.gradient_checkpointing=false", "task={\"type\": \"mlm\"}" },
+		{ "train.gradient_checkpointing=false", "train.dropout=0",
+		  "peft.layers_to_transform=[1]" },
+	};
+
+	for (size_t i = 0; i < COUNT(runs); i++) {
+		const struct outcome kept = fresh(runs[i], 1, &ear);
+		const char *set[5];
+
+		memcpy(set, runs[i], sizeof(set));
+		set[0] = "train.gradient_checkpointing=true";
+		CHECK(kept.rc == TT_OK && ear_count(&ear, "train/loss") == STEPS);
+		for (int threads = 1; threads <= 3; threads++) {
+			const struct outcome o = fresh(set, threads, &other);
+
+			CHECK_NAMED(o.rc == TT_OK && o.hash == kept.hash, set[1] ? set[1] : "lora");
+			CHECK(same_curve(&ear, &other, "train/loss", 1, STEPS));
+			CHECK(same_curve(&ear, &other, "train/grad_norm", 1, STEPS));
+			CHECK(same_curve(&ear, &other, "eval/loss", 1, STEPS));
+		}
+	}
+}
+
 /* Only the product of batch and accumulation counts. */
 static void the_split_does_not_matter(void)
 {
@@ -898,6 +928,7 @@ int main(void)
 	clipping();
 	what_is_frozen_is_computed_once();
 	what_can_be_kept();
+	blocks_may_be_built_again();
 	it_learns();
 	other_tasks();
 	hooks_of_a_method();
