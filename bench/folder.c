@@ -26,6 +26,8 @@ struct weights {
 	int rc;
 };
 
+static int positions(const struct shape *s) { return s->positions ? s->positions : POSITIONS; }
+
 static void add(struct weights *w, const char *name, int64_t d0, int64_t d1, const float *data)
 {
 	const int64_t dim[2] = { d0, d1 };
@@ -80,7 +82,7 @@ static int write_weights(struct weights *w, const char *dir, const struct shape 
 	char path[PATH_MAX];
 
 	add(w, "bert.embeddings.word_embeddings.weight", VOCAB, s->hidden, w->noise);
-	add(w, "bert.embeddings.position_embeddings.weight", POSITIONS, s->hidden, w->noise);
+	add(w, "bert.embeddings.position_embeddings.weight", positions(s), s->hidden, w->noise);
 	add(w, "bert.embeddings.token_type_embeddings.weight", 2, s->hidden, w->noise);
 	add_norm(w, "bert.embeddings.LayerNorm", s->hidden);
 	for (int i = 0; i < s->layers; i++)
@@ -141,7 +143,7 @@ static int config(const char *dir, const struct shape *s)
 		   "\"max_position_embeddings\": %d, \"type_vocab_size\": 2, \"pad_token_id\": 0, "
 		   "\"layer_norm_eps\": 1e-12,\n"
 		   "\"hidden_dropout_prob\": 0.1, \"attention_probs_dropout_prob\": 0.1}\n",
-		   VOCAB, s->hidden, s->layers, s->heads, s->ffn, POSITIONS);
+		   VOCAB, s->hidden, s->layers, s->heads, s->ffn, positions(s));
 	return write_text(dir, "config.json", &out);
 }
 

@@ -11,6 +11,7 @@
 struct shape {
 	const char *name;
 	int layers, hidden, heads, ffn;
+	int positions; /* 0: 512 */
 };
 
 /* The lengths of a data set as a batch sees them. */

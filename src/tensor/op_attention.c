@@ -8,9 +8,12 @@
  *
  * Nothing is kept: backward computes P again by the same calls, so it has the
  * same bits, and memory is O(T). Queries are taken by blocks whose scores stay
- * in the second-level cache; the cut depends on the number of keys alone. Of a
- * short sequence several heads make one piece: their softmax and dropout are one
- * call each. The mask, a bit a score, is drawn once for both of its uses. In bf16
+ * in the second-level cache; the cut depends on the number of keys alone. Beyond
+ * 1024 keys a block outgrows that cache rather than have too few rows for a
+ * product, and stays a constant number of rows: so a softmax is always that of
+ * whole rows, and no log-sum-exp need be carried from block to block. Of a short
+ * sequence several heads make one piece: their softmax and dropout are one call
+ * each. The mask, a bit a score, is drawn once for both of its uses. In bf16
  * attention_pairs.c computes the pieces.
  */
 #include "tensor/attention.h"
@@ -23,8 +26,8 @@
 enum { Q, K, V, INPUTS };
 enum {
 	BLOCK = 1 << 16,
-	BLOCK_ROWS = 8, /* scores in a block, and never fewer queries than this */
-	BUNCH = 1 << 15 /* scores of several heads that are taken together */
+	BLOCK_ROWS = 64, /* scores in a block, and never fewer queries than this */
+	BUNCH = 1 << 15  /* scores of several heads that are taken together */
 };
 
 /* Scratch of one piece each. */

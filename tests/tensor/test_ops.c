@@ -1154,6 +1154,45 @@ static void attention_drops_by_example(void)
 }
 
 /*
+ * What forward and backward hold grows in line with the length: three blocks of 64
+ * rows of scores, and the tensors; an arena may hold twice that, and a little.
+ */
+static void attention_holds_no_square(void)
+{
+	enum { H = 8, ROWS = 64 };
+
+	for (int64_t n = 512; n <= 2048; n *= 2) {
+		struct drops d = drops_new(&training);
+		uint32_t *example = world_alloc(d.a, (size_t)n, sizeof(*example)),
+			 *pos = world_alloc(d.a, (size_t)n, sizeof(*pos));
+		const struct origin origin = { example, pos };
+		const int64_t start[] = { 0, n };
+		const struct attention how = { 1, 1, start, start, 0.1F };
+		struct tensor *const leaf[] = { world_tensor(d.a, &d.r, n, H, 1),
+						world_tensor(d.a, &d.r, n, H, 1),
+						world_tensor(d.a, &d.r, n, H, 1) };
+		struct tensor *y;
+		struct leaves *l;
+		size_t bytes;
+
+		for (uint32_t i = 0; i < n; i++)
+			pos[i] = i;
+		if (leaves_new(d.a, leaf, 3, &l) || leaves_begin(l, 1))
+			abort();
+		graph_begin(d.g, &training, l, 0);
+		leaf[0]->origin = &origin;
+		y = op_attention(d.g, leaf[0], leaf[1], leaf[2], &how);
+		y->grad = leaf[0]->data;
+		y->has_grad = true;
+		CHECK(graph_backward(d.g, NULL) == TT_OK);
+		bytes = graph_bytes(d.g);
+		CHECK(bytes < 2 * (size_t)n * (3 * ROWS + H) * sizeof(float) + (1 << 18));
+		leaves_free(l);
+		drops_free(&d);
+	}
+}
+
+/*
  * Three heads whose scores are too many for one piece: a query has the same
  * answer, mask included, as when it is asked alone.
  */
@@ -1302,6 +1341,7 @@ int main(void)
 	dropout_follows_the_example();
 	dropout_keeps_the_mean();
 	attention_drops_by_example();
+	attention_holds_no_square();
 	heads_are_bunched();
 	pad_rows_get_no_gradient();
 	losses_report_and_stay_finite();
