@@ -54,6 +54,7 @@ struct watch_run {
 	int64_t step_us;
 	double step_cpu;
 	int at, steps, epochs; /* at: steps done */
+	bool paced;            /* another process measures */
 	double wall[STEPS_MOST], cpu[STEPS_MOST];
 };
 
@@ -123,11 +124,34 @@ static void conclude(struct watch_run *r)
 	_exit(0); /* the checkpoint that would follow is not measured */
 }
 
+enum { WIRE = 3 }; /* where a paced process speaks */
+
+/* One pass is over, or none was begun: the next when it is asked for. */
+static void wait_for_pass(const struct watch_run *r)
+{
+	char text[96];
+	ssize_t n;
+
+	if (r->at)
+		n = snprintf(text, sizeof(text), "done\n");
+	else
+		n = snprintf(text, sizeof(text), "ready %.0f %.0f %.0f\n",
+			     (double)dataset_tokens(r->s.train),
+			     (double)method_param_count(r->s.method), r->f.estimate);
+	if (write(WIRE, text, (size_t)n) != n || read(WIRE, text, sizeof(text)) <= 0)
+		_exit(0);
+}
+
 /* Asked before every step. */
 static bool step_begins(void *arg)
 {
 	struct watch_run *r = arg;
 
+	if (r->paced) {
+		if (r->at % r->steps == 0)
+			wait_for_pass(r);
+		return false;
+	}
 	if (!r->at)
 		r->f.start = 1e-6 * (double)(proc_clock_us() - r->started_us);
 	else if (r->at % r->steps == 0)
@@ -147,6 +171,8 @@ static void step_ends(void *arg, int64_t step, double epoch)
 	(void)step;
 	(void)epoch;
 	r->at++;
+	if (r->paced)
+		return;
 	r->f.rest += cpu;
 	if (r->at <= r->steps) {
 		r->f.first_wall += wall;
@@ -232,6 +258,17 @@ void cell_main(int argc, char **argv)
 	_exit(0);
 }
 
+void cell_paced_main(int argc, char **argv)
+{
+	static struct watch_run r = { .paced = true };
+
+	if (argc != 3 || strcmp(argv[1], "--paced"))
+		return;
+	train(&r, argv[2]); /* comes back only when it failed */
+	fprintf(stderr, "%s\n", err_text());
+	_exit(1);
+}
+
 /* ---- the one that asks ---- */
 
 static void key_text(struct jsonw *w, const char *key, const char *text)
@@ -296,7 +333,7 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	jsonw_end(w, '}');
 }
 
-static int save_recipe(const struct cell *c, const char *path)
+int cell_save(const struct cell *c, const char *path)
 {
 	struct buf out;
 	struct jsonw w;
@@ -347,7 +384,7 @@ int cell_run(const char *dir, const struct cell *c, struct figures *ret)
 	self[n] = 0;
 	rc = fs_join(path, sizeof(path), dir, "recipe.json");
 	if (!rc)
-		rc = save_recipe(c, path);
+		rc = cell_save(c, path);
 	if (rc)
 		return rc;
 	snprintf(epochs, sizeof(epochs), "%d", c->epochs);

@@ -36,10 +36,19 @@ struct figures {
 	double rss, estimate;                 /* bytes: most ever resident; as estimated */
 };
 
+/* The recipe of a cell. */
+int cell_save(const struct cell *c, const char *path);
+
 /* Run it in a new process of this program, which must call cell_main first thing. */
 int cell_run(const char *dir, const struct cell *c, struct figures *ret);
 /* Are these the arguments of such a process? Then it runs, prints and never returns. */
 void cell_main(int argc, char **argv);
+/*
+ * The same at another's pace: `--paced RECIPE`. It says "ready TOKENS TRAINABLE
+ * ESTIMATE" on file descriptor 3 before its first step and "done" after each pass; a
+ * line there asks for a pass, and the end of the file for the end.
+ */
+void cell_paced_main(int argc, char **argv);
 
 /* Share of the peak, by wall clock and by processor time. */
 double cell_mfu(const struct figures *f);

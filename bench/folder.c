@@ -16,6 +16,32 @@
 
 enum { VOCAB = 30522, POSITIONS = 512, WORDS_FROM = 10000 };
 
+const struct shape folder_shapes[SHAPES] = {
+	[SHAPE_MINILM] = { "minilm-6x384", 6, 384, 12, 1536 },
+	[SHAPE_BASE] = { "bert-base", 12, 768, 12, 3072 },
+	[SHAPE_LARGE] = { "bert-large", 24, 1024, 16, 4096 },
+};
+
+const struct lengths folder_lengths[] = {
+	[LENGTHS_SST2] = { "sst2",
+			   "sst2/train.jsonl.gz",
+			   32,
+			   128,
+			   25,
+			   60,
+			   { "negative", "positive" },
+			   0 },
+	[LENGTHS_RTE] = { "rte",
+			  "rte/train.jsonl",
+			  16,
+			  256,
+			  75,
+			  250,
+			  { "entailment", "not_entailment" },
+			  0 },
+	[LENGTHS_BOOLQ] = { "boolq", "boolq/dev.jsonl.gz", 8, 256, 160, 256, { "no", "yes" }, 0 },
+};
+
 /*
  * All tensors are cut from three arrays, so that the largest model costs the memory
  * of its largest matrix: matrices from the noise, norms from the ones, biases zero.

@@ -24,6 +24,12 @@ struct lengths {
 	int constant; /* > 0: every row has so many tokens; nothing is read */
 };
 
+/* The three sizes and the three data sets that the benchmarks take. */
+enum { SHAPE_MINILM, SHAPE_BASE, SHAPE_LARGE, SHAPES };
+enum { LENGTHS_SST2, LENGTHS_RTE, LENGTHS_BOOLQ };
+extern const struct shape folder_shapes[SHAPES];
+extern const struct lengths folder_lengths[];
+
 /* dir is created; vocab: a vocab.txt for the first ids, or NULL. */
 int folder_bert(const char *dir, const struct shape *s, const char *vocab);
 /*

@@ -17,6 +17,10 @@ EXTRA_PROGRAMS += %D%/step
 EXTRA_PROGRAMS += %D%/growth
 %C%_growth_SOURCES = %D%/growth.c $(bench_cell)
 %C%_growth_LDADD = $(bench_cell_libs)
+EXTRA_PROGRAMS += %D%/peer
+%C%_peer_SOURCES = %D%/peer.c $(bench_cell)
+%C%_peer_LDADD = $(bench_cell_libs)
+EXTRA_DIST += %D%/peer.py
 
 # A table from each, in some minutes; BENCH_STEP adds options: --data DIR, --vocab FILE, --full.
 bench_programs = %D%/step %D%/growth %D%/gemm %D%/runlog %D%/screen
@@ -29,4 +33,11 @@ bench:
 	%D%/gemm
 	%D%/runlog 500 500000
 	%D%/screen 1000 100000
-CLEANFILES += $(bench_programs) %D%/step.json %D%/growth.json
+# Beside PyTorch and PEFT, which the python that PEER_PYTHON names must have; BENCH_PEER adds options as BENCH_STEP does.
+.PHONY: bench-peer
+bench-peer:
+	@test -n "$(PEER_PYTHON)" || { echo "make bench-peer needs PEER_PYTHON=FILE, a python with torch and peft" >&2; exit 1; }
+	$(MAKE) $(AM_MAKEFLAGS) all
+	$(MAKE) $(AM_MAKEFLAGS) %D%/peer
+	%D%/peer --python "$(PEER_PYTHON)" --script $(srcdir)/%D%/peer.py --json %D%/peer.json $(BENCH_PEER)
+CLEANFILES += $(bench_programs) %D%/peer %D%/step.json %D%/growth.json %D%/peer.json

@@ -19,29 +19,6 @@
 #include "base/fs.h"
 #include "bench/cell.h"
 
-enum { MINILM, BASE, LARGE, SHAPES };
-
-static const struct shape shapes[SHAPES] = {
-	[MINILM] = { "minilm-6x384", 6, 384, 12, 1536 },
-	[BASE] = { "bert-base", 12, 768, 12, 3072 },
-	[LARGE] = { "bert-large", 24, 1024, 16, 4096 },
-};
-
-enum { SST2, RTE, BOOLQ };
-
-static const struct lengths sets[] = {
-	[SST2] = { "sst2", "sst2/train.jsonl.gz", 32, 128, 25, 60, { "negative", "positive" }, 0 },
-	[RTE] = { "rte",
-		  "rte/train.jsonl",
-		  16,
-		  256,
-		  75,
-		  250,
-		  { "entailment", "not_entailment" },
-		  0 },
-	[BOOLQ] = { "boolq", "boolq/dev.jsonl.gz", 8, 256, 160, 256, { "no", "yes" }, 0 },
-};
-
 enum { METHOD_ROOM = 32 };
 
 static const struct {
@@ -56,15 +33,15 @@ static const struct pair {
 	int shape, set, steps, epochs;
 	const char *quick; /* these methods also in quick mode */
 } pairs[] = {
-	{ MINILM, SST2, 8, 4, "lora full head bitfit" },
-	{ MINILM, RTE, 4, 3, "" },
-	{ MINILM, BOOLQ, 4, 3, "" },
-	{ BASE, SST2, 4, 3, "" },
-	{ BASE, RTE, 3, 3, "lora" },
-	{ BASE, BOOLQ, 3, 3, "lora, lora gc" },
-	{ LARGE, SST2, 2, 3, "" },
-	{ LARGE, RTE, 2, 3, "" },
-	{ LARGE, BOOLQ, 1, 3, "" },
+	{ SHAPE_MINILM, LENGTHS_SST2, 8, 4, "lora full head bitfit" },
+	{ SHAPE_MINILM, LENGTHS_RTE, 4, 3, "" },
+	{ SHAPE_MINILM, LENGTHS_BOOLQ, 4, 3, "" },
+	{ SHAPE_BASE, LENGTHS_SST2, 4, 3, "" },
+	{ SHAPE_BASE, LENGTHS_RTE, 3, 3, "lora" },
+	{ SHAPE_BASE, LENGTHS_BOOLQ, 3, 3, "lora, lora gc" },
+	{ SHAPE_LARGE, LENGTHS_SST2, 2, 3, "" },
+	{ SHAPE_LARGE, LENGTHS_RTE, 2, 3, "" },
+	{ SHAPE_LARGE, LENGTHS_BOOLQ, 1, 3, "" },
 };
 
 struct bench {
@@ -170,8 +147,8 @@ static int measure_all(struct bench *b)
 		for (size_t m = 0; m < COUNT(methods); m++)
 			for (int k = 0; k < 4; k++) {
 				const struct pair *p = &pairs[i];
-				struct cell c = { .shape = &shapes[p->shape],
-						  .lengths = &sets[p->set],
+				struct cell c = { .shape = &folder_shapes[p->shape],
+						  .lengths = &folder_lengths[p->set],
 						  .method = methods[m].name,
 						  .checkpointing = methods[m].checkpointing,
 						  .precision = precisions[k / 2],
