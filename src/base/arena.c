@@ -1,4 +1,4 @@
-/* Memory by lifetime. Blocks double from 64 KiB to 64 MiB and are kept on rewind. */
+/* Memory by lifetime. Each block is as large as all before it, from 64 KiB to 64 MiB; they are kept on rewind. */
 #include "base/arena.h"
 
 #include <assert.h>
@@ -15,7 +15,7 @@ static const size_t block_min = (size_t)64 << 10, block_max = (size_t)64 << 20;
 
 struct block {
 	char *data;
-	size_t size;
+	size_t size, reached; /* bytes; of them the most ever handed out */
 };
 
 struct arena {
@@ -39,9 +39,11 @@ void arena_free(struct arena *a)
 /* Insert a block of at least `size` bytes at position `pos`. */
 static int block_insert(struct arena *a, size_t pos, size_t size)
 {
-	size_t want = a->nblock ? a->block[a->nblock - 1].size * 2 : block_min;
+	size_t want = arena_bytes(a);
 	char *data;
 
+	if (want < block_min)
+		want = block_min;
 	if (want > block_max)
 		want = block_max;
 	if (want < size)
@@ -59,14 +61,34 @@ static int block_insert(struct arena *a, size_t pos, size_t size)
 	if (!data)
 		return -1;
 	memmove(a->block + pos + 1, a->block + pos, (a->nblock - pos) * sizeof(*a->block));
-	a->block[pos] = (struct block){ data, want };
+	a->block[pos] = (struct block){ data, want, 0 };
 	a->nblock++;
 	/* cppcheck-suppress memleak ; the block has it */
 	return 0;
 }
 
+/*
+ * A block of at least `size` bytes comes to position `pos`, from where on all are
+ * free: the one that is there when it fits, so that a step that repeats finds its
+ * memory again, or the first behind it that does. Passing over those that do not
+ * would lose them for good.
+ */
+static int block_bring(struct arena *a, size_t pos, size_t size)
+{
+	for (size_t i = pos; i < a->nblock; i++)
+		if (a->block[i].size >= size) {
+			const struct block b = a->block[i];
+
+			a->block[i] = a->block[pos];
+			a->block[pos] = b;
+			return 0;
+		}
+	return block_insert(a, pos, size);
+}
+
 void *arena_alloc(struct arena *a, size_t size)
 {
+	struct block *b;
 	void *p;
 
 	if (size > SIZE_MAX / 4)
@@ -75,17 +97,18 @@ void *arena_alloc(struct arena *a, size_t size)
 	if (!a->nblock && block_insert(a, 0, size))
 		goto none;
 	if (a->block[a->at].size - a->used < size) {
-		size_t next = a->used ? a->at + 1 : a->at;
+		const size_t next = a->used ? a->at + 1 : a->at;
 
-		/* a kept block that is too small is passed over only by inserting before it */
-		if ((next == a->nblock || a->block[next].size < size) &&
-		    block_insert(a, next, size))
+		if (block_bring(a, next, size))
 			goto none;
 		a->at = next;
 		a->used = 0;
 	}
-	p = a->block[a->at].data + a->used;
+	b = &a->block[a->at];
+	p = b->data + a->used;
 	a->used += size;
+	if (b->reached < a->used)
+		b->reached = a->used;
 	return p;
 none:
 	err_set(TT_NOMEM, "not enough memory for %zu bytes", size);
@@ -148,5 +171,14 @@ size_t arena_bytes(const struct arena *a)
 
 	for (size_t i = 0; i < a->nblock; i++)
 		sum += a->block[i].size;
+	return sum;
+}
+
+size_t arena_reached(const struct arena *a)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < a->nblock; i++)
+		sum += a->block[i].reached;
 	return sum;
 }

@@ -24,5 +24,8 @@ char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark mark); /* blocks stay for reuse */
 size_t arena_bytes(const struct arena *a);                  /* held from the system */
+size_t arena_reached(
+	const struct arena
+		*a); /* of them those that were ever handed out: the others cost nothing */
 
 #endif

@@ -54,6 +54,33 @@ static void rewind_reuses_blocks(void)
 	arena_free(a);
 }
 
+/* So does one that differs a little: no block is lost because it once was too small for what came. */
+static void rounds_that_differ_share_blocks(void)
+{
+	struct arena *a = arena_new();
+	const struct arena_mark mark = arena_mark(a);
+	size_t most = 0;
+	struct rng r;
+
+	rng_init(&r, 3, RNG_TEST, 0);
+	for (int round = 0; round < 100; round++) {
+		const size_t unit = 90000 + rng_below(&r, 10000);
+		size_t sum = 0;
+
+		for (int i = 0; i < 60; i++) {
+			const size_t size = (size_t)(1 + i % 4) * unit;
+
+			arena_alloc(a, i % 7 ? size : 100);
+			sum += size;
+		}
+		most = sum > most ? sum : most;
+		arena_rewind(a, mark);
+	}
+	CHECK(arena_bytes(a) <= 2 * most);
+	CHECK(arena_reached(a) <= most + most / 4);
+	arena_free(a);
+}
+
 static void rewind_keeps_what_is_older(void)
 {
 	struct arena *a = arena_new();
@@ -106,6 +133,7 @@ int main(void)
 {
 	allocations_do_not_overlap();
 	rewind_reuses_blocks();
+	rounds_that_differ_share_blocks();
 	rewind_keeps_what_is_older();
 	zeros_and_texts();
 	what_cannot_be_is_refused();
