@@ -67,6 +67,7 @@ static void full_watch(struct method *m, const struct watch *out)
 			memcpy(part.part, name, sizeof(name));
 		}
 		drift_add(&part, t->data, m->before[i], tensor_count(t));
+		model_forget(m->model, m->before[i], tensor_count(t));
 	}
 	drift_report(&part, out);
 	all.moved += part.moved;

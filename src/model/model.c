@@ -500,14 +500,14 @@ static int draw_param(struct model *m, struct tensor *t, uint64_t seed)
 }
 
 /* The numbers of a file of another type, where they can be freed once a bf16 copy stands in their place. */
-static int convert_param(struct tensor *t, struct param_info *info)
+static int convert_param(const struct model *m, struct tensor *t, struct param_info *info)
 {
 	t->data = info->heap = malloc((size_t)tensor_count(t) * sizeof(*t->data));
 	if (!t->data)
 		return err_set(TT_NOMEM, "not enough memory for %s", t->name);
 	if (st_read_f32(info->stored, t->data))
 		return TT_INVALID;
-	fs_map_forget(info->stored->data, info->stored->size);
+	st_forget(m->file, info->stored->data, info->stored->size);
 	return TT_OK;
 }
 
@@ -525,7 +525,7 @@ static int take_param(struct model *m, struct tensor *t, const struct st_tensor 
 	}
 	if (gemm_is_bf16(m->gemm) && t->rank == 2) {
 		info->stored = stored;
-		return convert_param(t, info);
+		return convert_param(m, t, info);
 	}
 	t->data = arena_alloc(m->arena, (size_t)tensor_count(t) * sizeof(*t->data));
 	return t->data ? st_read_f32(stored, t->data) : TT_NOMEM;
@@ -713,7 +713,7 @@ int model_own_param(struct model *m, struct tensor *t)
 	if (!info)
 		return err_set(TT_INVALID, "'%s' is not a parameter of the base model", t->name);
 	t->forward = t->backward = NULL;
-	if (!t->data && convert_param(t, info))
+	if (!t->data && convert_param(m, t, info))
 		return err_in("%s", m->folder);
 	info->idle = false;
 	info->stored = NULL; /* from now on the file may have other numbers */
@@ -723,9 +723,16 @@ int model_own_param(struct model *m, struct tensor *t)
 	if (!data)
 		return TT_NOMEM;
 	memcpy(data, t->data, (size_t)tensor_count(t) * sizeof(*data));
+	model_forget(m, t->data, tensor_count(t));
 	t->data = data;
 	info->owned = true;
 	return TT_OK;
+}
+
+void model_forget(const struct model *m, const float *data, int64_t n)
+{
+	if (m->file)
+		st_forget(m->file, data, (size_t)n * sizeof(*data));
 }
 
 int model_train_param(struct model *m, struct tensor *t)
@@ -779,7 +786,7 @@ static void give_back(struct model *m, struct tensor *w)
 		w->data = NULL;
 		info->idle = true;
 	} else if (!info->owned) {
-		fs_map_forget(w->data, (size_t)tensor_count(w) * sizeof(*w->data));
+		model_forget(m, w->data, tensor_count(w));
 		info->idle = true;
 	}
 }
@@ -792,7 +799,7 @@ static int prepare_side(struct model *m, struct tensor *w, enum gemm_side side,
 	if (*ret)
 		return TT_OK;
 	if (!w->data) { /* prepared for the other side before, and given back */
-		const int rc = convert_param(w, info);
+		const int rc = convert_param(m, w, info);
 
 		if (rc)
 			return rc;

@@ -155,6 +155,8 @@ int model_train_param(struct model *m, struct tensor *t);
 struct tensor *model_new_tensor(struct model *m, const char *name, int rank, const int64_t *dim);
 /* A writable fp32 copy of a frozen parameter's data in its place (PiSSA, merge); invalidates what was prepared. */
 int model_own_param(struct model *m, struct tensor *t);
+/* Give back the memory of numbers that lie in the file: read again, they come from there. Others stay. */
+void model_forget(const struct model *m, const float *data, int64_t n);
 /*
  * After methods are attached: prepare every frozen linear weight for the sides
  * that will run: backward only when `train`, and only behind the first site

@@ -556,3 +556,16 @@ const float *st_map_f32(const struct st_tensor *t)
 		return NULL;
 	return (const float *)(const void *)t->data;
 }
+
+void st_forget(const struct st_file *f, const void *data, size_t size)
+{
+	const uintptr_t at = (uintptr_t)data;
+
+	for (size_t i = 0; i < f->nparts; i++) {
+		const struct part *p = &f->part[i];
+		const uintptr_t from = (uintptr_t)p->data;
+
+		if (p->kind == PART_MAPPED && at >= from && at - from < p->size)
+			fs_map_forget(data, size);
+	}
+}
