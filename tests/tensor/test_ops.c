@@ -1186,7 +1186,7 @@ static void attention_holds_no_square(void)
 		y->has_grad = true;
 		CHECK(graph_backward(d.g, NULL) == TT_OK);
 		bytes = graph_bytes(d.g);
-		CHECK(bytes < 2 * (size_t)n * (3 * ROWS + H) * sizeof(float) + (1 << 18));
+		CHECK(bytes < 2 * (size_t)n * (3 * ROWS + H) * sizeof(float) + (1 << 19));
 		leaves_free(l);
 		drops_free(&d);
 	}
