@@ -81,6 +81,15 @@ void kernel_stretch_rows(float *y, float *x, const float *s, const float *b, int
 /* y[cols] = beta y + sum of the rows of a b, added row after row. */
 void kernel_dot_columns(float *y, float beta, const float *a, const float *b, int64_t rows,
 			int64_t cols);
+/* Back from y = s x. */
+struct kernel_scale_back {
+	int64_t rows, cols;
+	const float *dy, *x, *s;
+	float *dx; /* dx_beta dx + dy s; may be dy when dx_beta is 0; NULL: not wanted */
+	float dx_beta;
+	float *ds; /* [cols], dy x added to it row by row; NULL: not wanted */
+};
+void kernel_scale_rows_back(const struct kernel_scale_back *k);
 /* y[cols] = beta y + sum of the rows of x, added row after row: the gradient of a bias. */
 void kernel_column_sums(float *y, float beta, const float *x, int64_t rows, int64_t cols);
 float kernel_dot(const float *a, const float *b, int64_t n);

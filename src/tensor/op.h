@@ -43,6 +43,11 @@ struct magnitude {
 struct tensor *op_linear_magnitude(struct graph *g, struct tensor *x, struct tensor *z,
 				   struct tensor *w, struct tensor *b, const struct low_rank *step,
 				   const struct magnitude *how);
+/* y = (x w^T + b) * l: a factor for each column that comes out; and (x * l) w^T + b. l: as many numbers, any rank. */
+struct tensor *op_linear_scaled_out(struct graph *g, struct tensor *x, struct tensor *w,
+				    struct tensor *b, struct tensor *l);
+struct tensor *op_linear_scaled_in(struct graph *g, struct tensor *x, struct tensor *w,
+				   struct tensor *b, struct tensor *l);
 /* y = e + s (a^T[id]) b^T: LoRA on an embedding. e [N,H], a [r,V], b [H,r]; c and e of the step are not used. */
 struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id,
 				     const struct low_rank *step);

@@ -487,6 +487,49 @@ static void columns_are_scaled(void)
 	CHECK(good);
 }
 
+/* Back from z = s x: both gradients, each alone, in place. */
+static void factors_of_columns(void)
+{
+	float ds[ROW + 1];
+	bool good = true;
+
+	fill_normal(x, 5 * ROW, 1);
+	fill_normal(w, ROW, 2);
+	fill_normal(y, 5 * ROW, 3);
+	for (int n = 1; n <= ROW; n++) {
+		struct kernel_scale_back k = {
+			.rows = 5, .cols = n, .dy = y, .x = x, .s = w, .dx = z, .ds = ds
+		};
+
+		for (int i = 0; i < 5 * n; i++)
+			z[i] = NAN;
+		for (int i = 0; i <= n; i++)
+			ds[i] = 7;
+		kernel_scale_rows_back(&k);
+		for (int i = 0; i < 5 * n; i++)
+			good &= z[i] == y[i] * w[i % n];
+		for (int i = 0; i < n; i++) {
+			double sum = 7;
+
+			for (int r = 0; r < 5; r++)
+				sum += (double)x[r * n + i] * (double)y[r * n + i];
+			good &= fabs((double)ds[i] - sum) < 1e-5;
+		}
+		good &= ds[n] == 7; /* nothing past the end */
+		k.dx_beta = 1;
+		k.ds = NULL;
+		kernel_scale_rows_back(&k);
+		for (int i = 0; i < 5 * n; i++)
+			good &= z[i] == y[i] * w[i % n] + y[i] * w[i % n];
+		k.dy = k.dx = z; /* in place */
+		k.dx_beta = 0;
+		kernel_scale_rows_back(&k);
+		for (int i = 0; i < 5 * n; i++)
+			good &= z[i] == (y[i] * w[i % n] + y[i] * w[i % n]) * w[i % n];
+	}
+	CHECK(good);
+}
+
 /* What one element should become, straight from base/rng.h. */
 static bool kept(const struct kernel_drop *d, uint32_t c1, uint32_t c0, int col)
 {
@@ -769,6 +812,19 @@ static bool rows_match(const struct kernel_table *a, const struct kernel_table *
 	a->stretch_rows(y, d[0], w, x, 3, n);
 	b->stretch_rows(z, d[1], w, x, 3, n);
 	good &= near(y, z, 3 * n) && near(d[0], d[1], 3 * n);
+	for (int k = 0; k < 2; k++) {
+		const struct kernel_scale_back f = { .rows = 3,
+						     .cols = n,
+						     .dy = x,
+						     .x = w,
+						     .s = w,
+						     .dx = d[k],
+						     .dx_beta = 1,
+						     .ds = dgamma[k] };
+
+		(k ? b : a)->scale_rows_back(&f);
+	}
+	good &= near(d[0], d[1], 3 * n) && near(dgamma[0], dgamma[1], n);
 	return good && fabs(a->sum(x, n) - b->sum(x, n)) < 1e-9 &&
 	       fabs(a->sum_squares(x, n) - b->sum_squares(x, n)) < 1e-9 &&
 	       fabsf(a->dot(x, w, n) - b->dot(x, w, n)) < 1e-4f && a->max(x, n) == b->max(x, n) &&
@@ -862,6 +918,7 @@ int main(void)
 	sums();
 	rows_and_columns();
 	columns_are_scaled();
+	factors_of_columns();
 	dropout_follows_the_counter();
 	dropout_share();
 	narrow_types();

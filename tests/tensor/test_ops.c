@@ -111,6 +111,83 @@ static void linear_setup_prepared(struct world *w)
 	prepare(w, w->t[1]);
 }
 
+/* Linear with factors: t = x, w, b, l. */
+
+static void scaled_setup_out(struct world *w)
+{
+	linear_setup(w);
+	add(w, OUT, 1);
+}
+
+static void scaled_setup_in(struct world *w)
+{
+	linear_setup(w);
+	add(w, 1, IN);
+}
+
+static void scaled_setup_out_prepared(struct world *w)
+{
+	scaled_setup_out(w);
+	prepare(w, w->t[1]);
+}
+
+static void scaled_setup_in_prepared(struct world *w)
+{
+	scaled_setup_in(w);
+	prepare(w, w->t[1]);
+}
+
+static struct tensor *scaled_build_out(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_linear_scaled_out(g, rows_of(g, w, 0), w->t[1], w->t[2], w->t[3]);
+}
+
+static struct tensor *scaled_build_in(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_linear_scaled_in(g, rows_of(g, w, 0), w->t[1], w->t[2], w->t[3]);
+}
+
+/* Twice the same x: the second gradient is added to the first. */
+static struct tensor *scaled_build_twice(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+	struct tensor *x = rows_of(g, w, 0);
+
+	return op_add(g, op_linear_scaled_in(g, x, w->t[1], w->t[2], w->t[3]),
+		      op_linear_scaled_in(g, x, w->t[1], w->t[2], w->t[3]));
+}
+
+static void scaled_naive_out(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t o = 0; o < OUT; o++)
+			y[i * OUT + o] = linear_at(w, i, o) * (double)w->t[3]->data[o];
+}
+
+static void scaled_naive_in(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t o = 0; o < OUT; o++) {
+			double *to = y + i * OUT + o;
+
+			*to = (double)w->t[2]->data[o];
+			for (int64_t k = 0; k < IN; k++)
+				*to += num(w->t[0], i, k) * (double)w->t[3]->data[k] *
+				       num(w->t[1], o, k);
+		}
+}
+
+static void scaled_naive_twice(const struct world *w, double *y)
+{
+	scaled_naive_in(w, y);
+	for (int64_t i = 0; i < w->n * OUT; i++)
+		y[i] *= 2;
+}
+
 /* Linear with a low-rank step: t = x, w, b, a, b2, c, z; e is the last where there is one. */
 
 static void low_rank_setup(struct world *w)
@@ -808,6 +885,13 @@ static const struct test tests[] = {
 	{ "linear", linear_setup, linear_build, linear_naive },
 	{ "linear without bias", linear_setup_bare, linear_build, linear_naive },
 	{ "linear, prepared", linear_setup_prepared, linear_build, linear_naive },
+	{ "linear, its output scaled", scaled_setup_out, scaled_build_out, scaled_naive_out },
+	{ "linear, its input scaled", scaled_setup_in, scaled_build_in, scaled_naive_in },
+	{ "linear, output scaled, prepared", scaled_setup_out_prepared, scaled_build_out,
+	  scaled_naive_out },
+	{ "linear, input scaled, prepared", scaled_setup_in_prepared, scaled_build_in,
+	  scaled_naive_in },
+	{ "linear, input scaled, twice", scaled_setup_in, scaled_build_twice, scaled_naive_twice },
 	{ "low rank", low_rank_setup, low_rank_build, low_rank_naive },
 	{ "low rank, own input", low_rank_setup_z, low_rank_build, low_rank_naive },
 	{ "low rank, prepared", low_rank_setup_prepared, low_rank_build, low_rank_naive },
