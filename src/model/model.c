@@ -764,6 +764,12 @@ static bool site_trains(const struct site *s)
 	return s->hooks || (s->weight && s->weight->needs) || (s->bias && s->bias->needs);
 }
 
+/* Does a gradient go through the weight: to something that trains below, or to what sits here? */
+static bool passed_through(const struct site *s, bool below)
+{
+	return below || (s->hooks && s->hooks->through);
+}
+
 static bool is_table(const struct model *m, const struct tensor *w)
 {
 	for (size_t i = 0; i < m->nsite; i++)
@@ -819,7 +825,7 @@ int model_prepare(struct model *m, bool train)
 		if (s->kind & SITE_LINEAR && !w->needs) {
 			int rc = prepare_side(m, w, GEMM_FORWARD, &w->forward);
 
-			if (!rc && train && below)
+			if (!rc && train && passed_through(s, below))
 				rc = prepare_side(m, w, GEMM_BACKWARD, &w->backward);
 			if (rc)
 				return err_in("%s", s->name);

@@ -58,6 +58,7 @@ struct hooks {
 	bool (*attend)(struct graph *g, struct site *s, struct attended *at);
 	/* SITE_SUBLAYER: returns what takes h's place (the model adds u and norms) */
 	struct tensor *(*output)(struct graph *g, struct site *s, const struct sublayer *in);
+	bool through; /* linear needs a gradient through the site's own weight, whatever lies below */
 };
 
 struct site {

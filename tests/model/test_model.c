@@ -416,9 +416,13 @@ static void ownership(void)
 	model_close(m);
 }
 
-/* No gradient flows below the first site that trains, so nothing is prepared for it. */
+/*
+ * No gradient flows below the first site that trains, so nothing is prepared for it; and through
+ * that site only when what sits there says so.
+ */
 static void prepared_for_backward(void)
 {
+	static const struct hooks through = { .through = true };
 	struct model *m = NULL;
 
 	if (!CHECK(!open_as("toy", HEAD_SEQ_CLS, 3, 1, &m)))
@@ -432,6 +436,10 @@ static void prepared_for_backward(void)
 	      NULL);
 	CHECK(model_site(m, "bert.encoder.layer.1.intermediate.dense")->weight->backward != NULL);
 	CHECK(model_site(m, "classifier")->weight->backward != NULL);
+	CHECK(!site_plug(model_site(m, "bert.encoder.layer.0.output.dense"), &through, NULL));
+	CHECK(model_prepare(m, true) == TT_OK);
+	CHECK(model_site(m, "bert.encoder.layer.0.output.dense")->weight->backward != NULL);
+	CHECK(!model_site(m, "bert.encoder.layer.0.intermediate.dense")->weight->backward);
 	model_close(m);
 }
 
