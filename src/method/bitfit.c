@@ -70,23 +70,12 @@ static int bitfit_config(const struct method *m, struct jsonw *w)
 	return lowrank_dummy_config(m, w, "all");
 }
 
-/*
- * What a bias is of, without the number of its layer: "attention.self.query";
- * "bert.pooler.dense" outside layers.
- */
+/* What a bias is of, without the number of its layer: "attention.self.query". */
 static void term_of(const char *name, char *ret, size_t size)
 {
-	const char *from = name;
+	const char *term = method_term(name);
 
-	for (const char *p = strchr(name, '.'); p; p = strchr(p + 1, '.')) {
-		const size_t n = strspn(p + 1, "0123456789");
-
-		if (n && p[n + 1] == '.') {
-			from = p + n + 2;
-			break;
-		}
-	}
-	snprintf(ret, size, "%.*s", (int)(strrchr(name, '.') - from), from);
+	snprintf(ret, size, "%.*s", (int)(strrchr(term, '.') - term), term);
 }
 
 static double mean_change(const struct method *m, const char *term)

@@ -250,7 +250,7 @@ static int attach_all(struct method *m)
 	int code = target_check(t);
 
 	if (!code)
-		code = target_resolve(t, m->model, m->task, &m->target_modules);
+		code = target_resolve(t, m->ops->targets, m->model, m->task, &m->target_modules);
 	if (code || target_is_dummy(&m->target_modules))
 		return code;
 	resolved.target_modules = m->target_modules;

@@ -8,6 +8,7 @@
 
 struct method;
 struct rng;
+struct target_default;
 
 /* Receives the numbers of a method's panel, "method/..." keys, and what a person should be told about them. */
 struct watch {
@@ -52,6 +53,7 @@ struct method_ops {
 	const struct knob *knobs; /* ends with a name of NULL */
 	size_t settings_size;
 	size_t targeting_at; /* offset of struct targeting in the settings, when wants != 0 */
+	const struct target_default *targets; /* PEFT's usual ones (target.h); NULL: LoRA's */
 	bool takes_modules_to_save; /* with wants 0: the settings have a struct targeting for it */
 
 	/* Before any site: check the settings, train base parameters. */

@@ -302,29 +302,25 @@ void target_free(struct target *t)
 
 /* ---- defaults ---- */
 
-/*
- * PEFT's table for LoRA and its kin; a model_type that is not here needs
- * target_modules in the recipe.
- */
-static const struct {
-	const char *model_type, *first, *second;
-} defaults[] = {
-	{ "bart", "q_proj", "v_proj" },
-	{ "bert", "query", "value" },
-	{ "electra", "query", "value" },
-	{ "gemma", "q_proj", "v_proj" },
-	{ "gemma2", "q_proj", "v_proj" },
-	{ "gpt2", "c_attn", NULL },
-	{ "gpt_neox", "query_key_value", NULL },
-	{ "llama", "q_proj", "v_proj" },
-	{ "mistral", "q_proj", "v_proj" },
-	{ "mt5", "q", "v" },
-	{ "opt", "q_proj", "v_proj" },
-	{ "qwen2", "q_proj", "v_proj" },
-	{ "qwen3", "q_proj", "v_proj" },
-	{ "roberta", "query", "value" },
-	{ "t5", "q", "v" },
-	{ "xlm-roberta", "query", "value" },
+/* PEFT's table for LoRA and most of its kin. */
+static const struct target_default lora_targets[] = {
+	{ "bart", { "q_proj", "v_proj" } },
+	{ "bert", { "query", "value" } },
+	{ "electra", { "query", "value" } },
+	{ "gemma", { "q_proj", "v_proj" } },
+	{ "gemma2", { "q_proj", "v_proj" } },
+	{ "gpt2", { "c_attn" } },
+	{ "gpt_neox", { "query_key_value" } },
+	{ "llama", { "q_proj", "v_proj" } },
+	{ "mistral", { "q_proj", "v_proj" } },
+	{ "mt5", { "q", "v" } },
+	{ "opt", { "q_proj", "v_proj" } },
+	{ "qwen2", { "q_proj", "v_proj" } },
+	{ "qwen3", { "q_proj", "v_proj" } },
+	{ "roberta", { "query", "value" } },
+	{ "t5", { "q", "v" } },
+	{ "xlm-roberta", { "query", "value" } },
+	{ 0 },
 };
 
 static int by_name(const void *a, const void *b)
@@ -332,25 +328,22 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static int default_targets(const struct model *m, struct texts *ret)
+int target_usual(const struct target_default *table, const struct model *m, const char *key,
+		 struct texts *ret)
 {
 	const char *type = m->hp.model_type;
 
-	for (size_t i = 0; i < COUNT(defaults); i++) {
-		const char **item;
+	for (const struct target_default *d = table ? table : lora_targets; d->model_type; d++) {
+		size_t n = 0;
 
-		if (strcmp(defaults[i].model_type, type) != 0)
+		if (strcmp(d->model_type, type) != 0)
 			continue;
-		item = arena_alloc(m->arena, 2 * sizeof(*item));
-		if (!item)
-			return TT_NOMEM;
-		item[0] = defaults[i].first;
-		item[1] = defaults[i].second;
-		*ret = (struct texts){ .item = item, .n = item[1] ? 2 : 1, .is_list = true };
+		while (d->module[n])
+			n++;
+		*ret = (struct texts){ .item = d->module, .n = n, .is_list = true };
 		return TT_OK;
 	}
-	return err_set(TT_INVALID,
-		       "peft.target_modules is needed: there is no default for models of type '%s'",
+	return err_set(TT_INVALID, "%s is needed: there is no default for models of type '%s'", key,
 		       type);
 }
 
@@ -385,10 +378,11 @@ static int all_linear(const struct model *m, int task, struct texts *ret)
 	return TT_OK;
 }
 
-int target_resolve(const struct targeting *t, const struct model *m, int task, struct texts *ret)
+int target_resolve(const struct targeting *t, const struct target_default *table,
+		   const struct model *m, int task, struct texts *ret)
 {
 	if (!t->target_modules.item)
-		return default_targets(m, ret);
+		return target_usual(table, m, "peft.target_modules", ret);
 	if (!t->target_modules.is_list && !strcasecmp(t->target_modules.item[0], "all-linear"))
 		return all_linear(m, task, ret);
 	*ret = t->target_modules;
@@ -414,6 +408,27 @@ bool target_saves(const struct texts *modules_to_save, const char *module)
 			return true;
 	}
 	return false;
+}
+
+int target_feeds(const struct texts *feedforward, const char *module, bool *ret)
+{
+	struct target t = { 0 };
+	struct expression e = { 0 };
+	int code;
+
+	*ret = feedforward->is_list && target_saves(feedforward, module);
+	if (feedforward->is_list || !feedforward->n)
+		return TT_OK;
+	code = limits_new(&t);
+	if (!code)
+		code = expression_compile(&e, "peft.feedforward_modules", "", feedforward->item[0],
+					  "", PCRE2_ENDANCHORED);
+	if (!code)
+		code = expression_match(&t, &e, module, ret);
+	pcre2_code_free(e.code);
+	pcre2_match_data_free(t.match);
+	pcre2_match_context_free(t.limits);
+	return code;
 }
 
 int target_pattern(const struct json *map, const char *what, const char *module,

@@ -20,8 +20,16 @@ int target_match(const struct target *t, const char *module, enum target_verdict
 
 /* Are the settings ones that PEFT takes at all? (layers_to_transform needs a list, ...) */
 int target_check(const struct targeting *t);
-/* target_modules with PEFT's default for the model and "all-linear" written out. */
-int target_resolve(const struct targeting *t, const struct model *m, int task, struct texts *ret);
+/* What a method adapts in models of a type when a recipe does not say; a table ends with a model_type of NULL. */
+struct target_default {
+	const char *model_type, *module[7]; /* ends with NULL */
+};
+/* The model's in a table (NULL: LoRA's), as a list; key: what a recipe must give where there is none. */
+int target_usual(const struct target_default *table, const struct model *m, const char *key,
+		 struct texts *ret);
+/* target_modules with the default for the model and "all-linear" written out. */
+int target_resolve(const struct targeting *t, const struct target_default *table,
+		   const struct model *m, int task, struct texts *ret);
 /* "dummy-target-modules": attach to nothing. */
 bool target_is_dummy(const struct texts *target_modules);
 /*
@@ -29,6 +37,11 @@ bool target_is_dummy(const struct texts *target_modules);
  * "classifier" hits "pre_classifier" too.
  */
 bool target_saves(const struct texts *modules_to_save, const char *module);
+/*
+ * Is `module` among (IA)^3's feedforward modules? A string is an expression for the whole path, a
+ * list holds plain ends of it: "dense" hits "output.dense" and "my_dense".
+ */
+int target_feeds(const struct texts *feedforward, const char *module, bool *ret);
 /*
  * rank_pattern, alpha_pattern: the value of the first key that matches the end
  * of the module's path, or NULL. what: "peft.rank_pattern", for errors.
