@@ -1,5 +1,5 @@
 noinst_LIBRARIES += %D%/libmethod.a
-method_plugins = %D%/bitfit.c %D%/dora.c %D%/full.c %D%/head.c %D%/lora.c
+method_plugins = %D%/bitfit.c %D%/dora.c %D%/full.c %D%/head.c %D%/ia3.c %D%/lora.c
 %C%_libmethod_a_SOURCES = %D%/arithmetic.c %D%/arithmetic.h %D%/lora_folder.c %D%/lora_folder.h \
 	%D%/adapter.c %D%/adapter.h %D%/adapter_config.c %D%/combined.c %D%/combined.h %D%/decompose.c \
 	%D%/decompose.h %D%/lowrank.c %D%/lowrank.h %D%/lowrank_config.c %D%/lowrank_knobs.inc \

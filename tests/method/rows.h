@@ -35,6 +35,11 @@ static const struct method_row method_rows[] = {
 		  "\"target_modules\": [\"query\", \"position_embeddings\"]}" },
 	{ "full", "{}" },
 	{ "head", "{}" },
+	{ "ia3", "{}" },
+	{ "ia3", "{\"target_modules\": \"all-linear\", \"feedforward_modules\": "
+		 "\".*(intermediate|query).*\", \"init_ia3_weights\": false}" },
+	{ "ia3", "{\"target_modules\": [\"query\", \"output.dense\"], \"feedforward_modules\": [], "
+		 "\"modules_to_save\": [\"pooler\"]}" },
 	{ "lora", "{}" },
 	{ "lora", "{\"r\": 2, \"lora_alpha\": 6, \"target_modules\": \"all-linear\", "
 		  "\"use_rslora\": true, \"bias\": \"all\"}" },
