@@ -48,6 +48,17 @@ struct tensor *op_linear_scaled_out(struct graph *g, struct tensor *x, struct te
 				    struct tensor *b, struct tensor *l);
 struct tensor *op_linear_scaled_in(struct graph *g, struct tensor *x, struct tensor *w,
 				   struct tensor *b, struct tensor *l);
+/*
+ * y = h + r (x w^T + b) * scale: a linear layer beside what is there. b [O] or NULL; scale: a number or one for each
+ * column that are learned, NULL: 1; r = by times what gate [N,1] says of a row (NULL: 1); while training dropout on
+ * what is added.
+ */
+struct add_linear {
+	struct tensor *w, *b, *scale, *gate;
+	float by, dropout;
+};
+struct tensor *op_add_linear(struct graph *g, struct tensor *h, struct tensor *x,
+			     const struct add_linear *how);
 /* y = e + s (a^T[id]) b^T: LoRA on an embedding. e [N,H], a [r,V], b [H,r]; c and e of the step are not used. */
 struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id,
 				     const struct low_rank *step);

@@ -31,6 +31,7 @@ struct world {
 	struct low_rank low;
 	struct magnitude mag;
 	float norm[OUT];
+	struct add_linear plus;
 	enum activation kind;
 	double smoothing;
 	enum pool_scores pool;
@@ -300,6 +301,122 @@ static void magnitude_naive(const struct world *w, double *y)
 						num(w->low.b, o, r);
 			y[i * OUT + o] = linear_at(w, i, o) + (c - 1) * own + c * 1.5 * step;
 		}
+}
+
+/* Linear beside what is there: t = h, x, w, and b, scale, gate where there are. */
+
+static void plus_setup_bare(struct world *w)
+{
+	add(w, w->n, OUT)->origin = &w->origin;
+	add(w, w->n, IN);
+	w->plus = (struct add_linear){ .w = add(w, OUT, IN), .by = 1 };
+}
+
+static void plus_setup(struct world *w)
+{
+	plus_setup_bare(w);
+	w->plus.b = add(w, OUT, 0);
+}
+
+static void plus_setup_by(struct world *w)
+{
+	plus_setup(w);
+	w->plus.by = 4;
+}
+
+static void plus_setup_number(struct world *w)
+{
+	plus_setup(w);
+	w->plus.by = 2;
+	w->plus.scale = add(w, 1, 0);
+}
+
+/* A factor of one is none, but it learns. */
+static void plus_setup_one(struct world *w)
+{
+	plus_setup(w);
+	w->plus.scale = add(w, 1, 0);
+	w->plus.scale->data[0] = 1;
+}
+
+static void plus_setup_columns(struct world *w)
+{
+	plus_setup(w);
+	w->plus.scale = add(w, OUT, 0);
+}
+
+static void plus_setup_gate(struct world *w)
+{
+	plus_setup_number(w);
+	w->plus.gate = add(w, w->n, 1);
+}
+
+static void plus_setup_all(struct world *w)
+{
+	plus_setup_columns(w);
+	w->plus.by = 0.5F;
+	w->plus.gate = add(w, w->n, 1);
+	w->plus.dropout = 0.4F;
+}
+
+static void plus_setup_prepared(struct world *w)
+{
+	plus_setup_by(w);
+	prepare(w, w->t[2]);
+}
+
+static struct tensor *plus_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+	struct add_linear how = w->plus;
+
+	if (how.gate)
+		how.gate = rows_of(g, w, 5);
+	return op_add_linear(g, rows_of(g, w, 0), rows_of(g, w, 1), &how);
+}
+
+static double plus_at(const struct world *w, int64_t i, int64_t o)
+{
+	const struct add_linear *p = &w->plus;
+	double y = p->b ? (double)p->b->data[o] : 0;
+
+	for (int64_t k = 0; k < IN; k++)
+		y += num(w->t[1], i, k) * num(p->w, o, k);
+	if (p->scale)
+		y *= (double)p->scale->data[tensor_count(p->scale) > 1 ? o : 0];
+	return num(w->t[0], i, o) + (double)p->by * (p->gate ? num(p->gate, i, 0) : 1) * y;
+}
+
+static void plus_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n * OUT; i++)
+		y[i] = plus_at(w, i / OUT, i % OUT);
+}
+
+/* What is added to is what is multiplied: h and x are one. */
+static void plus_setup_same(struct world *w)
+{
+	add(w, w->n, IN);
+	w->plus = (struct add_linear){ .w = add(w, IN, IN), .b = add(w, IN, 0), .by = 2 };
+}
+
+static struct tensor *plus_build_same(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+	struct tensor *x = rows_of(g, w, 0);
+
+	return op_add_linear(g, x, x, &w->plus);
+}
+
+static void plus_naive_same(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n * IN; i++) {
+		double sum = (double)w->t[2]->data[i % IN];
+
+		for (int64_t k = 0; k < IN; k++)
+			sum += num(w->t[0], i / IN, k) * num(w->t[1], i % IN, k);
+		y[i] = (double)w->t[0]->data[i] + 2 * sum;
+	}
 }
 
 /* Embeddings. */
@@ -899,6 +1016,16 @@ static const struct test tests[] = {
 	{ "magnitude, own input", magnitude_setup_z, magnitude_build, magnitude_naive },
 	{ "magnitude, prepared", magnitude_setup_prepared, magnitude_build, magnitude_naive },
 	{ "low rank, scaled", low_rank_setup_e, low_rank_build, low_rank_naive },
+	{ "added linear, no bias", plus_setup_bare, plus_build, plus_naive },
+	{ "added linear", plus_setup, plus_build, plus_naive },
+	{ "added linear by four", plus_setup_by, plus_build, plus_naive },
+	{ "added linear, a scale", plus_setup_number, plus_build, plus_naive },
+	{ "added linear, a scale of one", plus_setup_one, plus_build, plus_naive },
+	{ "added linear, scaled columns", plus_setup_columns, plus_build, plus_naive },
+	{ "added linear, gated", plus_setup_gate, plus_build, plus_naive },
+	{ "added linear, everything", plus_setup_all, plus_build, plus_naive },
+	{ "added linear, prepared", plus_setup_prepared, plus_build, plus_naive },
+	{ "added linear, to itself", plus_setup_same, plus_build_same, plus_naive_same },
 	{ "embedding", embedding_setup, embedding_build, embedding_naive },
 	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
 	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build,
