@@ -191,8 +191,9 @@ struct method *method_sitter(const struct method *m, const struct site *s);
 void *method_alloc(struct method *m, size_t size); /* zeroed, lives with the run */
 enum method_init {
 	INIT_ZERO,
-	INIT_UNIFORM, /* U(-bound, bound) */
-	INIT_NORMAL   /* standard deviation bound */
+	INIT_UNIFORM,   /* U(-bound, bound) */
+	INIT_NORMAL,    /* standard deviation bound */
+	INIT_CUT_NORMAL /* the same, nothing beyond two deviations */
 };
 /*
  * A new trainable tensor "MODULE.leaf" ("....query.lora_A.weight"), drawn by seed and name, so

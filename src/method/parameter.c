@@ -5,6 +5,7 @@
  */
 #include "method/method.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -160,6 +161,19 @@ void method_rng(const struct method *m, const char *name, struct rng *ret)
 	rng_init(ret, m->seed ^ hash(name), RNG_INIT, 0);
 }
 
+/* One number; those that are not wanted are drawn again. */
+static double draw_number(struct rng *r, enum method_init how, double bound)
+{
+	double x;
+
+	if (how == INIT_UNIFORM)
+		return (2.0 * (double)rng_uniform(r) - 1.0) * bound;
+	do
+		x = (double)rng_normal(r);
+	while (how == INIT_CUT_NORMAL && fabs(x) > 2);
+	return x * bound;
+}
+
 /* A new tensor "MODULE.leaf", drawn; module NULL: just "leaf". */
 static struct tensor *draw(struct method *m, const char *module, const char *leaf, int rank,
 			   const int64_t *dim, enum method_init how, double bound)
@@ -173,10 +187,8 @@ static struct tensor *draw(struct method *m, const char *module, const char *lea
 		return NULL;
 	n = tensor_count(t);
 	method_rng(m, name, &r);
-	for (int64_t i = 0; how == INIT_UNIFORM && i < n; i++)
-		t->data[i] = (float)((2.0 * (double)rng_uniform(&r) - 1.0) * bound);
-	for (int64_t i = 0; how == INIT_NORMAL && i < n; i++)
-		t->data[i] = (float)((double)rng_normal(&r) * bound);
+	for (int64_t i = 0; how != INIT_ZERO && i < n; i++)
+		t->data[i] = (float)draw_number(&r, how, bound);
 	return t;
 }
 

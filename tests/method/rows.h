@@ -22,6 +22,18 @@ struct method_row {
 };
 
 static const struct method_row method_rows[] = {
+	{ "adapter", "{}" },
+	{ "adapter",
+	  "{\"placement\": \"houlsby\", \"bottleneck_size\": 3, \"scaling\": \"channel\", "
+	  "\"init_weights\": \"houlsby\"}" },
+	{ "adapter",
+	  "{\"placement\": \"pfeiffer\", \"reduction_factor\": 2, \"scaling\": \"learned\", "
+	  "\"non_linearity\": \"tanh\", \"dropout\": 0.2, \"leave_out\": 0}" },
+	{ "adapter",
+	  "{\"placement\": \"parallel\", \"bottleneck_size\": 5, \"non_linearity\": \"gelu\", "
+	  "\"modules_to_save\": [\"pooler\"]}" },
+	{ "adapter", "{\"placement\": \"scaled_parallel\", \"init_weights\": \"mam_adapter\", "
+		     "\"non_linearity\": \"gelu_new\"}" },
 	{ "bitfit", "{}" },
 	{ "bitfit", "{\"bias_terms\": \"query_intermediate\"}" },
 	{ "dora", "{}" },

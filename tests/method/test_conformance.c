@@ -218,14 +218,17 @@ static void count_keys(void *arg, const char *key, double value)
 	*n += !strncmp(key, "method/", 7) && isfinite(value) ? 1 : -1000;
 }
 
+/* After an evaluation, as in a run: a panel may be about what that has seen. */
 static void is_watched(const struct trial *t)
 {
 	struct bench b;
+	int64_t logits;
 	int n = 0;
 	const struct watch out = { .metric = count_keys, .arg = &n };
 
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
 	bench_shake(&b, 0.1f);
+	free(bench_logits(&b, &logits));
 	if (t->ops->watch) {
 		stage_watch(b.method, &out);
 		CHECK_NAMED(n > 0 && n < 40, t->what);

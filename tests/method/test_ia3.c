@@ -2,10 +2,9 @@
  * (IA)^3: which side of which layer is scaled, the numbers of a scaled layer, PEFT's
  * config word for word, folding in with the bias, and the panel.
  */
-#include "tests/method/bench.h"
+#include "tests/method/told.h"
 
 #include "base/array.h"
-#include "base/fs.h"
 
 #define LAYER "bert.encoder.layer.1."
 
@@ -110,7 +109,7 @@ static void numbers_of_a_layer(void)
 static const char *const config_lines[] = {
 	"{",
 	"  \"auto_mapping\": null,",
-	"  \"base_model_name_or_path\": \"../model\",",
+	"  \"base_model_name_or_path\": \"toy\",",
 	"  \"exclude_modules\": null,",
 	"  \"fan_in_fan_out\": false,",
 	"  \"feedforward_modules\": [",
@@ -136,21 +135,10 @@ static const char *const config_lines[] = {
 
 static void config_is_that_of_peft(void)
 {
-	char dir[PATH_MAX], path[PATH_MAX + 32];
 	struct bench b;
-	struct buf text, want;
 
 	CHECK(bench_open(&b, "ia3", "{}", TASK_SEQ_CLS) == TT_OK);
-	snprintf(dir, sizeof(dir), "%.4000s/adapter", b.dir);
-	CHECK(adapter_save(b.method, dir, "../model") == TT_OK);
-	snprintf(path, sizeof(path), "%s/adapter_config.json", dir);
-	buf_init(&want, 1 << 16);
-	for (size_t i = 0; i < COUNT(config_lines); i++)
-		buf_printf(&want, "%s%s", i ? "\n" : "", config_lines[i]);
-	CHECK(fs_read(path, 1 << 16, &text) == TT_OK);
-	CHECK_STR(text.data, want.data);
-	buf_done(&text);
-	buf_done(&want);
+	told_config(&b, config_lines, COUNT(config_lines));
 	bench_close(&b);
 }
 
@@ -242,33 +230,9 @@ static void tied_weight_is_not_merged(void)
 	bench_close(&b);
 }
 
-struct heard {
-	char key[40][96];
-	double value[40];
-	int n;
-};
-
-static void hear(void *arg, const char *key, double value)
-{
-	struct heard *h = arg;
-
-	snprintf(h->key[h->n], sizeof(h->key[0]), "%s", key);
-	h->value[h->n++] = value;
-}
-
-static double value_of(const struct heard *h, const char *key)
-{
-	for (int i = 0; i < h->n; i++) {
-		if (!strcmp(h->key[i], key))
-			return h->value[i];
-	}
-	return (double)NAN;
-}
-
 static void panel_tells_the_change(void)
 {
-	struct heard h = { .n = 0 };
-	const struct watch out = { hear, &h };
+	struct told h;
 	struct tensor *key;
 	struct bench b;
 
@@ -279,18 +243,18 @@ static void panel_tells_the_change(void)
 	key = (struct tensor *)(uintptr_t)factors(&b, LAYER "attention.self.key");
 	for (int i = 0; i < 8; i++)
 		key->data[i] = i < 2 ? -1 : 1.5f;
-	b.method->ops->watch(b.method, &out);
+	told_panel(&b, &h);
 	/* |l - 1|: 2, 2, and six times 0.5: 7 of the key's 8 numbers, of 16 of its kind, of 32 in all */
-	CHECK_NEAR(value_of(&h, "method/ia3/change/attention.self.key"), 7.0 / 16, 1e-9);
-	CHECK_NEAR(value_of(&h, "method/ia3/change/attention.self.value"), 0, 1e-9);
-	CHECK_NEAR(value_of(&h, "method/ia3/change/layer_0"), 0, 1e-9);
-	CHECK_NEAR(value_of(&h, "method/ia3/change/layer_1"), 7.0 / 16, 1e-9);
-	CHECK_NEAR(value_of(&h, "method/ia3/change_mean"), 7.0 / 32, 1e-9);
-	CHECK_NEAR(value_of(&h, "method/ia3/change_max"), 7.0 / 8, 1e-9);
-	CHECK_NEAR(value_of(&h, "method/ia3/least"), -1, 0);
-	CHECK_NEAR(value_of(&h, "method/ia3/most"), 1.5, 0);
-	CHECK_NEAR(value_of(&h, "method/ia3/flipped"), 2.0 / 32, 1e-9);
-	CHECK_NEAR(value_of(&h, "method/ia3/near_one"), 24.0 / 32, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/change/attention.self.key"), 7.0 / 16, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/change/attention.self.value"), 0, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/change/layer_0"), 0, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/change/layer_1"), 7.0 / 16, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/change_mean"), 7.0 / 32, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/change_max"), 7.0 / 8, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/least"), -1, 0);
+	CHECK_NEAR(told_value(&h, "method/ia3/most"), 1.5, 0);
+	CHECK_NEAR(told_value(&h, "method/ia3/flipped"), 2.0 / 32, 1e-9);
+	CHECK_NEAR(told_value(&h, "method/ia3/near_one"), 24.0 / 32, 1e-9);
 	CHECK(h.n == 10);
 	bench_close(&b);
 }
