@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/log.h"
 #include "method/panel.h"
 #include "tensor/kernel.h"
 
@@ -19,7 +18,7 @@ enum { LOOKED = 32 }; /* rows of an evaluation that are looked at */
 
 struct bottleneck_look {
 	double added[LOOKED], beside[LOOKED]; /* sums of squares: of a(x), of h */
-	bool seen[LOOKED], warned;
+	bool seen[LOOKED];
 	bool *alive; /* [LOOKED, k]: the unit did something; NULL: it always does */
 };
 
@@ -210,14 +209,6 @@ static int64_t dead_units(const struct bottleneck *b)
 	return dead;
 }
 
-static void warn(struct bottleneck *b, double r)
-{
-	if (b->look->warned || r <= 1)
-		return;
-	b->look->warned = true;
-	log_line("%s adds more than what it is added to (%.3g times as much)", b->site, r);
-}
-
 static void say(const struct watch *out, const char *name, const char *what, double value)
 {
 	char key[128];
@@ -248,7 +239,7 @@ static void watch_scales(struct bottleneck *const *b, size_t n, const char *name
 	say(out, name, "scale_max", most);
 }
 
-void bottleneck_watch(struct bottleneck *const *b, size_t n, const char *name,
+void bottleneck_watch(struct method *m, struct bottleneck *const *b, size_t n, const char *name,
 		      const struct watch *out)
 {
 	char key[128];
@@ -261,7 +252,11 @@ void bottleneck_watch(struct bottleneck *const *b, size_t n, const char *name,
 
 		if (isnan(r))
 			continue;
-		warn(b[i], r);
+		if (r > 1)
+			panel_alarm(m, out, BOTTLENECK_ALARM_RATIO,
+				    "%s: '%s' adds %.3g times as much as is there; lower "
+				    "train.learning_rate or peft.scaling",
+				    name, b[i]->site, r);
 		panel_add(&p, b[i]->site, r);
 		dead += b[i]->look->alive ? dead_units(b[i]) : 0;
 		units += b[i]->look->alive ? b[i]->how->size : 0;

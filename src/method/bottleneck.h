@@ -82,7 +82,8 @@ struct tensor *bottleneck_add(struct graph *g, const struct bottleneck *b, struc
  * The panel of n adapters, under "method/NAME/...": how much is added beside what is there, and
  * the share of units that do nothing, both of the last evaluation's first rows; learned scales.
  */
-void bottleneck_watch(struct bottleneck *const *b, size_t n, const char *name,
+enum { BOTTLENECK_ALARM_RATIO, BOTTLENECK_ALARMS }; /* a method's own begin at BOTTLENECK_ALARMS */
+void bottleneck_watch(struct method *m, struct bottleneck *const *b, size_t n, const char *name,
 		      const struct watch *out);
 
 /* adapter_config.json: the members that say how, and reading them. */

@@ -108,7 +108,7 @@ static void adapter_watch(struct method *m, const struct watch *out)
 {
 	const struct adapters *a = m->state;
 
-	bottleneck_watch(a->item, a->n, "adapter", out);
+	bottleneck_watch(m, a->item, a->n, "adapter", out);
 }
 
 const struct method_ops method_bottleneck_adapter = {

@@ -17,7 +17,6 @@
 
 #include "base/array.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "method/adapter.h"
 #include "method/panel.h"
 #include "method/target.h"
@@ -37,8 +36,9 @@ struct factors {
 
 struct ia3 {
 	struct texts feedforward; /* the recipe's, or the model's usual ones */
-	bool warned;
 };
+
+enum { ALARM_RANGE };
 
 #define AT(member) offsetof(struct ia3_settings, member)
 
@@ -271,17 +271,6 @@ static void say_term(const struct method *m, size_t i, const struct watch *out)
 	say(out, what, d.sum / (double)d.n);
 }
 
-static void warn(struct ia3 *a, const struct drift *d)
-{
-	const double most = fmax(fabs(d->least), fabs(d->most));
-
-	if (a->warned || most <= 10)
-		return;
-	a->warned = true;
-	log_line("(IA)^3 multiplies by up to %.3g: a lower train.learning_rate may be better",
-		 most);
-}
-
 static void ia3_watch(struct method *m, const struct watch *out)
 {
 	struct panel change = { .out = out, .key = "method/ia3/change" };
@@ -298,7 +287,10 @@ static void ia3_watch(struct method *m, const struct watch *out)
 	}
 	if (!all.n)
 		return;
-	warn(m->state, &all);
+	if (all.most > 10 || all.least < -10)
+		panel_alarm(m, out, ALARM_RANGE,
+			    "ia3: factors are from %.3g to %.3g; lower train.learning_rate",
+			    all.least, all.most);
 	panel_end(&change);
 	say(out, "least", all.least);
 	say(out, "most", all.most);

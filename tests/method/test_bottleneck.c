@@ -451,6 +451,10 @@ static void panel(void)
 	CHECK_NEAR(told_value(&h, "method/adapter/scale_mean"), 2, 1e-9);
 	CHECK_NEAR(told_value(&h, "method/adapter/scale_min"), 1, 0);
 	CHECK_NEAR(told_value(&h, "method/adapter/scale_max"), 3, 0);
+	CHECK(told_value(&h, "method/adapter/ratio_max") > 1 &&
+	      !strncmp(h.alarm, "adapter: '" ADAPTER "' adds ", sizeof(ADAPTER) + 16));
+	told_panel(&b, &h);
+	CHECK(!*h.alarm); /* once is enough */
 	bench_close(&b);
 }
 

@@ -255,7 +255,12 @@ static void panel_tells_the_change(void)
 	CHECK_NEAR(told_value(&h, "method/ia3/most"), 1.5, 0);
 	CHECK_NEAR(told_value(&h, "method/ia3/flipped"), 2.0 / 32, 1e-9);
 	CHECK_NEAR(told_value(&h, "method/ia3/near_one"), 24.0 / 32, 1e-9);
-	CHECK(h.n == 10);
+	CHECK(h.n == 10 && !*h.alarm);
+	key->data[0] = 11;
+	told_panel(&b, &h);
+	CHECK_STR(h.alarm, "ia3: factors are from -1 to 11; lower train.learning_rate");
+	told_panel(&b, &h);
+	CHECK(!*h.alarm); /* once is enough */
 	bench_close(&b);
 }
 

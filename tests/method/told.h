@@ -9,6 +9,7 @@ struct told {
 	char key[64][96];
 	double value[64];
 	int n;
+	char alarm[256]; /* the last one */
 };
 
 static inline void told_add(void *arg, const char *key, double value)
@@ -19,12 +20,20 @@ static inline void told_add(void *arg, const char *key, double value)
 	t->value[t->n++] = value;
 }
 
+static inline void told_alarm(void *arg, const char *text)
+{
+	struct told *t = arg;
+
+	snprintf(t->alarm, sizeof(t->alarm), "%s", text);
+}
+
 /* The panel as it is now; what was told before is forgotten. */
 static inline void told_panel(const struct bench *b, struct told *ret)
 {
-	const struct watch out = { told_add, ret };
+	const struct watch out = { .metric = told_add, .arg = ret, .alarm = told_alarm };
 
 	ret->n = 0;
+	*ret->alarm = 0;
 	stage_watch(b->method, &out);
 }
 
