@@ -103,6 +103,11 @@ struct tensor *op_prepend(struct graph *g, struct tensor *x, struct tensor *p,
 int64_t *prepend_starts(
 	struct graph *g,
 	const struct prepend *how); /* [seqs+1] of the result; NULL without memory */
+/* y[s n + i] = f[s] p[i], for every sequence: p [n,H]; f [seqs,1], NULL: 1; origin is the result's. */
+struct tensor *op_repeat(struct graph *g, struct tensor *p, struct tensor *f, int64_t seqs,
+			 const struct origin *origin);
+/* y[N,cols] = columns at .. at+cols-1 of x. */
+struct tensor *op_columns(struct graph *g, struct tensor *x, int64_t at, int64_t cols);
 struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
 /* weight |x x^T - I|, Frobenius, scalar: how far the rows of x are from orthonormal; rows false: its columns. */

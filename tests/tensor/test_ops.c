@@ -843,6 +843,47 @@ static void pool_naive(const struct world *w, double *y)
 	}
 }
 
+/* Some rows for two sequences, by factors or as they are. */
+
+static void repeat_setup(struct world *w) { add(w, PREFIX, NARROW); }
+
+static void repeat_setup_by(struct world *w)
+{
+	repeat_setup(w);
+	add(w, 2, 1);
+}
+
+static struct tensor *repeat_build(struct graph *g, void *arg)
+{
+	const struct world *w = arg;
+
+	return op_repeat(g, rows_of(g, w, 0), w->t[1] ? rows_of(g, w, 1) : NULL, 2, NULL);
+}
+
+static void repeat_naive(const struct world *w, double *y)
+{
+	for (int64_t s = 0; s < 2; s++)
+		for (int64_t i = 0; i < PREFIX * NARROW; i++)
+			*y++ = (w->t[1] ? num(w->t[1], s, 0) : 1) * (double)w->t[0]->data[i];
+}
+
+/* Two overlapping ranges of columns: what one leaves alone the other one adds to. */
+static void columns_setup(struct world *w) { add(w, w->n, IN); }
+
+static struct tensor *columns_build(struct graph *g, void *arg)
+{
+	struct tensor *x = rows_of(g, arg, 0);
+
+	return op_add(g, op_columns(g, x, 0, NARROW), op_columns(g, x, AT, NARROW));
+}
+
+static void columns_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t c = 0; c < NARROW; c++)
+			*y++ = num(w->t[0], i, c) + num(w->t[0], i, AT + c);
+}
+
 static void two_setup(struct world *w)
 {
 	rows_setup(w);
@@ -1051,6 +1092,9 @@ static const struct test tests[] = {
 	{ "pooled scores, mean", pool_setup_mean, pool_build, pool_naive },
 	{ "pooled scores, log-sum", pool_setup_sum, pool_build, pool_naive },
 	{ "pooled scores, largest", pool_setup_max, pool_build, pool_naive },
+	{ "repeat", repeat_setup, repeat_build, repeat_naive },
+	{ "repeat, by factors", repeat_setup_by, repeat_build, repeat_naive },
+	{ "columns", columns_setup, columns_build, columns_naive },
 	{ "add", two_setup, add_build, add_naive },
 	{ "scale", rows_setup, scale_build, scale_naive },
 	{ "orthogonality", rows_setup, orthogonal_rows_build, orthogonal_rows_naive },
