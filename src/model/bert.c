@@ -342,7 +342,9 @@ static struct tensor *attend(struct model *m, struct graph *g, const struct batc
 	struct tensor *read = want->row ? op_gather(g, x, want->row, want->rows) : x;
 	struct tensor *query = site_linear(g, k->query, read), *key = site_linear(g, k->key, x);
 	struct tensor *value = site_linear(g, k->value, x), *y;
-	struct attended at = { b->seqs, b->start, x, key, value };
+	struct attended at = {
+		b->seqs, m->hp.num_attention_heads, b->start, x, key, value, want->start, query,
+	};
 
 	if (!site_attend(g, k->attention, &at))
 		return NULL;

@@ -29,13 +29,16 @@ enum { SITE_MODULES = SITE_LINEAR | SITE_EMBED | SITE_NORM }; /* these hold para
 
 /*
  * Keys and values of an attention, [start[seqs], H] each, sequence after sequence;
- * x is what they were computed from. A hook may put others in their place, with
- * other offsets: rows that it adds have no positions and need no origin.
+ * x is what they were computed from, q the queries that will look at them. A hook
+ * may put other keys and values in their place, with other offsets: rows that it
+ * adds have no positions and need no origin.
  */
 struct attended {
-	int64_t seqs;
+	int64_t seqs, heads;
 	const int64_t *start; /* [seqs+1], of k and v */
 	struct tensor *x, *k, *v;
+	const int64_t *qstart; /* [seqs+1], of q */
+	const struct tensor *q;
 };
 
 /* A sublayer before its norm: h, its own result after dropout, will be added to the residual u and normed. */
