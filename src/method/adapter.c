@@ -9,6 +9,9 @@
  *     a module that trains wholly  base_model.model.MODULE.weight
  *     the bias of an adapted layer base_model.model.MODULE.base_layer.bias
  *
+ * An encoder whose result the file holds lies in a file of its own beside it
+ * (method_ops.encoder_name). PEFT has no such file and so cannot train on.
+ *
  * With bias "all" PEFT stores every bias of its module tree, and in that tree a
  * wholly trained module stands three times: under its own name, and as
  * modules_to_save and original_module, all three with the trained value. The last
@@ -24,6 +27,9 @@
 #include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "base/log.h"
+#include "method/saved.h"
+#include "method/stages.h"
 #include "model/safetensors.h"
 
 enum {
@@ -32,6 +38,8 @@ enum {
 };
 
 static const char prefix[] = "base_model.model.";
+static const char adapter_file[] = "adapter_model.safetensors";
+static const char encoder_file[] = "prompt_encoder.safetensors";
 
 enum entry_use {
 	ENTRY_WANTED, /* loading fills it */
@@ -175,6 +183,31 @@ static int add_own(struct entries *e, const struct method *m, struct tensor *t, 
 	return code;
 }
 
+/* A parameter's name in the encoder's file; NULL: it is none of an encoder. */
+static const char *encoder_name(const struct method *m, const struct tensor *t, struct arena *a)
+{
+	const struct method *owner = method_owner(m, t);
+
+	return owner->ops->encoder_name ? owner->ops->encoder_name(owner, t, a) : NULL;
+}
+
+static int encoder_entries_new(const struct method *m, struct entries *ret)
+{
+	int code = TT_OK;
+
+	*ret = (struct entries){ .arena = arena_new() };
+	if (!ret->arena)
+		return err_set(TT_NOMEM, "no memory to list an adapter's tensors");
+	for (size_t i = 0; !code && i < m->nparam; i++) {
+		const struct tensor *t = m->param[i];
+		const char *name = encoder_name(m, t, ret->arena);
+
+		if (name)
+			code = entry_add(ret, ENTRY_WANTED, t, t->data, name);
+	}
+	return code;
+}
+
 static int entries_new(const struct method *m, struct entries *ret)
 {
 	int code = TT_OK;
@@ -182,8 +215,10 @@ static int entries_new(const struct method *m, struct entries *ret)
 	*ret = (struct entries){ .arena = arena_new() };
 	if (!ret->arena)
 		return err_set(TT_NOMEM, "no memory to list an adapter's tensors");
-	for (size_t i = 0; !code && i < m->nparam; i++)
-		code = add_own(ret, m, m->param[i], m->before[i] != NULL);
+	for (size_t i = 0; !code && i < m->nparam; i++) {
+		if (!encoder_name(m, m->param[i], ret->arena))
+			code = add_own(ret, m, m->param[i], m->before[i] != NULL);
+	}
 	for (size_t i = 0; !code && i < m->fixed.n; i++)
 		code = add_own(ret, m, m->fixed.item[i], false);
 	if (!code && m->saves_biases)
@@ -236,6 +271,23 @@ static void write_mapping(struct jsonw *w, const struct model *m)
 	jsonw_end(w, '}');
 }
 
+static void write_saved(const struct method *m, struct jsonw *w)
+{
+	const char *const *heads = saved_heads(m->task);
+
+	jsonw_key(w, "modules_to_save");
+	if (!m->modules_to_save.n) {
+		jsonw_null(w);
+		return;
+	}
+	jsonw_array(w);
+	for (size_t i = 0; i < m->modules_to_save.n; i++)
+		jsonw_text(w, m->modules_to_save.item[i]);
+	for (; m->ops->lists_heads_twice && *heads; heads++)
+		jsonw_text(w, *heads);
+	jsonw_end(w, ']');
+}
+
 static void write_common(const struct method *m, struct jsonw *w, const char *base)
 {
 	const char *task = task_name(m->task);
@@ -249,15 +301,7 @@ static void write_common(const struct method *m, struct jsonw *w, const char *ba
 	jsonw_text(w, base);
 	jsonw_key(w, "inference_mode");
 	jsonw_bool(w, true);
-	jsonw_key(w, "modules_to_save");
-	if (m->modules_to_save.n) {
-		jsonw_array(w);
-		for (size_t i = 0; i < m->modules_to_save.n; i++)
-			jsonw_text(w, m->modules_to_save.item[i]);
-		jsonw_end(w, ']');
-	} else {
-		jsonw_null(w);
-	}
+	write_saved(m, w);
 	jsonw_key(w, "peft_type");
 	jsonw_text(w, m->ops->peft_type);
 	jsonw_key(w, "peft_version");
@@ -327,25 +371,52 @@ static int config_write(const struct method *m, const char *base, struct buf *re
 
 /* ---- saving ---- */
 
-static int tensors_write(const struct method *m, const char *path)
+static int entries_write(const struct entries *e, const char *path)
 {
-	struct entries e;
-	struct st_writer *w = NULL;
-	int code = entries_new(m, &e);
+	struct st_writer *w;
+	int code = st_writer_new(&w);
 
-	if (!code)
-		code = st_writer_new(&w);
-	for (size_t i = 0; !code && i < e.n; i++)
-		code = st_writer_add(w, e.item[i].name, "F32", e.item[i].tensor->rank,
-				     e.item[i].tensor->dim, e.item[i].data);
+	if (code)
+		return code;
+	for (size_t i = 0; !code && i < e->n; i++)
+		code = st_writer_add(w, e->item[i].name, "F32", e->item[i].tensor->rank,
+				     e->item[i].tensor->dim, e->item[i].data);
 	if (!code)
 		code = st_write(w, path);
 	st_writer_free(w);
+	return code;
+}
+
+static int tensors_write(const struct method *m, const char *dir)
+{
+	char path[4096];
+	struct entries e;
+	int code = entries_new(m, &e);
+
+	if (!code)
+		code = fs_join(path, sizeof(path), dir, adapter_file);
+	if (!code)
+		code = entries_write(&e, path);
 	entries_free(&e);
 	return code;
 }
 
-int adapter_save(const struct method *m, const char *dir, const char *base)
+/* Without an encoder there must be no file of one, of an export before. */
+static int encoder_write(const struct method *m, const char *dir)
+{
+	char path[4096];
+	struct entries e;
+	int code = encoder_entries_new(m, &e);
+
+	if (!code)
+		code = fs_join(path, sizeof(path), dir, encoder_file);
+	if (!code)
+		code = e.n ? entries_write(&e, path) : fs_remove_tree(path);
+	entries_free(&e);
+	return code;
+}
+
+int adapter_save(struct method *m, const char *dir, const char *base)
 {
 	char path[4096];
 	struct buf config;
@@ -354,12 +425,13 @@ int adapter_save(const struct method *m, const char *dir, const char *base)
 	if (m->ops->saves_model || !m->ops->config)
 		return err_set(TT_INVALID, "method '%s' changes the whole model; export it merged",
 			       m->ops->name);
-	code = fs_mkdirs(dir);
-	if (code)
-		return code;
-	code = fs_join(path, sizeof(path), dir, "adapter_model.safetensors");
+	code = stage_refresh(m);
 	if (!code)
-		code = tensors_write(m, path);
+		code = fs_mkdirs(dir);
+	if (!code)
+		code = tensors_write(m, dir);
+	if (!code)
+		code = encoder_write(m, dir);
 	if (code)
 		return code;
 	buf_init(&config, CONFIG_MAX);
@@ -626,20 +698,17 @@ static int check_tensors(const struct method *m, const struct entries *e, const 
 	return code;
 }
 
-static int tensors_load(struct method *m, const char *path)
+static int entries_load(struct method *m, struct entries *e, const char *path)
 {
-	struct st_file *f = NULL;
-	struct entries e;
-	int code = entries_new(m, &e);
+	struct st_file *f;
+	int code = st_open(path, &f);
 
-	if (!code)
-		code = st_open(path, &f);
-	if (!code) {
-		qsort(e.item, e.n, sizeof(*e.item), by_entry);
-		code = check_tensors(m, &e, f, path);
-	}
-	for (size_t i = 0; !code && i < e.n; i++) {
-		struct entry *x = &e.item[i];
+	if (code)
+		return code;
+	qsort(e->item, e->n, sizeof(*e->item), by_entry);
+	code = check_tensors(m, e, f, path);
+	for (size_t i = 0; !code && i < e->n; i++) {
+		struct entry *x = &e->item[i];
 
 		if (x->use != ENTRY_WANTED)
 			continue;
@@ -651,6 +720,37 @@ static int tensors_load(struct method *m, const char *path)
 		}
 	}
 	st_close(f);
+	return code;
+}
+
+static int tensors_load(struct method *m, const char *path)
+{
+	struct entries e;
+	int code = entries_new(m, &e);
+
+	if (!code)
+		code = entries_load(m, &e, path);
+	entries_free(&e);
+	return code;
+}
+
+/* The encoder's file, when the method has an encoder and the folder the file. */
+static int encoder_load(struct method *m, const char *dir, bool *ret)
+{
+	char path[4096];
+	struct entries e;
+	int code = encoder_entries_new(m, &e);
+
+	*ret = false;
+	if (!code)
+		code = fs_join(path, sizeof(path), dir, encoder_file);
+	if (!code && fs_exists(path)) {
+		*ret = e.n;
+		if (e.n)
+			code = entries_load(m, &e, path);
+		else
+			log_line("%s is not used: the recipe has no encoder", path);
+	}
 	entries_free(&e);
 	return code;
 }
@@ -658,6 +758,7 @@ static int tensors_load(struct method *m, const char *path)
 int adapter_load(struct method *m, const char *dir)
 {
 	char path[4096];
+	bool encoder = false;
 	int code;
 
 	if (m->ops->saves_model || !m->ops->agrees)
@@ -666,12 +767,18 @@ int adapter_load(struct method *m, const char *dir)
 			       m->ops->name);
 	code = config_load(m, dir);
 	if (!code)
-		code = fs_join(path, sizeof(path), dir, "adapter_model.safetensors");
+		code = fs_join(path, sizeof(path), dir, adapter_file);
 	if (!code && !fs_exists(path))
 		return err_set(TT_NOTFOUND,
 			       "'%s' has no adapter_model.safetensors (a pickle, "
 			       "adapter_model.bin, is not read: it can "
 			       "run programs)",
 			       dir);
-	return code ? code : tensors_load(m, path);
+	if (!code)
+		code = tensors_load(m, path);
+	if (!code)
+		code = encoder_load(m, dir, &encoder);
+	if (code)
+		return code;
+	return stage_loaded(m, encoder) ? err_in("%s", dir) : TT_OK;
 }

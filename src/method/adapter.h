@@ -5,11 +5,15 @@
 
 /*
  * Adapter folders as Hugging Face PEFT 0.21 writes them: adapter_config.json
- * and adapter_model.safetensors (peft-methods 2.6).
+ * and adapter_model.safetensors (peft-methods 2.6). Where these hold a prompt
+ * that an encoder made, the encoder lies beside them: prompt_encoder.safetensors.
  */
 
-/* Write the folder (created when absent). base_name goes into base_model_name_or_path. */
-int adapter_save(const struct method *m, const char *dir, const char *base_name);
+/*
+ * Write the folder (created when absent). base_name goes into base_model_name_or_path.
+ * What the method makes is made anew before.
+ */
+int adapter_save(struct method *m, const char *dir, const char *base_name);
 /*
  * Read an adapter folder's tensors into the method's parameters. Strict: a
  * tensor too many, missing or of another shape is an error that lists them;

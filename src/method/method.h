@@ -55,6 +55,7 @@ struct method_ops {
 	size_t targeting_at; /* offset of struct targeting in the settings, when wants != 0 */
 	const struct target_default *targets; /* PEFT's usual ones (target.h); NULL: LoRA's */
 	bool takes_modules_to_save; /* with wants 0: the settings have a struct targeting for it */
+	bool lists_heads_twice; /* in modules_to_save of an adapter's config, as PEFT does for prompts */
 
 	/* Before any site: check the settings, train base parameters. */
 	int (*begin)(struct method *m);
@@ -101,6 +102,14 @@ struct method_ops {
 	int (*unpack)(struct method *m, struct tensor *t, const struct tensor *packed);
 	/* A tensor's whole name in an adapter file; NULL: "base_model.model." and its own name. */
 	const char *(*file_name)(const struct method *m, const struct tensor *t, struct arena *a);
+	/*
+	 * Of a parameter of whose kind an adapter file holds but the result (an encoder of prompts):
+	 * its name in prompt_encoder.safetensors, beside that file. NULL: the adapter file has it.
+	 */
+	const char *(*encoder_name)(const struct method *m, const struct tensor *t,
+				    struct arena *a);
+	/* An adapter was loaded; encoder: that other file lay beside it and was loaded too. */
+	int (*loaded)(struct method *m, bool encoder);
 
 	/*
 	 * What the optimizer uses for a parameter, from the recipe's rate and from the decay that
@@ -153,9 +162,10 @@ struct method {
 	struct texts modules_to_save; /* as asked, with the task's own (classifier, score) */
 	const char **saved;           /* the modules these found; every parameter inside trains */
 	size_t nsaved;
-	bool saves_biases; /* an adapter holds every bias of the model (bias "all") */
-	unsigned alarms;   /* those that were raised (panel.h): once is enough */
-	void *state;       /* the method's own, in the model's arena */
+	bool saves_biases;       /* an adapter holds every bias of the model (bias "all") */
+	unsigned alarms;         /* those that were raised (panel.h): once is enough */
+	const char *untrainable; /* what was loaded serves evaluation alone: why; else NULL */
+	void *state;             /* the method's own, in the model's arena */
 };
 
 struct method_options {

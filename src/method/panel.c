@@ -21,7 +21,8 @@ static void end_layer(struct panel *p)
 	if (!p->layer_n || p->brief)
 		return;
 	snprintf(end, sizeof(end), "/%s", p->layer);
-	say(p, end, p->layer_sum / p->layer_n);
+	if (!p->brief)
+		say(p, end, p->layer_sum / p->layer_n);
 	p->layer_sum = 0;
 	p->layer_n = 0;
 }

@@ -9,8 +9,7 @@
 #include "base/err.h"
 #include "method/target.h"
 
-/* The heads that PEFT trains beside the adapter, by task. */
-static const char *const *task_heads(int task)
+const char *const *saved_heads(int task)
 {
 	static const char *const classifier[] = { "classifier", "score", NULL };
 	static const char *const answers[] = { "qa_outputs", NULL };
@@ -42,7 +41,7 @@ void saved_add(const char **list, size_t *n, const char *name)
 
 int saved_gather(struct method *m)
 {
-	const char *const *heads = task_heads(m->task);
+	const char *const *heads = saved_heads(m->task);
 	const struct targeting *t = (const struct targeting *)((char *)m->settings +
 							       m->ops->targeting_at);
 	const bool asks = m->ops->wants || m->ops->takes_modules_to_save;

@@ -5,6 +5,8 @@
 
 /* What the recipe and the task ask for, into m->modules_to_save. */
 int saved_gather(struct method *m);
+/* The heads that train beside an adapter, by task; ends with NULL. */
+const char *const *saved_heads(int task);
 /* Add a name to a list with room for it, unless it is there. */
 void saved_add(const char **list, size_t *n, const char *name);
 /* Train every parameter in the modules that these name; a name that finds nothing is refused. */

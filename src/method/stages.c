@@ -138,6 +138,17 @@ int stage_restored(struct method *m)
 	return m->ops->restored ? m->ops->restored(m) : TT_OK;
 }
 
+int stage_loaded(struct method *m, bool encoder)
+{
+	for (size_t i = 0; i < m->nparts; i++) {
+		const int code = stage_loaded(m->part[i], encoder);
+
+		if (code)
+			return code;
+	}
+	return m->ops->loaded ? m->ops->loaded(m, encoder) : TT_OK;
+}
+
 void stage_watch(struct method *m, const struct watch *out)
 {
 	for (size_t i = 0; i < m->nparts; i++)

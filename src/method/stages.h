@@ -23,6 +23,8 @@ int stage_gradients(struct method *m);
 int stage_update(struct method *m, int64_t step); /* before the optimizer */
 int stage_done(struct method *m, int64_t step);   /* after it */
 int stage_restored(struct method *m);
+/* After an adapter; encoder: with the file of an encoder beside it. */
+int stage_loaded(struct method *m, bool encoder);
 void stage_watch(struct method *m, const struct watch *out);
 /* Before an evaluation, or before what was made is looked at: make it anew, on a tape that is forgotten. */
 int stage_refresh(struct method *m);

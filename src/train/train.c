@@ -74,6 +74,8 @@ static int check_settings(const struct trainer *t)
 
 	if (!t->method || !t->method->nparam)
 		return err_set(TT_INVALID, "nothing trains: peft.method picked no parameter");
+	if (t->method->untrainable)
+		return err_set(TT_INVALID, "%s", t->method->untrainable);
 	if (!dataset_count(t->train))
 		return err_set(TT_INVALID, "the training data has no rows");
 	if (s->early_stopping_patience != KNOB_NONE && !t->validation)
