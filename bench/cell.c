@@ -315,6 +315,8 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	key_text(w, "method", c->method);
 	if (!strcmp(c->method, "lora") || !strcmp(c->method, "dora"))
 		key_int(w, "r", c->r);
+	if (!strcmp(c->method, "prefix"))
+		key_int(w, "num_virtual_tokens", 20);
 	jsonw_end(w, '}');
 	jsonw_key(w, "train");
 	jsonw_object(w);

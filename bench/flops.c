@@ -16,6 +16,7 @@
 struct counts {
 	const struct hparams *h;
 	double tokens, squares, rows; /* sum of T, of T^2, and how many rows the head reads */
+	double learned;               /* keys before those of every sequence */
 	int64_t lowest;               /* layer that a gradient must reach; layers: none */
 	bool embeddings, keys;        /* do they train? */
 };
@@ -28,6 +29,25 @@ static int64_t layer_of(const char *name)
 	return at ? strtol(at + 7, NULL, 10) : -1;
 }
 
+/* Learned rows before the text make every sequence longer, or the keys that it sees more. */
+static void count_learned(const struct method *m, struct counts *c)
+{
+	const double n = (double)m->model->position_offset;
+
+	for (size_t i = 0; i < m->nsite; i++) {
+		if (m->site[i]->kind & SITE_INPUT) {
+			c->squares += 2 * n * c->tokens + n * n * c->rows;
+			c->tokens += n * c->rows;
+			c->embeddings = true;
+		} else if (m->site[i]->kind & SITE_ATTENTION) {
+			c->learned = n;
+			c->keys = true;
+			if (m->site[i]->layer < c->lowest)
+				c->lowest = m->site[i]->layer;
+		}
+	}
+}
+
 static struct counts count(const struct method *m, const int32_t *length, size_t n)
 {
 	struct counts c = { .h = &m->model->hp, .lowest = m->model->hp.num_hidden_layers };
@@ -37,13 +57,14 @@ static struct counts count(const struct method *m, const int32_t *length, size_t
 		c.squares += (double)length[i] * length[i];
 	}
 	c.rows = (double)n;
+	count_learned(m, &c);
 	for (size_t i = 0; i < m->nparam; i++) {
 		const char *name = m->param[i]->name;
 		const int64_t layer = layer_of(name);
 
 		if (layer >= 0 && layer < c.lowest)
 			c.lowest = layer;
-		c.embeddings = c.embeddings || strstr(name, "embeddings");
+		c.embeddings = c.embeddings || strstr(name, "embeddings.");
 	}
 	if (c.embeddings)
 		c.lowest = 0;
@@ -62,7 +83,7 @@ static double layer_forward(const struct counts *c, int64_t layer)
 	const double d = (double)c->h->hidden_size, f = (double)c->h->intermediate_size;
 	const bool last = layer + 1 == c->h->num_hidden_layers;
 	const double rows = last ? c->rows : c->tokens;
-	const double pairs = last ? c->tokens : c->squares;
+	const double pairs = (last ? c->tokens : c->squares) + c->learned * rows;
 
 	return 2 * c->tokens * 2 * d * d + 2 * rows * (2 * d * d + 2 * d * f) + 4 * d * pairs;
 }
@@ -73,7 +94,7 @@ static double layer_backward(const struct counts *c, int64_t layer)
 	const double d = (double)c->h->hidden_size, f = (double)c->h->intermediate_size;
 	const bool last = layer + 1 == c->h->num_hidden_layers;
 	const double rows = last ? c->rows : c->tokens;
-	const double pairs = last ? c->tokens : c->squares;
+	const double pairs = (last ? c->tokens : c->squares) + c->learned * rows;
 	const bool through = layer > c->lowest || c->embeddings;
 	double sum = 2 * rows * (d * d + 2 * d * f);
 
@@ -93,7 +114,8 @@ static double param_flops(const struct counts *c, const struct tensor *t, bool o
 	const double once = 2 * rows * (double)tensor_count(t);
 	double times = 1;
 
-	if (t->rank != 2 || strstr(t->name, "embeddings"))
+	/* a prompt is looked up, and its encoder runs once a step whatever the batch */
+	if (t->rank != 2 || strstr(t->name, "embeddings") || strstr(t->name, "prompt_encoder."))
 		return 0;
 	if (own) /* A of the lowest layer has nobody below to pass a gradient to */
 		times = layer > c->lowest || !strstr(t->name, ".lora_A.") ? 3 : 2;

@@ -31,6 +31,14 @@ static int64_t lowest_layer(const struct session *s)
 	const struct model *m = s->model;
 	int64_t lowest = m->hp.num_hidden_layers;
 
+	for (size_t i = 0; i < s->method->nsite; i++) {
+		const struct site *at = s->method->site[i];
+
+		if (at->kind & SITE_INPUT)
+			return 0;
+		if (at->layer >= 0 && at->layer < lowest)
+			lowest = at->layer;
+	}
 	for (size_t i = 0; i < s->method->nparam; i++) {
 		const char *name = s->method->param[i]->name;
 		const char *at = strstr(name, ".layer.");
@@ -97,14 +105,25 @@ static int64_t largest_shard(const struct session *s, struct arena *scratch)
 	return most;
 }
 
+/* Who puts keys and values before those of the text keeps both once more. */
+static bool longer_keys(const struct method *m)
+{
+	for (size_t i = 0; i < m->nsite; i++) {
+		if (m->site[i]->kind & SITE_ATTENTION)
+			return true;
+	}
+	return false;
+}
+
 static int64_t shard_bytes(const struct session *s, int64_t tokens, int64_t layers_kept)
 {
 	const struct hparams *h = &s->model->hp;
 	const int64_t head = s->model->head == HEAD_MLM ? 2 * tokens * 15 / 100 * h->vocab_size : 0;
-	int64_t kept = layers_kept * kept_numbers(h);
+	const int64_t each = kept_numbers(h) + (longer_keys(s->method) ? 2 * h->hidden_size : 0);
+	int64_t kept = layers_kept * each;
 
 	if (s->recipe->train.gradient_checkpointing && layers_kept > 0)
-		kept = kept_numbers(h) + layers_kept * h->hidden_size;
+		kept = each + layers_kept * h->hidden_size;
 	return 4 * (tokens * (flight_numbers(h) + kept) + head);
 }
 

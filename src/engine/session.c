@@ -291,6 +291,22 @@ static int check_output(const struct session *s)
 	return TT_OK;
 }
 
+/* What stands before the text takes positions, so the longest text must leave them: said before anything runs. */
+static int check_positions(const struct session *s)
+{
+	const struct model *m = s->model;
+	const int64_t most = m->hp.max_position_embeddings - m->position_offset;
+
+	if (!m->position_offset || s->recipe->data.max_length <= most)
+		return TT_OK;
+	return err_set(
+		TT_INVALID,
+		"%s: data.max_length is %lld, and beside the %lld positions of the method the "
+		"model has %lld; set data.max_length to %lld or less",
+		s->recipe->path, (long long)s->recipe->data.max_length,
+		(long long)m->position_offset, (long long)most, (long long)most);
+}
+
 static int load_model(struct session *s, bool train)
 {
 	const struct recipe *r = s->recipe;
@@ -323,7 +339,8 @@ static int load_model(struct session *s, bool train)
 		code = check_output(s);
 	if (code)
 		return err_in("%s", r->path);
-	if (r->init_adapter)
+	code = check_positions(s);
+	if (!code && r->init_adapter)
 		code = adapter_load(s->method, r->init_adapter);
 	if (!code)
 		code = model_prepare(s->model, train);

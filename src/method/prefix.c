@@ -1,0 +1,128 @@
+/*
+ * Prefix tuning: keys and values before those of the text in every attention
+ * are learned; the model stays as it is.
+ *
+ *     attention(Q, [P_k; K], [P_v; V])        P [n, 2 L H], or P = MLP(E)
+ *
+ * They have no positions; those of the text begin at n, as when a model goes on
+ * from a cache of n keys. init_weights "zero" does not make it begin as the
+ * base model: a key of zeros still takes its share of the softmax.
+ */
+#include "method/kvprefix.h"
+
+#include "base/array.h"
+#include "base/err.h"
+
+struct prefix_settings {
+	struct softprompt_settings common;
+	bool prefix_projection;
+	int64_t encoder_hidden_size; /* KNOB_NONE: the model's hidden size */
+	int init_weights;
+};
+
+enum { INIT_WEIGHTS_ZERO, INIT_WEIGHTS_RANDOM };
+
+#define AT(member) offsetof(struct prefix_settings, member)
+
+static const struct knob knobs[] = {
+#include "method/softprompt_knobs.inc"
+	{ "prefix_projection", KNOB_BOOL, AT(prefix_projection), 0, 0, 1, 0, NULL, NULL,
+	  "make the prefix by an embedding and an MLP that train in its place" },
+	{ "encoder_hidden_size", KNOB_INT, AT(encoder_hidden_size), 0, 1, 65536, KNOB_OPTIONAL,
+	  NULL, NULL, "hidden size of that MLP; absent: the model's" },
+	{ "init_weights", KNOB_CHOICE, AT(init_weights), INIT_WEIGHTS_RANDOM, 0, INIT_WEIGHTS_ZERO,
+	  KNOB_OPTIONAL, "zero", NULL,
+	  "zero: begin with keys and values of zeros; absent: random ones" },
+	{ 0 }
+};
+
+static int64_t hidden_size(const struct method *m)
+{
+	const struct prefix_settings *set = m->settings;
+
+	return set->encoder_hidden_size == KNOB_NONE ? m->model->hp.hidden_size
+						     : set->encoder_hidden_size;
+}
+
+static int prefix_begin(struct method *m)
+{
+	const struct prefix_settings *set = m->settings;
+	const struct kvprefix_how how = {
+		.n = set->common.num_virtual_tokens,
+		.hidden = set->prefix_projection ? hidden_size(m) : 0,
+		.zero = set->init_weights == INIT_WEIGHTS_ZERO,
+	};
+	struct kvprefix *p;
+	int code = softprompt_check(m);
+
+	if (!code)
+		code = kvprefix_new(m, &how, &p);
+	if (!code)
+		m->state = p;
+	return code;
+}
+
+static int prefix_before_step(struct method *m, struct graph *step)
+{
+	return kvprefix_make(m, m->state, step);
+}
+
+static int prefix_after_step(struct method *m, int64_t step)
+{
+	(void)step;
+	softprompt_note(m, kvprefix_table(m->state));
+	return TT_OK;
+}
+
+static int prefix_loaded(struct method *m, bool encoder)
+{
+	return softprompt_loaded(m, kvprefix_table(m->state), encoder,
+				 "with peft.prefix_projection false the prefix itself trains");
+}
+
+static int prefix_config(const struct method *m, struct jsonw *w)
+{
+	const struct prefix_settings *set = m->settings;
+
+	jsonw_key(w, "encoder_hidden_size");
+	jsonw_int(w, hidden_size(m));
+	jsonw_key(w, "init_weights");
+	jsonw_text(w, set->init_weights == INIT_WEIGHTS_ZERO ? "zero" : NULL);
+	jsonw_key(w, "prefix_projection");
+	jsonw_bool(w, set->prefix_projection);
+	return softprompt_config(m, w);
+}
+
+/* The prefix in a file is the same however it was made. */
+static int prefix_agrees(const struct method *m, const struct json *config)
+{
+	static const char *const known[] = { "encoder_hidden_size", "init_weights",
+					     "prefix_projection" };
+
+	return softprompt_agrees(m, config, known, COUNT(known));
+}
+
+static void prefix_watch(struct method *m, const struct watch *out)
+{
+	kvprefix_watch(m->state, m->ops->name, out);
+}
+
+const struct method_ops method_prefix = {
+	.name = "prefix",
+	.title = "Prefix tuning",
+	.cite = "Li and Liang 2021",
+	.peft_type = "PREFIX_TUNING",
+	.lists_heads_twice = true,
+	.knobs = knobs,
+	.settings_size = sizeof(struct prefix_settings),
+	.takes_modules_to_save = true,
+	.begin = prefix_begin,
+	.before_step = prefix_before_step,
+	.after_step = prefix_after_step,
+	.config = prefix_config,
+	.agrees = prefix_agrees,
+	.file_name = softprompt_file_name,
+	.encoder_name = softprompt_encoder_name,
+	.loaded = prefix_loaded,
+	.watch = prefix_watch,
+};

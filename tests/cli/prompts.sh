@@ -1,0 +1,44 @@
+#!/bin/sh
+# Methods that learn rows for the model to read: their folders, going on from them, and what they leave of the positions.
+. "$top_srcdir/tests/cli/tap.sh"
+
+measure() { "$trimtab" eval "$@" --json | sed 's/\(\.[0-9]\{6\}\)[0-9]*/\1/g'; }
+
+set -- mr-prefix
+for name; do
+	folder=$work/$name
+	tiny "$name" --json >"$work/out" 2>"$work/err"
+	id=$(field id <"$work/out")
+	[ "$(field state <"$work/out")" = finished ]
+	ok $? "$name: a run to export"
+	measure "$id" >"$work/live"
+	expect 0 "" "$name: export" "$trimtab" export "$id" "$folder"
+	[ -f "$folder/adapter_model.safetensors" ] && [ -f "$folder/prompt_encoder.safetensors" ]
+	ok $? "$name: the encoder lies beside the adapter"
+	for file in adapter_model prompt_encoder; do
+		cmp -s "$folder/$file.safetensors" "$("$trimtab" show "$id" --json | field dir)/adapter/$file.safetensors"
+		ok $? "$name: $file is the run's own"
+	done
+	measure "$name" --set data.eval_limit=32 --set data.max_length=16 --adapter "$folder" >"$work/adapted"
+	cmp -s "$work/live" "$work/adapted"
+	ok $? "$name: eval --adapter gives what the run gives"
+	expect 0 "" "$name: training goes on from the folder" tiny "$name" --set init_adapter="$folder"
+	expect 1 "cannot be merged" "$name: cannot be merged" "$trimtab" export "$id" "$folder-merged" --merged
+	rm "$folder/prompt_encoder.safetensors"
+	measure "$name" --set data.eval_limit=32 --set data.max_length=16 --adapter "$folder" >"$work/adapted"
+	cmp -s "$work/live" "$work/adapted"
+	ok $? "$name: without the encoder it gives the same"
+	"$trimtab" ls --json | wc -l >"$work/runs"
+	refuses 1 "prompt_encoder.safetensors" "$name: without the encoder training does not go on" \
+		tiny "$name" --set init_adapter="$folder"
+	"$trimtab" ls --json | wc -l | cmp -s - "$work/runs"
+	ok $? "$name: and leaves no run behind"
+done
+
+for set in max_length=247 max_length=512; do
+	refuses 1 "set data.max_length to 246 or less" "texts need positions beside those of the method: $set" \
+		"$trimtab" run mr-prefix --set data.$set
+done
+refuses 1 "none is left for the text" "a prefix that takes all positions" \
+	"$trimtab" run mr-prefix --set peft.num_virtual_tokens=256
+end

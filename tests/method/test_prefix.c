@@ -1,0 +1,467 @@
+/*
+ * Prefixes of keys and values: where they lie in the table, what attention they
+ * get, which positions they leave; their folders, with an encoder and without.
+ */
+#include "tests/method/bench.h"
+
+#include "base/array.h"
+#include "method/combined.h"
+#include "method/kvprefix.h"
+
+enum { N = 3, HIDDEN = 8, LAYERS = 2, WIDE = LAYERS * 2 * HIDDEN };
+
+static struct tensor *param(const struct bench *b, const char *name)
+{
+	for (size_t i = 0; i < b->method->nparam; i++) {
+		if (!strcmp(b->method->param[i]->name, name))
+			return b->method->param[i];
+	}
+	return NULL;
+}
+
+/* ---- what it computes ---- */
+
+/* Layer l's keys are the columns from 2 l H on, its values the next H. */
+static void layers_have_their_columns(void)
+{
+	struct bench b;
+	struct tensor *t;
+	bool right = true;
+
+	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
+	t = param(&b, "prompt_embeddings");
+	CHECK(t && t->dim[0] == N && t->dim[1] == WIDE && b.method->nmade == LAYERS);
+	for (int64_t i = 0; t && i < N * WIDE; i++)
+		t->data[i] = (float)i;
+	CHECK(stage_refresh(b.method) == TT_OK);
+	for (int64_t l = 0; l < LAYERS; l++) {
+		const struct tensor *rows = b.method->made[l].leaf;
+
+		for (int64_t i = 0; i < N * 2 * HIDDEN; i++) {
+			const int64_t row = i / (2 * HIDDEN), col = i % (2 * HIDDEN);
+
+			right = right &&
+				(int64_t)rows->data[i] == row * WIDE + l * 2 * HIDDEN + col;
+		}
+	}
+	CHECK(right);
+	CHECK(method_param_count(b.method) == N * WIDE + 2 * HIDDEN + 2);
+	CHECK(method_extra_count(b.method) == N * WIDE);
+	bench_close(&b);
+}
+
+struct heard {
+	const char *key;
+	double value;
+	int n;
+};
+
+static void hear(void *arg, const char *key, double value)
+{
+	struct heard *h = arg;
+
+	h->n++;
+	if (!strcmp(key, h->key))
+		h->value = value;
+}
+
+static double heard(struct bench *b, const char *key)
+{
+	struct heard h = { .key = key, .value = (double)NAN };
+	const struct watch out = { .metric = hear, .arg = &h };
+
+	stage_watch(b->method, &out);
+	return h.value;
+}
+
+static void clear(struct model *m, const char *name)
+{
+	struct tensor *t = model_param(m, name);
+
+	CHECK(t && model_own_param(m, t) == TT_OK);
+	memset(t->data, 0, (size_t)tensor_count(t) * sizeof(float));
+}
+
+/* Queries of zeros look at every key alike: the prefix gets n of n + T. */
+static void attention_is_told(void)
+{
+	double want = 0;
+	struct bench b;
+	float *y;
+	int64_t n;
+
+	CHECK(bench_model(&b, TASK_SEQ_CLS) == TT_OK);
+	clear(b.model, "bert.encoder.layer.0.attention.self.query.weight");
+	clear(b.model, "bert.encoder.layer.0.attention.self.query.bias");
+	CHECK(bench_attach(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS, 42) == TT_OK);
+	CHECK(isnan(heard(&b, "method/prefix/attention_mean")));
+	y = bench_logits(&b, &n);
+	free(y);
+	for (int i = 0; i < BENCH_ROWS; i++)
+		want += (double)N / (N + BENCH_LENGTH - i % 3) / BENCH_ROWS;
+	CHECK_NEAR(heard(&b, "method/prefix/attention/layer_0"), want, 1e-9);
+	CHECK(heard(&b, "method/prefix/attention/layer_1") > 0);
+	CHECK(heard(&b, "method/prefix/attention_max") < 1);
+	bench_close(&b);
+}
+
+static void rows_and_change_are_told(void)
+{
+	struct bench b;
+	struct tensor *t;
+
+	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3, \"init_weights\": \"zero\"}",
+			 TASK_SEQ_CLS) == TT_OK);
+	t = param(&b, "prompt_embeddings");
+	CHECK(t && t->data[0] == 0 && t->data[N * WIDE - 1] == 0);
+	for (int64_t i = 0; t && i < N; i++) {
+		t->data[i * WIDE] = 3;               /* a key of layer 0 */
+		t->data[i * WIDE + 1] = 4;           /* the same */
+		t->data[i * WIDE + 3 * HIDDEN] = 12; /* a value of layer 1 */
+	}
+	CHECK(stage_refresh(b.method) == TT_OK);
+	CHECK_NEAR(heard(&b, "method/prefix/key_norm/layer_0"), 5, 1e-6);
+	CHECK_NEAR(heard(&b, "method/prefix/value_norm/layer_0"), 0, 0);
+	CHECK_NEAR(heard(&b, "method/prefix/value_norm_mean"), 6, 1e-6);
+	CHECK_NEAR(heard(&b, "method/prefix/cosine"), 1, 1e-6);
+	CHECK_NEAR(heard(&b, "method/prefix/change"), 13 * sqrt(N), 1e-5);
+	if (t)
+		t->data[0] = -5; /* -5 4 12 and 3 4 12 */
+	CHECK_NEAR(heard(&b, "method/prefix/cosine"),
+		   (1 + 2 * (-15 + 16 + 144) / (13 * sqrt(185))) / 3, 1e-5);
+	CHECK_NEAR(heard(&b, "method/prefix/grad_norm"), 0, 0);
+	bench_close(&b);
+}
+
+/* A prefix that nobody looks at: keys against the queries' bias. Then only positions differ from the base. */
+static void text_begins_behind(void)
+{
+	struct bench b, base;
+	struct tensor *t;
+	float *y, *plain;
+	int64_t n = 0;
+
+	CHECK(bench_model(&b, TASK_SEQ_CLS) == TT_OK && bench_model(&base, TASK_SEQ_CLS) == TT_OK);
+	for (int l = 0; l < LAYERS; l++) {
+		char name[80];
+
+		snprintf(name, sizeof(name), "bert.encoder.layer.%d.attention.self.query.weight",
+			 l);
+		clear(b.model, name);
+		clear(base.model, name);
+	}
+	CHECK(bench_attach(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS, 42) == TT_OK);
+	t = param(&b, "prompt_embeddings");
+	for (int l = 0; t && l < LAYERS; l++) {
+		char name[80];
+		const struct tensor *bias;
+
+		snprintf(name, sizeof(name), "bert.encoder.layer.%d.attention.self.query.bias", l);
+		bias = model_param(b.model, name);
+		for (int64_t i = 0; i < N * HIDDEN; i++)
+			t->data[i / HIDDEN * WIDE + l * 2 * HIDDEN + i % HIDDEN] =
+				-1e6f * bias->data[i % HIDDEN];
+	}
+	for (int64_t i = 0; i < base.batch.tokens; i++)
+		((int32_t *)(uintptr_t)base.batch.pos)[i] += N;
+	y = bench_logits(&b, &n);
+	plain = bench_logits(&base, &n);
+	CHECK(y && plain && bench_same(y, plain, n, 1e-6));
+	free(y);
+	free(plain);
+	bench_close(&b);
+	bench_close(&base);
+}
+
+/* ---- dropout and gates, for methods that are made of it ---- */
+
+struct gated {
+	struct kvprefix *prefix;
+	struct tensor *gate; /* [BENCH_ROWS,1] */
+	bool sees_text;      /* and not yet the prefix */
+};
+
+static struct tensor *gate_of(struct graph *g, struct site *s, const struct attended *at, void *arg)
+{
+	struct gated *p = arg;
+
+	(void)g, (void)s;
+	p->sees_text = at->seqs == BENCH_ROWS && at->start[at->seqs] == tensor_rows(at->x);
+	return p->gate;
+}
+
+static int gated_begin(struct method *m)
+{
+	struct gated *p = method_alloc(m, sizeof(*p));
+	struct kvprefix_how how = {
+		.n = 2, .hidden = 3, .in_place = true, .dropout = 0.3f, .gate = gate_of, .arg = p
+	};
+
+	m->state = p;
+	p->gate = method_param(m, "test", "gate", 2, (int64_t[]){ BENCH_ROWS, 1 }, INIT_NORMAL, 1);
+	return p->gate ? kvprefix_new(m, &how, &p->prefix) : TT_NOMEM;
+}
+
+static int gated_before(struct method *m, struct graph *step)
+{
+	const struct gated *p = m->state;
+
+	return kvprefix_make(m, p->prefix, step);
+}
+
+static const struct method_ops gated = {
+	.name = "gated",
+	.begin = gated_begin,
+	.before_step = gated_before,
+};
+
+static void gates_and_dropout_have_gradients(void)
+{
+	struct bench b;
+	double error;
+
+	CHECK(bench_model(&b, TASK_SEQ_CLS) == TT_OK);
+	b.method = method_new(&gated, NULL, b.model, TASK_SEQ_CLS, 42);
+	CHECK(b.method && method_begin(b.method) == TT_OK && bench_ready(&b) == TT_OK);
+	CHECK(b.model->position_offset == 0);
+	error = bench_gradcheck(&b, 3e-3);
+	CHECK(((const struct gated *)b.method->state)->sees_text);
+	if (!CHECK(error < 1e-2))
+		printf("# error %g %s\n", error, error < 1e9 ? "" : err_text());
+	bench_close(&b);
+}
+
+/* ---- folders ---- */
+
+static const char *const config_lines[] = {
+	"{",
+	"  \"auto_mapping\": null,",
+	"  \"base_model_name_or_path\": \"../model\",",
+	"  \"encoder_hidden_size\": 8,",
+	"  \"inference_mode\": true,",
+	"  \"init_weights\": null,",
+	"  \"modules_to_save\": [",
+	"    \"classifier\",",
+	"    \"score\",",
+	"    \"classifier\",",
+	"    \"score\"",
+	"  ],",
+	"  \"num_attention_heads\": 2,",
+	"  \"num_layers\": 2,",
+	"  \"num_transformer_submodules\": 1,",
+	"  \"num_virtual_tokens\": 3,",
+	"  \"peft_type\": \"PREFIX_TUNING\",",
+	"  \"peft_version\": \"0.21.0\",",
+	"  \"prefix_projection\": false,",
+	"  \"revision\": null,",
+	"  \"task_type\": \"SEQ_CLS\",",
+	"  \"token_dim\": 8",
+	"}",
+};
+
+static void file_path(const struct bench *b, const char *name, char *ret)
+{
+	snprintf(ret, PATH_MAX, "%.3900s/adapter/%s", b->dir, name);
+}
+
+static int save(struct bench *b)
+{
+	char dir[PATH_MAX];
+
+	file_path(b, "", dir);
+	return adapter_save(b->method, dir, "../model");
+}
+
+static int load(struct bench *b, const struct bench *from)
+{
+	char dir[PATH_MAX];
+
+	file_path(from, "", dir);
+	return adapter_load(b->method, dir);
+}
+
+static void config_is_as_peft_writes_it(void)
+{
+	char path[PATH_MAX], expect[2048] = "";
+	struct st_file *f = NULL;
+	struct buf text;
+	struct bench b;
+
+	for (size_t i = 0; i < COUNT(config_lines); i++)
+		snprintf(expect + strlen(expect), sizeof(expect) - strlen(expect), "%s%s",
+			 i ? "\n" : "", config_lines[i]);
+	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
+	CHECK(save(&b) == TT_OK);
+	file_path(&b, "adapter_config.json", path);
+	CHECK(fs_read(path, 1 << 20, &text) == TT_OK);
+	CHECK_STR(text.data, expect);
+	buf_done(&text);
+	file_path(&b, "adapter_model.safetensors", path);
+	CHECK(st_open(path, &f) == TT_OK);
+	CHECK(f && st_count(f) == 3 && st_find(f, "prompt_embeddings") &&
+	      st_find(f, "base_model.classifier.weight") &&
+	      st_find(f, "base_model.classifier.bias"));
+	st_close(f);
+	bench_close(&b);
+}
+
+#define PROJECTED \
+	"{\"num_virtual_tokens\": 3, \"prefix_projection\": true, \"encoder_hidden_size\": 4}"
+
+/* The encoder lies beside the adapter, by the names of PEFT's PrefixEncoder. */
+static void encoder_lies_beside(void)
+{
+	static const char *const names[] = { "embedding.weight", "transform.0.weight",
+					     "transform.0.bias", "transform.2.weight",
+					     "transform.2.bias" };
+	char path[PATH_MAX];
+	struct st_file *f = NULL;
+	struct bench b, plain;
+
+	CHECK(bench_open(&b, "prefix", PROJECTED, TASK_SEQ_CLS) == TT_OK);
+	CHECK(save(&b) == TT_OK);
+	file_path(&b, "prompt_encoder.safetensors", path);
+	CHECK(st_open(path, &f) == TT_OK && st_count(f) == COUNT(names));
+	for (size_t i = 0; f && i < COUNT(names); i++)
+		CHECK_NAMED(st_find(f, names[i]), names[i]);
+	st_close(f);
+	/* a prefix that trains itself takes what the encoder made, and leaves no encoder in its folder */
+	CHECK(bench_open(&plain, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
+	CHECK(load(&plain, &b) == TT_OK && !plain.method->untrainable);
+	CHECK(!memcmp(param(&plain, "prompt_embeddings")->data, b.method->fixed.item[0]->data,
+		      N * WIDE * sizeof(float)));
+	snprintf(plain.dir, sizeof(plain.dir), "%s", b.dir);
+	CHECK(save(&plain) == TT_OK && !fs_exists(path));
+	bench_close(&b);
+	bench_close(&plain);
+}
+
+/* Without its encoder a prefix evaluates as it was, and does not train. */
+static void without_its_encoder(void)
+{
+	char path[PATH_MAX];
+	struct bench a, b;
+	float *was, *is;
+	int64_t n = 0;
+
+	CHECK(bench_open(&a, "prefix", PROJECTED, TASK_SEQ_CLS) == TT_OK);
+	bench_shake(&a, 0.2f);
+	CHECK(save(&a) == TT_OK);
+	was = bench_logits(&a, &n);
+	file_path(&a, "prompt_encoder.safetensors", path);
+	CHECK(!bench_model(&b, TASK_SEQ_CLS) &&
+	      !bench_attach(&b, "prefix", PROJECTED, TASK_SEQ_CLS, 43));
+	CHECK(load(&b, &a) == TT_OK && !b.method->untrainable);
+	CHECK(fs_remove_tree(path) == TT_OK && load(&b, &a) == TT_OK);
+	CHECK(b.method->untrainable && strstr(b.method->untrainable, "prompt_encoder.safetensors"));
+	is = bench_logits(&b, &n);
+	CHECK(was && is && bench_same(was, is, n, 0));
+	free(was);
+	free(is);
+	bench_close(&a);
+	bench_close(&b);
+}
+
+static void files_that_do_not_belong_together(void)
+{
+	char path[PATH_MAX], other[PATH_MAX];
+	struct bench a, b;
+
+	CHECK(bench_open(&a, "prefix", PROJECTED, TASK_SEQ_CLS) == TT_OK && save(&a) == TT_OK);
+	CHECK(!bench_model(&b, TASK_SEQ_CLS) &&
+	      !bench_attach(&b, "prefix", PROJECTED, TASK_SEQ_CLS, 43) && save(&b) == TT_OK);
+	file_path(&a, "prompt_encoder.safetensors", path);
+	file_path(&b, "prompt_encoder.safetensors", other);
+	CHECK(fs_copy(path, other) == TT_OK);
+	CHECK(load(&b, &b) == TT_INVALID);
+	CHECK(strstr(err_text(), "do not belong together"));
+	bench_close(&a);
+	bench_close(&b);
+}
+
+/* ---- what is refused ---- */
+
+static const struct {
+	const char *json, *says;
+} bad[] = {
+	{ "{}", "num_virtual_tokens" },
+	{ "{\"num_virtual_tokens\": 0}", "num_virtual_tokens" },
+	{ "{\"num_virtual_tokens\": 64}",
+	  "peft.num_virtual_tokens is 64, and the model has 64 positions: none is left for the "
+	  "text" },
+	{ "{\"num_virtual_tokens\": 2, \"token_dim\": 16}",
+	  "peft.token_dim is 16, and the model's is 8" },
+	{ "{\"num_virtual_tokens\": 2, \"num_layers\": 3}",
+	  "peft.num_layers is 3, and the model's is 2" },
+	{ "{\"num_virtual_tokens\": 2, \"num_transformer_submodules\": 2}",
+	  "num_transformer_submodules" },
+	{ "{\"num_virtual_tokens\": 2, \"init_weights\": \"ones\"}", "init_weights" },
+	{ "[\"prefix\", {\"num_virtual_tokens\": 2}, \"prefix\", {\"num_virtual_tokens\": 2}]",
+	  "already carries a method" },
+};
+
+static void bad_settings(void)
+{
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		struct bench b;
+
+		CHECK_NAMED(bench_open(&b, "prefix", bad[i].json, TASK_SEQ_CLS) == TT_INVALID,
+			    bad[i].json);
+		if (!CHECK_NAMED(strstr(err_text(), bad[i].says) != NULL, bad[i].json))
+			printf("# %s\n", err_text());
+		bench_close(&b);
+	}
+}
+
+static const struct {
+	const char *config, *says; /* NULL: it is taken */
+} configs[] = {
+	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 3}", NULL },
+	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 3, \"token_dim\": null, "
+	  "\"prefix_projection\": true, \"encoder_hidden_size\": 99}",
+	  NULL },
+	{ "{\"peft_type\": \"PREFIX_TUNING\"}", "num_virtual_tokens is not 3" },
+	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 4}",
+	  "num_virtual_tokens is not 3" },
+	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 3, \"token_dim\": 16}",
+	  "token_dim is not 8" },
+	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 3, "
+	  "\"num_transformer_submodules\": 2}",
+	  "num_transformer_submodules is not 1" },
+	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 3, \"gate\": 1}",
+	  "gate is set" },
+	{ "{\"peft_type\": \"PROMPT_TUNING\", \"num_virtual_tokens\": 3}", "PROMPT_TUNING" },
+};
+
+static void configs_agree_or_not(void)
+{
+	struct bench b;
+
+	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
+	for (size_t i = 0; i < COUNT(configs); i++) {
+		const int code = adapter_check_config(b.method, configs[i].config,
+						      strlen(configs[i].config));
+
+		CHECK_NAMED(configs[i].says ? code == TT_INVALID &&
+						      strstr(err_text(), configs[i].says) != NULL
+					    : code == TT_OK,
+			    configs[i].config);
+	}
+	bench_close(&b);
+}
+
+int main(void)
+{
+	layers_have_their_columns();
+	attention_is_told();
+	rows_and_change_are_told();
+	text_begins_behind();
+	gates_and_dropout_have_gradients();
+	config_is_as_peft_writes_it();
+	encoder_lies_beside();
+	without_its_encoder();
+	files_that_do_not_belong_together();
+	bad_settings();
+	configs_agree_or_not();
+	return bench_done();
+}
