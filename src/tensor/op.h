@@ -108,6 +108,15 @@ struct tensor *op_repeat(struct graph *g, struct tensor *p, struct tensor *f, in
 			 const struct origin *origin);
 /* y[N,cols] = columns at .. at+cols-1 of x. */
 struct tensor *op_columns(struct graph *g, struct tensor *x, int64_t at, int64_t cols);
+struct tensor *op_beside(struct graph *g, struct tensor *a, struct tensor *b); /* y = [a, b] */
+/*
+ * One layer of an LSTM over the rows of x [T,I], as torch computes it, from the first row on or (reverse) from the
+ * last: y [T,h]. w_ih [4h,I], w_hh [4h,h], b_ih, b_hh [4h], gates in the order i, f, g, o; the state begins at zero.
+ */
+struct lstm {
+	struct tensor *w_ih, *w_hh, *b_ih, *b_hh;
+};
+struct tensor *op_lstm(struct graph *g, struct tensor *x, const struct lstm *l, bool reverse);
 struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
 /* weight |x x^T - I|, Frobenius, scalar: how far the rows of x are from orthonormal; rows false: its columns. */

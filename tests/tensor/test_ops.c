@@ -884,6 +884,91 @@ static void columns_naive(const struct world *w, double *y)
 			*y++ = num(w->t[0], i, c) + num(w->t[0], i, AT + c);
 }
 
+static void beside_setup(struct world *w)
+{
+	add(w, w->n, NARROW);
+	add(w, w->n, 2);
+}
+
+static struct tensor *beside_build(struct graph *g, void *arg)
+{
+	return op_beside(g, rows_of(g, arg, 0), rows_of(g, arg, 1));
+}
+
+static void beside_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++) {
+		for (int64_t c = 0; c < NARROW; c++)
+			*y++ = num(w->t[0], i, c);
+		for (int64_t c = 0; c < 2; c++)
+			*y++ = num(w->t[1], i, c);
+	}
+}
+
+/* An LSTM of two cells: t = x, w_ih, w_hh, b_ih, b_hh. */
+enum { CELLS = 2, GATES = 4 };
+
+static void lstm_setup(struct world *w)
+{
+	add(w, w->n, NARROW);
+	add(w, GATES * CELLS, NARROW);
+	add(w, GATES * CELLS, CELLS);
+	add(w, GATES * CELLS, 0);
+	add(w, GATES * CELLS, 0);
+}
+
+static struct tensor *lstm_run(struct graph *g, struct world *w, bool reverse)
+{
+	const struct lstm l = { w->t[1], w->t[2], w->t[3], w->t[4] };
+
+	return op_lstm(g, rows_of(g, w, 0), &l, reverse);
+}
+
+static struct tensor *lstm_build(struct graph *g, void *arg) { return lstm_run(g, arg, false); }
+
+static struct tensor *lstm_build_reverse(struct graph *g, void *arg)
+{
+	return lstm_run(g, arg, true);
+}
+
+static double lstm_sum(const struct world *w, int64_t row, const double *h, int64_t gate)
+{
+	double sum = (double)w->t[3]->data[gate] + (double)w->t[4]->data[gate];
+
+	for (int64_t k = 0; k < NARROW; k++)
+		sum += num(w->t[1], gate, k) * num(w->t[0], row, k);
+	for (int64_t k = 0; k < CELLS; k++)
+		sum += num(w->t[2], gate, k) * h[k];
+	return sum;
+}
+
+static double logistic(double x) { return 1 / (1 + exp(-x)); }
+
+static void lstm_walk(const struct world *w, bool reverse, double *y)
+{
+	double h[CELLS] = { 0 }, c[CELLS] = { 0 };
+
+	for (int64_t t = 0; t < w->n; t++) {
+		const int64_t row = reverse ? w->n - 1 - t : t;
+
+		for (int64_t j = 0; j < CELLS; j++) {
+			const double i = logistic(lstm_sum(w, row, h, j)),
+				     f = logistic(lstm_sum(w, row, h, CELLS + j)),
+				     g = tanh(lstm_sum(w, row, h, 2 * CELLS + j)),
+				     o = logistic(lstm_sum(w, row, h, 3 * CELLS + j));
+
+			c[j] = f * c[j] + i * g;
+			y[row * CELLS + j] = o * tanh(c[j]);
+		}
+		for (int64_t j = 0; j < CELLS; j++)
+			h[j] = y[row * CELLS + j];
+	}
+}
+
+static void lstm_naive(const struct world *w, double *y) { lstm_walk(w, false, y); }
+
+static void lstm_naive_reverse(const struct world *w, double *y) { lstm_walk(w, true, y); }
+
 static void two_setup(struct world *w)
 {
 	rows_setup(w);
@@ -1095,6 +1180,9 @@ static const struct test tests[] = {
 	{ "repeat", repeat_setup, repeat_build, repeat_naive },
 	{ "repeat, by factors", repeat_setup_by, repeat_build, repeat_naive },
 	{ "columns", columns_setup, columns_build, columns_naive },
+	{ "beside", beside_setup, beside_build, beside_naive },
+	{ "lstm", lstm_setup, lstm_build, lstm_naive },
+	{ "lstm, from the last row", lstm_setup, lstm_build_reverse, lstm_naive_reverse },
 	{ "add", two_setup, add_build, add_naive },
 	{ "scale", rows_setup, scale_build, scale_naive },
 	{ "orthogonality", rows_setup, orthogonal_rows_build, orthogonal_rows_naive },
