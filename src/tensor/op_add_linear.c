@@ -17,6 +17,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "tensor/drop.h"
 #include "tensor/kernel.h"
 #include "tensor/linear.h"
 
@@ -24,8 +25,7 @@ enum { H, X, W, B, SCALE, GATE, INPUTS };
 
 struct added {
 	float by;
-	bool drops;
-	struct kernel_drop drop;
+	const struct drop *drop; /* NULL: none */
 };
 
 /* What a row or a column is multiplied by; each NULL where there is nothing to multiply. */
@@ -127,17 +127,16 @@ static void forward(struct node *n)
 	const float *h = n->in[H]->data;
 	struct factors f = factors(n);
 	const struct tensor x = scaled_rows(n, &f);
-	float *y = a->drops ? scratch(n, rows * cols) : n->out->data;
+	float *y = a->drop ? scratch(n, rows * cols) : n->out->data;
 
 	if (f.bad || !y)
 		return;
-	set_rows(y, a->drops ? NULL : h, &f, rows, cols);
+	set_rows(y, a->drop ? NULL : h, &f, rows, cols);
 	add_product(gm, &x, &f.w, y);
-	if (!a->drops)
+	if (!a->drop)
 		return;
 	memcpy(n->out->data, h, (size_t)(rows * cols) * sizeof(*y));
-	kernel_dropout_rows(n->out->data, 1, y, &a->drop, n->out->origin->example,
-			    n->out->origin->pos, rows, cols);
+	kernel_keep(n->out->data, 1, y, a->drop->keep, a->drop->scale, rows, cols);
 }
 
 /* to = beta to + part * col, row by row of part [O,k]; col NULL: 1. */
@@ -305,14 +304,13 @@ static void backward(struct node *n)
 	const struct added *a = n->arg;
 	const int64_t rows = tensor_rows(n->out), cols = tensor_cols(n->out);
 	struct factors f = factors(n);
-	float *dropped = a->drops ? scratch(n, rows * cols) : NULL;
-	const float *grad = a->drops ? dropped : n->out->grad;
+	float *dropped = a->drop ? scratch(n, rows * cols) : NULL;
+	const float *grad = a->drop ? dropped : n->out->grad;
 
 	if (f.bad || !grad)
 		return;
 	if (dropped)
-		kernel_dropout_rows(dropped, 0, n->out->grad, &a->drop, n->out->origin->example,
-				    n->out->origin->pos, rows, cols);
+		kernel_keep(dropped, 0, n->out->grad, a->drop->keep, a->drop->scale, rows, cols);
 	back_weights(n, &f, grad);
 	back_rows(n, &f, grad);
 	if (graph_needs(n->in[H]))
@@ -329,20 +327,6 @@ static bool any_needs(struct tensor *const *in)
 		if (graph_needs(in[i]))
 			return true;
 	return false;
-}
-
-static void set_dropout(struct graph *g, struct added *a, float p)
-{
-	const struct pass *pass = graph_pass(g);
-
-	a->drops = pass->train && p > 0;
-	if (a->drops)
-		a->drop = (struct kernel_drop){
-			.key = pass->seed,
-			.c3 = kernel_drop_site(graph_draw(g)),
-			.c2 = (uint32_t)pass->step,
-			.p = p,
-		};
 }
 
 struct tensor *op_add_linear(struct graph *g, struct tensor *h, struct tensor *x,
@@ -369,7 +353,10 @@ struct tensor *op_add_linear(struct graph *g, struct tensor *h, struct tensor *x
 	       tensor_count(how->scale) == how->w->dim[0]);
 	out = graph_tensor_like(g, h, tensor_cols(h), any_needs(in));
 	*a = (struct added){ .by = how->by };
-	set_dropout(g, a, how->dropout);
-	assert(!a->drops || h->origin);
+	if (graph_pass(g)->train && how->dropout > 0) {
+		a->drop = drop_rows(g, h, how->dropout);
+		if (!a->drop)
+			return NULL;
+	}
 	return graph_record(g, &op, out, in, INPUTS, a);
 }
