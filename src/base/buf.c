@@ -62,6 +62,15 @@ void buf_text(struct buf *b, const char *text) { buf_add(b, text, strlen(text));
 
 void buf_char(struct buf *b, char c) { buf_add(b, &c, 1); }
 
+void buf_spaces(struct buf *b, int n)
+{
+	if (n <= 0 || !grow(b, (size_t)n))
+		return;
+	memset(b->data + b->size, ' ', (size_t)n);
+	b->size += (size_t)n;
+	b->data[b->size] = 0;
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	const size_t room = b->bad ? 0 : b->room - b->size;

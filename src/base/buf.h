@@ -21,6 +21,7 @@ void buf_clear(struct buf *b); /* keeps the memory */
 void buf_add(struct buf *b, const void *data, size_t size);
 void buf_text(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
+void buf_spaces(struct buf *b, int n); /* n < 0: none */
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int buf_check(const struct buf *b, const char *what); /* TT_OK, or a sentence naming `what` */
 

@@ -31,13 +31,17 @@ static const double ten[] = { 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1
 			      1e-1,  1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 			      1e8,   1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15 };
 
-/* v is finite and not negative. */
+/* |v| = m 2^e, of a finite v. */
 static uint64_t split(double v, int *ret_e)
 {
-	const double m = frexp(v, ret_e);
+	const uint64_t one = (uint64_t)1 << (DBL_MANT_DIG - 1);
+	uint64_t bits;
+	int x;
 
-	*ret_e -= DBL_MANT_DIG;
-	return (uint64_t)ldexp(m, DBL_MANT_DIG);
+	memcpy(&bits, &v, sizeof(bits));
+	x = (int)(bits / one) & 0x7ff;
+	*ret_e = (x ? x : 1) + DBL_MIN_EXP - 1 - DBL_MANT_DIG;
+	return bits % one + (x ? one : 0);
 }
 
 /* In decimal, with zeros in front up to so many digits. */
@@ -78,15 +82,15 @@ static uint64_t shift_out(uint64_t x, int s)
 	return whole + (rest > half || (rest == half && whole % 2));
 }
 
-size_t number_fixed(double v, char ret[NUMBER_SIZE])
+size_t number_fixed(double v, char ret[NUMBER_FIXED_SIZE])
 {
 	uint64_t units;
 	size_t n = 0;
 	int e;
 
 	if (!(fabs(v) < 1e11)) /* above, nothing may be left to shift */
-		return (size_t)snprintf(ret, NUMBER_SIZE, "%.*f", DECIMALS, v);
-	units = split(fabs(v), &e) * FIVES;
+		return (size_t)snprintf(ret, NUMBER_FIXED_SIZE, "%.*f", DECIMALS, v);
+	units = split(v, &e) * FIVES;
 	units = shift_out(units, -(e + DECIMALS));
 	if (signbit(v))
 		ret[n++] = '-';
@@ -101,7 +105,7 @@ size_t number_fixed(double v, char ret[NUMBER_SIZE])
 
 static size_t real_printf(double v, char ret[NUMBER_SIZE])
 {
-	char text[40];
+	char text[NUMBER_SIZE];
 	size_t n = 0;
 
 	/* below the normal range fewer digits survive */
@@ -183,13 +187,15 @@ size_t number_real(double v, char ret[NUMBER_SIZE])
 	uint64_t m, digits, fives = 1;
 	int e, x = EXPONENT_LEAST, point;
 
-	if (v == 0 && !signbit(v))
-		return number_int(0, ret);
-	if (!(size >= ten[0] && size < ten[COUNT(ten) - 1]))
+	if (!(size < ten[COUNT(ten) - 1]) || (v == 0 && signbit(v)))
+		return real_printf(v, ret);
+	if (v == (double)(int64_t)v)
+		return number_int((int64_t)v, ret);
+	if (size < ten[0])
 		return real_printf(v, ret);
 	if (signbit(v))
 		*ret++ = '-';
-	m = split(size, &e);
+	m = split(v, &e);
 	while (size >= ten[x + 1 - EXPONENT_LEAST])
 		x++;
 	point = DIGITS_SURE - 1 - x;

@@ -1,18 +1,11 @@
 /* Text of others on our lines: made harmless, and cut and filled by the columns it takes. */
-#include <stdio.h>
 #include <string.h>
 #include <wchar.h>
 
 #include "cmd/cmd.h"
 #include "ui/widget/text.h"
 
-static bool is_plain(const char *text)
-{
-	for (; *text; text++)
-		if (*text < 0x20 || *text > 0x7e)
-			return false;
-	return true;
-}
+static bool is_plain(char c) { return c >= 0x20 && c <= 0x7e; }
 
 static void add_cell(struct buf *out, const struct text_cell *c)
 {
@@ -33,13 +26,13 @@ static int add_text(struct buf *out, const char *text, int most)
 	struct text_cell c;
 	int used = 0;
 
-	if (is_plain(text)) {
-		const size_t n = strlen(text);
-
-		used = n < (size_t)most ? (int)n : most;
+	while (used < most && is_plain(text[used]))
+		used++;
+	if (!text[used] || is_plain(text[used])) { /* what follows may belong to the last one */
 		buf_add(out, text, (size_t)used);
 		return used;
 	}
+	used = 0;
 	while (text_next(&text, &c) && used + c.width <= most) {
 		add_cell(out, &c);
 		used += c.width;
@@ -51,7 +44,7 @@ void cmd_text(struct buf *out, const char *text) { (void)add_text(out, text, INT
 
 void cmd_left(struct buf *out, const char *text, int width)
 {
-	buf_printf(out, "%*s", width - add_text(out, text, width), "");
+	buf_spaces(out, width - add_text(out, text, width));
 }
 
 /* A long text keeps its end, where paths and numbers differ. */
@@ -62,12 +55,13 @@ void cmd_right(struct buf *out, const char *text, int width)
 	int left = all;
 
 	if (all <= width) {
-		buf_printf(out, "%*s", width - all, "");
+		buf_spaces(out, width - all);
 		cmd_text(out, text);
 		return;
 	}
 	while (left > width - 2 && text_next(&text, &c))
 		left -= c.width;
-	buf_printf(out, "%*s..", width - 2 - left, "");
+	buf_spaces(out, width - 2 - left);
+	buf_text(out, "..");
 	cmd_text(out, text);
 }

@@ -37,6 +37,12 @@ static void prints(void)
 	buf_clear(&b);
 	CHECK(b.size == 0);
 	CHECK_STR(b.data, "");
+	buf_spaces(&b, 3);
+	buf_spaces(&b, 0);
+	buf_spaces(&b, -5);
+	CHECK_STR(b.data, "   ");
+	buf_spaces(&b, 998);
+	CHECK(b.bad && b.size == 3);
 	buf_done(&b);
 }
 

@@ -30,7 +30,7 @@ static void compare(const char *want, const char *got, size_t n)
 
 static void fixed(double v)
 {
-	char want[NUMBER_SIZE], got[NUMBER_SIZE];
+	char want[NUMBER_FIXED_SIZE], got[NUMBER_FIXED_SIZE];
 	size_t n;
 
 	snprintf(want, sizeof(want), "%.4f", v);
