@@ -172,6 +172,23 @@ int run_list(struct store *st, const struct run_filter *f, struct run_list *ret)
 void run_list_done(struct run_list *l);
 
 /*
+ * The same list by what a line of it shows, one after another, in half the time. A line is there during
+ * its visit only; a visitor that fails ends the walk. It runs within a read, so it must not wait for anybody.
+ * ret_width is run_id_width, and known before the first visit.
+ */
+struct run_line {
+	const char *id, *name, *method, *cause;
+	int64_t row, started, ended, step, total_steps;
+	enum run_state state; /* as of now */
+	bool has_best;
+	double best_value;
+	const struct run_value *value; /* of each key */
+};
+typedef int run_visit(void *arg, const struct run_line *r);
+int run_walk(struct store *st, const struct run_filter *f, int *ret_width, run_visit *visit,
+	     void *arg);
+
+/*
  * The same list as places only, quick for any number of runs: a screen then reads the rows it shows.
  * Without limit and keys.
  */

@@ -28,8 +28,26 @@ bool filter_by_age(const struct run_filter *f); /* is the order that of ids? */
 void filter_sort(const struct run_filter *f, void *base, size_t n, size_t size);
 bool filter_wants(const struct run_filter *f, enum run_state now);
 
-/* The latest values that f asks for, of n runs: [n][f->keys_n], free() it. */
-int filter_values(struct store *st, const struct run_filter *f, const int64_t *row, size_t n,
-		  struct run_value **ret);
+/*
+ * The latest values of one metric: looked up run by run, until so many were
+ * asked for that reading those of all runs is quicker.
+ */
+struct values {
+	struct store *st;
+	int64_t key; /* 0: nobody has it */
+	size_t asked, n, room, at;
+	struct values_entry {
+		int64_t row;
+		struct run_value value;
+	} * entry; /* in order of row */
+};
+
+int values_init(struct values *v, struct store *st, const char *name,
+		size_t expect); /* expect so many to be asked for; 0: unknown */
+int values_of(struct values *v, int64_t row, struct run_value *ret);
+void values_done(struct values *v);
+/* All that f asks for, of n runs: [n][f->keys_n], free() it. */
+int values_list(struct store *st, const struct run_filter *f, const int64_t *row, size_t n,
+		struct run_value **ret);
 
 #endif

@@ -108,29 +108,3 @@ int run_find(struct store *st, const char *what, struct run *ret)
 		return fail_nothing(st, what);
 	return got < 0 ? got : TT_OK;
 }
-
-int run_id_width(struct store *st, int *ret)
-{
-	char before[RUN_ID_SIZE] = "";
-	sqlite3_stmt *q;
-	int got, width = 5, code = sql_prepare(st, "SELECT id FROM run ORDER BY id", &q);
-
-	if (code)
-		return code;
-	while ((got = sql_step(st, q)) > 0) {
-		const char *id = sql_text(q, 0);
-		int same = 0;
-
-		while (before[same] && before[same] == id[same])
-			same++;
-		if (same + 1 > width && id[same])
-			width = same + 1;
-		strncpy(before, id,
-			sizeof(before) - 1); /* quicker than printing, and there are many */
-	}
-	sql_done(q);
-	if (got < 0)
-		return got;
-	*ret = width;
-	return TT_OK;
-}

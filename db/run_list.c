@@ -119,7 +119,7 @@ static int list_values(struct store *st, const struct run_filter *f, struct run_
 		return err_set(TT_NOMEM, "not enough memory for the list of runs");
 	for (size_t i = 0; i < l->n; i++)
 		row[i] = l->run[i].row;
-	code = filter_values(st, f, row, l->n, &l->value);
+	code = values_list(st, f, row, l->n, &l->value);
 	if (!code)
 		l->keys_n = f->keys_n;
 	free(row);

@@ -313,12 +313,11 @@ int sql_rows_add(struct sql_rows *r, const void *row)
 int sql_rows_pack(struct sql_rows *r, const size_t *field, size_t fields, void **ret, size_t *ret_n)
 {
 	const size_t rows = r->row_n * r->row_size;
-	char *block = malloc(rows + r->text_n + 1);
+	char *block = realloc(r->row, rows + r->text_n + 1);
 
 	if (!block)
 		return err_set(TT_NOMEM, "not enough memory");
-	if (rows)
-		memcpy(block, r->row, rows);
+	r->row = NULL;
 	if (r->text_n)
 		memcpy(block + rows, r->text, r->text_n);
 	for (size_t i = 0; i < r->row_n; i++) {

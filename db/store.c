@@ -394,8 +394,9 @@ static int open_read(struct store *st)
 		if (!code)
 			code = open_readable(st, &version);
 	}
+	/* Lists and curves read a page once, and the system has it: to read it again costs less than memory for it. */
 	if (!code)
-		code = sql_exec(st, "PRAGMA cache_size = -16000");
+		code = sql_exec(st, "PRAGMA cache_size = -1000");
 	return code ? code : sql_int(st, "PRAGMA data_version", &st->seen);
 }
 

@@ -363,9 +363,58 @@ static void lists_carry_values(void)
 	home_close(&h);
 }
 
-/* Places come in the order of the list, imports of older runs included. */
+struct walked {
+	const struct run_list *list;
+	size_t n, same;
+};
+
+/* Is it the list's next? */
+static int walk_visit(void *arg, const struct run_line *r)
+{
+	struct walked *w = arg;
+	const struct run_list *l = w->list;
+	const struct run *want = w->n < l->n ? &l->run[w->n] : NULL;
+	bool same = want && r->row == want->row && !strcmp(r->id, want->id) &&
+		    !strcmp(r->name, want->name) && !strcmp(r->method, want->method) &&
+		    !strcmp(r->cause, want->cause) && r->started == want->started &&
+		    r->ended == want->ended && r->step == want->step &&
+		    r->total_steps == want->total_steps && r->state == want->state &&
+		    r->has_best == want->has_best &&
+		    (!r->has_best || r->best_value == want->best_value);
+
+	for (size_t k = 0; same && k < l->keys_n; k++) {
+		const struct run_value *v = &l->value[w->n * l->keys_n + k];
+
+		same = r->value[k].step == v->step &&
+		       (r->value[k].value == v->value ||
+			(isnan(v->value) && isnan(r->value[k].value)));
+	}
+	w->n++;
+	w->same += same;
+	return TT_OK;
+}
+
+static int walk_enough(void *arg, const struct run_line *r)
+{
+	*(size_t *)arg += strlen(r->name) > 0;
+	return TT_NOMEM;
+}
+
+/* Line by line a list says the same. */
+static void check_walk(struct store *st, const struct run_filter *f, const struct run_list *l)
+{
+	struct walked w = { .list = l };
+	int width = 0, want = 0;
+
+	CHECK(run_id_width(st, &want) == TT_OK);
+	CHECK(run_walk(st, f, &width, walk_visit, &w) == TT_OK && width == want);
+	CHECK(w.n == l->n && w.same == l->n);
+}
+
+/* Places and lines come in the order of the list, imports of older runs included. */
 static void places_agree_with_lists(void)
 {
+	static const char *const keys[] = { "eval/loss", "no/such", "eval/accuracy" };
 	static const struct run_filter filters[] = {
 		{ 0 },
 		{ .sort = "-" },
@@ -374,12 +423,15 @@ static void places_agree_with_lists(void)
 		{ .states = 1u << RUN_LOST },
 		{ .method = "lora" },
 		{ .with_trashed = true },
+		{ .limit = 2, .keys = keys, .keys_n = COUNT(keys) },
+		{ .keys = keys, .keys_n = COUNT(keys) },
 	};
 	struct home h;
 	int64_t row[4];
 
 	home_open(&h);
 	fill(&h, row);
+	CHECK(run_update_best(h.st, row[0], 0.25, 3) == TT_OK);
 	CHECK(home_run(&h, -100, "old", NULL) > row[3]);
 	CHECK(run_trash(h.st, row[3]) == TT_OK);
 	CHECK_STR(names(h.st, &filters[0]), "cat Bee ant old");
@@ -391,7 +443,9 @@ static void places_agree_with_lists(void)
 		size_t n = 0, same = 0;
 
 		CHECK(run_list(h.st, &filters[i], &l) == TT_OK && l.n > 0);
-		CHECK(run_index(h.st, &filters[i], &place, &n) == TT_OK && n == l.n);
+		check_walk(h.st, &filters[i], &l);
+		CHECK(run_index(h.st, &filters[i], &place, &n) == TT_OK &&
+		      (n == l.n || filters[i].limit));
 		for (size_t k = 0; k < n && k < l.n; k++)
 			same += place[k].row == l.run[k].row && place[k].state == l.run[k].state &&
 				place[k].trashed == (l.run[k].trashed > 0);
@@ -406,9 +460,12 @@ static void places_agree_with_lists(void)
 static void long_lists_carry_the_same(void)
 {
 	static const char *const keys[] = { "eval/accuracy" };
+	const struct run_filter f = { .keys = keys, .keys_n = 1 };
 	struct home h;
 	struct run_list all = { 0 };
 	bool same = true;
+	size_t n = 0;
+	int width;
 
 	home_open(&h);
 	CHECK(store_begin(h.st) == TT_OK);
@@ -420,12 +477,13 @@ static void long_lists_carry_the_same(void)
 			same = false;
 	}
 	CHECK(store_commit(h.st) == TT_OK);
-	CHECK(run_list(h.st, &(struct run_filter){ .keys = keys, .keys_n = 1 }, &all) == TT_OK &&
-	      all.n == 600);
+	CHECK(run_list(h.st, &f, &all) == TT_OK && all.n == 600);
+	check_walk(h.st, &f, &all);
+	CHECK(run_walk(h.st, &f, &width, walk_enough, &n) == TT_NOMEM && n == 1);
 	for (size_t i = 0; i < all.n; i++) {
-		const int64_t n = 599 - (int64_t)i;
+		const int64_t step = 599 - (int64_t)i;
 
-		if (all.value[i].step != (n % 3 ? n : -1))
+		if (all.value[i].step != (step % 3 ? step : -1))
 			same = false;
 	}
 	CHECK(same);

@@ -4,11 +4,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/err.h"
 #include "db/event.h"
 #include "db/metric.h"
 #include "db/run.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static int walk_line(void *arg, const struct run_line *r)
+{
+	size_t *n = arg;
+
+	*n += strlen(r->id) + strlen(r->name) + strlen(r->method) + strlen(r->cause);
+	return TT_OK;
+}
 
 static void read_all(struct store *st)
 {
@@ -16,8 +25,10 @@ static void read_all(struct store *st)
 	const struct run_filter filter = { .keys = keys, .keys_n = 2, .limit = 100 };
 	struct metric_bucket bucket[16];
 	struct run_list list;
-	size_t n;
+	size_t n = 0;
+	int width;
 
+	(void)run_walk(st, &filter, &width, walk_line, &n);
 	if (run_list(st, &filter, &list))
 		return;
 	for (size_t i = 0; i < list.n && i < 8; i++) {
