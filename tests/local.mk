@@ -13,6 +13,7 @@ include tests/method/local.mk
 include tests/train/local.mk
 include tests/db/local.mk
 include tests/ui/local.mk
+include tests/cmd/local.mk
 include tests/cli/local.mk
 include tests/lint/local.mk
 include tests/fuzz/local.mk

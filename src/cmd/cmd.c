@@ -25,6 +25,8 @@ static const struct command *const all[] = {
 	NULL
 };
 
+enum { PIECE = 1 << 16 }; /* what a pipe takes at once */
+
 static const struct passed_on passed_on[] = {
 	{ "eval", "Measure a run, or the model of a recipe before any training." },
 	{ "predict", "Say what a run makes of a text, or of every row of a file." },
@@ -86,16 +88,29 @@ int cmd_with_run(const struct args *a, bool write,
 	return code;
 }
 
-int cmd_print(const struct buf *out)
+static int print(const struct buf *out, const char *end)
 {
-	int code = buf_check(out, "the answer");
+	const int code = buf_check(out, "the answer");
 
 	if (code)
 		return code;
 	if (fwrite(out->data ? out->data : "", 1, out->size, stdout) != out->size ||
-	    putchar('\n') == EOF || fflush(stdout))
+	    fputs(end, stdout) == EOF || fflush(stdout))
 		return err_set(TT_IO, "cannot write: %s", strerror(errno));
 	return TT_OK;
+}
+
+int cmd_print(const struct buf *out) { return print(out, "\n"); }
+
+int cmd_print_some(struct buf *out)
+{
+	int code = TT_OK;
+
+	if (out->size >= PIECE) {
+		code = print(out, "");
+		buf_clear(out);
+	}
+	return code;
 }
 
 const struct arg cmd_json_option[] = {

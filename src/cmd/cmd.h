@@ -31,6 +31,7 @@ int cmd_with_run(const struct args *a, bool write,
 
 /* Print a finished JSON text (or any text) as one line on stdout. */
 int cmd_print(const struct buf *out);
+int cmd_print_some(struct buf *out); /* a long one: what has gathered, once that is much */
 /* Names, causes and paths come from others: control characters and escapes never reach the terminal. */
 void cmd_text(struct buf *out, const char *text);
 void cmd_left(struct buf *out, const char *text, int width);  /* flush left in so many columns */

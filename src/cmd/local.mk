@@ -4,6 +4,7 @@ command_plugins = %D%/run.c %D%/ls.c %D%/show.c %D%/metrics.c %D%/compare.c %D%/
 	%D%/methods.c %D%/models.c %D%/doctor.c
 %C%_libcmd_a_SOURCES = %D%/ask.c %D%/catalogue.c %D%/catalogue.h %D%/cmd.c %D%/cmd.h %D%/column.c %D%/describe_run.c \
 	%D%/follow.c %D%/start.c $(command_plugins)
+CMD_LIBS = src/cmd/libcmd.a $(UI_LIBS)
 BUILT_SOURCES += %D%/list.inc
 CLEANFILES    += %D%/list.inc
 %D%/list.inc: tools/list.sh Makefile

@@ -1,62 +1,107 @@
 /* ls: the runs, newest first. */
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/number.h"
 #include "base/proc.h"
 #include "cmd/cmd.h"
 #include "db/metric.h"
 
 enum { LOSS, ON_TERMINAL = 100 };
 
-static void duration(const struct run *r, char *ret, size_t size)
+/* At least two digits. */
+static size_t two(int64_t v, char ret[NUMBER_SIZE])
+{
+	const bool pad = v >= 0 && v < 10;
+
+	ret[0] = '0';
+	return pad + number_int(v, ret + pad);
+}
+
+static size_t duration(const struct run_line *r, char ret[3 * NUMBER_SIZE])
 {
 	const int64_t end = r->ended ? r->ended : proc_now_us();
-	const long long s = r->started ? (long long)((end - r->started) / 1000000) : 0;
+	const int64_t s = (end - r->started) / 1000000;
+	size_t n;
 
-	if (!r->started)
-		snprintf(ret, size, "-");
-	else if (s >= 3600)
-		snprintf(ret, size, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-	else
-		snprintf(ret, size, "%lld:%02lld", s / 60, s % 60);
-}
-
-static void number(struct buf *out, int width, double v, bool have)
-{
-	if (have)
-		buf_printf(out, " %*.4f", width, v);
-	else
-		buf_printf(out, " %*s", width, "-");
-}
-
-static void write_plain(const struct run_list *l, int width, struct buf *out)
-{
-	buf_printf(out, "%-*s  %-24s %-8s %-9s %15s %9s %9s %9s", width, "id", "name", "method",
-		   "state", "step", "loss", "best", "time");
-	for (size_t i = 0; i < l->n; i++) {
-		const struct run *r = &l->run[i];
-		const struct run_value *v = &l->value[i * l->keys_n];
-		char time[32], step[48];
-
-		duration(r, time, sizeof(time));
-		snprintf(step, sizeof(step), "%lld/%lld", (long long)r->step,
-			 (long long)r->total_steps);
-		buf_printf(out, "\n%-*.*s  ", width, width, r->id);
-		cmd_left(out, r->name, 24);
-		buf_printf(out, " %-8.8s %-9s %15s", r->method, run_state_name((int)r->state),
-			   step);
-		number(out, 9, v[LOSS].value, v[LOSS].step >= 0);
-		number(out, 9, r->best_value, r->has_best);
-		buf_printf(out, " %9s", time);
-		if (r->state == RUN_FAILED && *r->cause) {
-			buf_text(out, "  ");
-			cmd_text(out, r->cause);
-		}
+	if (!r->started) {
+		ret[0] = '-';
+		return 1;
 	}
+	if (s >= 3600) {
+		n = number_int(s / 3600, ret);
+		ret[n++] = ':';
+		n += two(s / 60 % 60, ret + n);
+	} else {
+		n = number_int(s / 60, ret);
+	}
+	ret[n++] = ':';
+	return n + two(s % 60, ret + n);
+}
+
+/* Flush right, and apart from what is in front. */
+static void right(struct buf *out, int width, const char *text, size_t n)
+{
+	buf_spaces(out, (int)n < width ? width - (int)n + 1 : 1);
+	buf_add(out, text, n);
+}
+
+static void number(struct buf *out, double v, bool have)
+{
+	char text[NUMBER_FIXED_SIZE] = "-";
+
+	right(out, 9, text, have ? number_fixed(v, text) : 1);
+}
+
+struct plain {
+	struct buf *out;
+	int width; /* of ids */
+	size_t lines, most;
+};
+
+static void write_heading(const struct plain *p)
+{
+	buf_printf(p->out, "%-*s  %-24s %-8s %-9s %15s %9s %9s %9s", p->width, "id", "name",
+		   "method", "state", "step", "loss", "best", "time");
+}
+
+static void write_line(const struct run_line *r, int width, struct buf *out)
+{
+	char text[3 * NUMBER_SIZE];
+	size_t n;
+
+	cmd_left(out, r->id, width);
+	buf_text(out, "  ");
+	cmd_left(out, r->name, 24);
+	buf_char(out, ' ');
+	cmd_left(out, r->method, 8);
+	buf_char(out, ' ');
+	cmd_left(out, run_state_name((int)r->state), 9);
+	n = number_int(r->step, text);
+	text[n++] = '/';
+	n += number_int(r->total_steps, text + n);
+	right(out, 15, text, n);
+	number(out, r->value[LOSS].value, r->value[LOSS].step >= 0);
+	number(out, r->best_value, r->has_best);
+	right(out, 9, text, duration(r, text));
+	if (r->state == RUN_FAILED && *r->cause) {
+		buf_text(out, "  ");
+		cmd_text(out, r->cause);
+	}
+}
+
+static int plain_visit(void *arg, const struct run_line *r)
+{
+	struct plain *p = arg;
+
+	if (!p->lines)
+		write_heading(p);
+	if (p->lines++ < p->most) {
+		buf_char(p->out, '\n');
+		write_line(r, p->width, p->out);
+	}
+	return TT_OK;
 }
 
 static int write_json(struct store *st, const struct run_filter *f, const struct run_list *l,
@@ -72,6 +117,8 @@ static int write_json(struct store *st, const struct run_filter *f, const struct
 			buf_char(out, '\n');
 		jsonw_init(&w, out, 0);
 		code = cmd_write_run(st, &l->run[i], NULL, &last, &w);
+		if (!code)
+			code = cmd_print_some(out);
 	}
 	return code;
 }
@@ -128,23 +175,18 @@ static int list_json(struct store *st, struct run_filter *f, struct buf *out)
 static int list_plain(struct store *st, const struct run_filter *f, struct buf *out)
 {
 	const bool cut = !f->limit && isatty(STDOUT_FILENO);
+	struct plain p = { .out = out, .most = cut ? ON_TERMINAL : SIZE_MAX };
 	struct run_filter some = *f;
-	struct run_list list;
-	bool more;
-	int width, code = run_id_width(st, &width);
+	int code;
 
 	if (cut)
 		some.limit = ON_TERMINAL + 1;
-	if (!code)
-		code = run_list(st, &some, &list);
+	code = run_walk(st, &some, &p.width, plain_visit, &p);
 	if (code)
 		return code;
-	more = cut && list.n > ON_TERMINAL;
-	list.n -= more;
-	write_plain(&list, width, out);
-	list.n += more;
-	run_list_done(&list);
-	if (more)
+	if (!p.lines)
+		write_heading(&p);
+	if (p.lines > p.most)
 		buf_text(out, "\n... and older ones; --limit N lists N, and a pipe gets all");
 	return cmd_print(out);
 }
