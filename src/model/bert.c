@@ -330,6 +330,22 @@ struct wanted {
 	const int64_t *start;
 };
 
+/* The end of a sublayer that read x and made h. */
+static struct tensor *sublayer(const struct model *m, struct graph *g, struct site *s,
+			       struct tensor *h, struct tensor *x, struct site *norm)
+{
+	const struct sublayer in = {
+		.h = h,
+		.u = x,
+		.x = x,
+		.norm = norm,
+		.eps = (float)m->hp.layer_norm_eps,
+		.dropout = (float)m->hp.hidden_dropout_prob,
+	};
+
+	return site_sublayer(g, s, &in);
+}
+
 static struct tensor *attend(struct model *m, struct graph *g, const struct batch *b,
 			     const struct block *k, struct tensor *x, const struct wanted *want)
 {
@@ -350,10 +366,7 @@ static struct tensor *attend(struct model *m, struct graph *g, const struct batc
 		return NULL;
 	how.kstart = at.start;
 	y = site_linear(g, k->out, op_attention(g, query, at.k, at.v, &how));
-	y = op_dropout(g, y, (float)m->hp.hidden_dropout_prob);
-	return site_sublayer(
-		g, k->after_attention,
-		&(struct sublayer){ y, read, read, k->out_norm, (float)m->hp.layer_norm_eps });
+	return sublayer(m, g, k->after_attention, y, read, k->out_norm);
 }
 
 static struct tensor *feed_forward(struct model *m, struct graph *g, const struct block *k,
@@ -361,9 +374,7 @@ static struct tensor *feed_forward(struct model *m, struct graph *g, const struc
 {
 	struct tensor *y = op_activation_over(g, site_linear(g, k->up, x), m->hp.hidden_act);
 
-	y = op_dropout(g, site_linear(g, k->down, y), (float)m->hp.hidden_dropout_prob);
-	return site_sublayer(g, k->after_feed,
-			     &(struct sublayer){ y, x, x, k->norm, (float)m->hp.layer_norm_eps });
+	return sublayer(m, g, k->after_feed, site_linear(g, k->down, y), x, k->norm);
 }
 
 /* One block, for graph_segment. */

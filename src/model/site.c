@@ -46,11 +46,15 @@ bool site_attend(struct graph *g, struct site *s, struct attended *at)
 
 struct tensor *site_sublayer(struct graph *g, struct site *s, const struct sublayer *in)
 {
-	struct tensor *h = in->h;
+	struct sublayer at = *in;
 
-	if (s->hooks && s->hooks->output)
-		h = s->hooks->output(g, s, in);
-	return op_layer_norm(g, h, in->u, in->norm->weight, in->norm->bias, in->eps);
+	if (s->hooks && s->hooks->output) {
+		at.h = op_dropout(g, in->h, in->dropout);
+		at.dropout = 0;
+		at.h = s->hooks->output(g, s, &at);
+	}
+	return op_layer_norm_dropped(g, at.h, at.dropout, at.u, at.norm->weight, at.norm->bias,
+				     at.eps);
 }
 
 struct tensor *site_embed(struct graph *g, struct site *s, const int32_t *id, struct tensor *e)

@@ -41,12 +41,13 @@ struct attended {
 	const struct tensor *q;
 };
 
-/* A sublayer before its norm: h, its own result after dropout, will be added to the residual u and normed. */
+/* A sublayer before its norm: h, its own result, will be dropped out, added to the residual u and normed. */
 struct sublayer {
 	struct tensor *h, *u;
 	struct tensor *x; /* what the sublayer read: u itself in a post-norm model */
 	struct site *norm;
 	float eps;
+	float dropout; /* 0 in what a hook gets: its h is dropped out already */
 };
 
 /* What a method may do at a site; every hook is optional, NULL means as the base model does. */
@@ -86,7 +87,7 @@ struct tensor *site_prompt(struct graph *g,
 			   struct site *s); /* NULL: none, or it failed (err_text) */
 bool site_has_prompt(const struct site *s);
 bool site_attend(struct graph *g, struct site *s, struct attended *at);
-/* LN(h + u) with what the hook puts in h's place. */
+/* LN(drop(h) + u) with what the hook puts in drop(h)'s place. */
 struct tensor *site_sublayer(struct graph *g, struct site *s, const struct sublayer *in);
 
 #endif

@@ -16,19 +16,15 @@ struct kernel_drop drop_site(struct graph *g, float p)
 	};
 }
 
-struct drop *drop_rows(struct graph *g, const struct tensor *x, float p)
+bool drop_rows(struct graph *g, const struct tensor *x, float p, struct drop *ret)
 {
 	const struct kernel_drop how = drop_site(g, p);
 	const int64_t rows = tensor_rows(x), cols = tensor_cols(x);
-	struct drop *d = graph_alloc(g, sizeof(*d));
 
 	assert(x->origin);
-	if (!d)
-		return NULL;
-	d->scale = kernel_drop_scale(&how);
-	d->keep = graph_alloc(g, (size_t)(rows * ((cols + 7) / 8)));
-	if (!d->keep)
-		return NULL;
-	kernel_drop_rows(d->keep, &how, x->origin->example, x->origin->pos, rows, cols);
-	return d;
+	ret->scale = kernel_drop_scale(&how);
+	ret->keep = graph_alloc(g, (size_t)(rows * ((cols + 7) / 8)));
+	if (ret->keep)
+		kernel_drop_rows(ret->keep, &how, x->origin->example, x->origin->pos, rows, cols);
+	return ret->keep;
 }

@@ -12,7 +12,7 @@ struct drop {
 	float scale;
 	uint8_t *keep; /* see kernel.h; in the graph's arena */
 };
-/* NULL without memory. */
-struct drop *drop_rows(struct graph *g, const struct tensor *x, float p);
+/* False without memory. */
+bool drop_rows(struct graph *g, const struct tensor *x, float p, struct drop *ret);
 
 #endif

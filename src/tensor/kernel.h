@@ -44,10 +44,12 @@ float kernel_exp_sum(float *y, const float *x, float scale, float shift, int64_t
 float kernel_max(const float *x, int64_t n); /* -INFINITY when n is 0; NaN is passed over */
 double kernel_log_sum_exp(const float *x, int64_t n); /* log(sum(exp(x))), safe for large x */
 
-/* y = xhat gamma + beta, xhat = (x + r - mean) rstd, per row; variance biased, two passes. y may be x. */
+/* y = xhat gamma + beta, xhat = (drop(x) + r - mean) rstd, per row; variance biased, two passes. y may be x. */
 struct kernel_norm {
 	int64_t rows, cols;
-	const float *x, *r; /* r: NULL for none */
+	const float *x, *r;  /* r: NULL for none */
+	const uint8_t *keep; /* of x, see kernel_keep; NULL: drop(x) is x */
+	float gain;
 	const float *gamma, *beta;
 	float eps;
 	float *y;
@@ -58,7 +60,10 @@ void kernel_layer_norm(const struct kernel_norm *k);
 struct kernel_norm_back {
 	int64_t rows, cols;
 	const float *dy, *xhat, *rstd, *gamma;
-	float *dx, *dr; /* gradients of x and r (the same numbers); each may be NULL */
+	const uint8_t *keep;
+	float gain;
+	float *dx,
+		*dr; /* gradients of x and r (without dropout the same numbers); each may be NULL */
 	float dx_beta, dr_beta;
 	float *dgamma, *dbeta; /* [cols], added to row by row; each may be NULL */
 };

@@ -18,6 +18,9 @@ struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor 
 /* y = LayerNorm(x + r) * gamma + beta, biased variance; r may be NULL. x, r [N,H]; gamma, beta [H]. */
 struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r,
 			     struct tensor *gamma, struct tensor *beta, float eps);
+/* The same of drop(x) + r, as op_dropout(x, p) would have it. */
+struct tensor *op_layer_norm_dropped(struct graph *g, struct tensor *x, float p, struct tensor *r,
+				     struct tensor *gamma, struct tensor *beta, float eps);
 /* y[N,O] = x[N,I] w^T + b; w [O,I], b [O] or NULL. Uses w->forward and w->backward when they are there. */
 struct tensor *op_linear(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b);
 /*

@@ -43,6 +43,6 @@ struct tensor *op_dropout(struct graph *g, struct tensor *x, float p)
 	if (!x || !graph_pass(g)->train || !(p > 0))
 		return x;
 	out = graph_tensor_like(g, x, tensor_cols(x), x->needs);
-	d = drop_rows(g, x, p);
-	return d ? graph_record(g, &op, out, &x, 1, d) : NULL;
+	d = graph_alloc(g, sizeof(*d));
+	return d && drop_rows(g, x, p, d) ? graph_record(g, &op, out, &x, 1, d) : NULL;
 }

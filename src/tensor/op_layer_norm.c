@@ -1,7 +1,7 @@
 /*
- * LayerNorm of a sum: y = xhat gamma + beta, xhat = (x + r - mean) rstd per row, rstd = 1 / sqrt(var + eps).
+ * LayerNorm of a sum: y = xhat gamma + beta, xhat = (drop(x) + r - mean) rstd per row, rstd = 1 / sqrt(var + eps).
  *
- *     g = G gamma        gx = gr = rstd (g - mean(g) - xhat mean(g xhat))
+ *     g = G gamma        gr = rstd (g - mean(g) - xhat mean(g xhat))        gx = gr, dropped as x was
  *     ggamma = sum of G xhat over the rows        gbeta = sum of G over the rows
  *
  * xhat and rstd are kept, so x and r need not be.
@@ -11,13 +11,14 @@
 #include <assert.h>
 #include <string.h>
 
-#include "tensor/kernel.h"
+#include "tensor/drop.h"
 
 enum { X, R, GAMMA, BETA, INPUTS };
 
 struct norm {
 	float eps;
 	float *xhat, *rstd; /* NULL when there is no backward */
+	struct drop drop;   /* keep NULL: none */
 };
 
 static void forward(struct node *n)
@@ -28,6 +29,8 @@ static void forward(struct node *n)
 		.cols = tensor_cols(n->out),
 		.x = n->in[X]->data,
 		.r = n->in[R] ? n->in[R]->data : NULL,
+		.keep = a->drop.keep,
+		.gain = a->drop.scale,
 		.gamma = n->in[GAMMA]->data,
 		.beta = n->in[BETA]->data,
 		.eps = a->eps,
@@ -64,6 +67,8 @@ static void backward(struct node *n)
 		.xhat = a->xhat,
 		.rstd = a->rstd,
 		.gamma = n->in[GAMMA]->data,
+		.keep = a->drop.keep,
+		.gain = a->drop.scale,
 	};
 
 	k.dx = grad_of(n, X, &k.dx_beta);
@@ -77,8 +82,8 @@ static void backward(struct node *n)
 
 static const struct op op = { "layer_norm", forward, backward };
 
-struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r,
-			     struct tensor *gamma, struct tensor *beta, float eps)
+struct tensor *op_layer_norm_dropped(struct graph *g, struct tensor *x, float p, struct tensor *r,
+				     struct tensor *gamma, struct tensor *beta, float eps)
 {
 	struct tensor *const in[INPUTS] = { [X] = x, [R] = r, [GAMMA] = gamma, [BETA] = beta };
 	struct tensor *out;
@@ -101,5 +106,13 @@ struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r
 		if (!a->xhat || !a->rstd)
 			return NULL;
 	}
+	if (graph_pass(g)->train && p > 0 && !drop_rows(g, x, p, &a->drop))
+		return NULL;
 	return graph_record(g, &op, out, in, INPUTS, a);
+}
+
+struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r,
+			     struct tensor *gamma, struct tensor *beta, float eps)
+{
+	return op_layer_norm_dropped(g, x, 0, r, gamma, beta, eps);
 }

@@ -1058,6 +1058,14 @@ static struct tensor *norm_build(struct graph *g, void *arg)
 			     w->t[2], 1e-3F);
 }
 
+static struct tensor *norm_build_dropped(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_layer_norm_dropped(g, rows_of(g, w, 0), 0.4F, rows_of(g, w, 3), w->t[1], w->t[2],
+				     1e-3F);
+}
+
 static void norm_naive(const struct world *w, double *y)
 {
 	for (int64_t i = 0; i < w->n; i++) {
@@ -1190,6 +1198,7 @@ static const struct test tests[] = {
 	  orthogonal_columns_naive },
 	{ "layer norm", norm_setup, norm_build, norm_naive },
 	{ "layer norm of a sum", norm_setup_sum, norm_build, norm_naive },
+	{ "layer norm, dropout", norm_setup_sum, norm_build_dropped, norm_naive },
 	{ "cross entropy", entropy_setup, entropy_build, entropy_naive },
 	{ "cross entropy, smoothed", entropy_setup_smooth, entropy_build, entropy_naive },
 	{ "squared error", mse_setup, mse_build, mse_naive },
@@ -1418,6 +1427,29 @@ static void dropout_follows_the_example(void)
 	CHECK(!same_row(all, 0, op_dropout(e.g, x, 0.5F), 0));
 	graph_begin(e.g, &other, NULL, 0);
 	CHECK(!same_row(all, 0, op_dropout(e.g, x, 0.5F), 0));
+	drops_free(&e);
+	drops_free(&d);
+}
+
+/* One op, or two: the same numbers, and the next site draws the same. */
+static void norm_drops_as_dropout_does(void)
+{
+	enum { COLS = 45 };
+	static const uint32_t example[] = { 7, 7, 9 }, pos[] = { 0, 1, 0 };
+	struct drops d = drops_new(&training), e = drops_new(&training);
+	struct tensor *x = ones(&d, 3, COLS, example, pos), *r = ones(&d, 3, COLS, example, pos);
+	struct tensor *one = ones(&d, 1, COLS, example, pos), *y, *z;
+
+	for (int i = 0; i < 3 * COLS; i++) {
+		x->data[i] = (float)(i % 17);
+		r->data[i] = (float)(i % 5);
+	}
+	one->rank = 1;
+	one->dim[0] = COLS;
+	y = op_layer_norm(d.g, op_dropout(d.g, x, 0.3F), r, one, one, 1e-5F);
+	z = op_layer_norm_dropped(e.g, x, 0.3F, r, one, one, 1e-5F);
+	CHECK(!memcmp(y->data, z->data, (size_t)tensor_count(y) * sizeof(float)));
+	CHECK(same_row(op_dropout(d.g, x, 0.5F), 0, op_dropout(e.g, x, 0.5F), 0));
 	drops_free(&e);
 	drops_free(&d);
 }
@@ -1682,6 +1714,7 @@ int main(void)
 		gemm_close(gm);
 	}
 	dropout_follows_the_example();
+	norm_drops_as_dropout_does();
 	dropout_keeps_the_mean();
 	attention_drops_by_example();
 	attention_holds_no_square();
