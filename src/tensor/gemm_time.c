@@ -11,10 +11,14 @@
 #include "base/fs.h"
 #include "base/json.h"
 
-/* Rows: enough to show what a backend can, few enough for milliseconds; the best of some repetitions counts. */
+/*
+ * Rows: enough to show what a backend can, few enough for milliseconds; the best of some repetitions counts. Of a
+ * longer side SIDE_TIMED is timed: a first run waits for it, and what is longer runs alike.
+ */
 enum {
 	ROWS = 64,
-	REPEATS = 3,
+	REPEATS = 2,
+	SIDE_TIMED = 768,
 	BACKENDS = 4,
 	ENTRIES = 256,
 	FILE_MAX = 1 << 18,
@@ -22,10 +26,10 @@ enum {
 };
 
 struct entry {
-	int64_t out, in;
+	int64_t out, in; /* at most SIDE_TIMED */
 	enum gemm_side side;
 	double gflops[BACKENDS]; /* in the order of gemm_all */
-	bool used;
+	double numbers;          /* of the weights that were asked for since opening */
 };
 
 struct gemm_times {
@@ -253,27 +257,38 @@ static int entry_time(struct entry *e)
 	return code;
 }
 
+static struct entry *find(struct gemm_times *t, const struct entry *like)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct entry *e = &t->entry[i];
+
+		if (e->out == like->out && e->in == like->in && e->side == like->side)
+			return e;
+	}
+	return NULL;
+}
+
 int gemm_times_add(struct gemm_times *t, int64_t out, int64_t in, enum gemm_side side)
 {
-	struct entry *e;
+	const struct entry like = { .out = out < SIDE_TIMED ? out : SIDE_TIMED,
+				    .in = in < SIDE_TIMED ? in : SIDE_TIMED,
+				    .side = side };
+	struct entry *e = find(t, &like);
 	int code;
 
-	for (size_t i = 0; i < t->n; i++) {
-		e = &t->entry[i];
-		if (e->out == out && e->in == in && e->side == side) {
-			e->used = true;
-			return TT_OK;
-		}
-	}
-	if (t->n == ENTRIES) /* a table of many models is full: the shapes that it knows decide */
+	if (!e &&
+	    t->n == ENTRIES) /* a table of many models is full: the shapes that it knows decide */
 		return TT_OK;
-	e = &t->entry[t->n];
-	*e = (struct entry){ .out = out, .in = in, .side = side, .used = true };
-	code = entry_time(e);
-	if (code)
-		return code;
-	t->n++;
-	t->changed = true;
+	if (!e) {
+		e = &t->entry[t->n];
+		*e = like;
+		code = entry_time(e);
+		if (code)
+			return code;
+		t->n++;
+		t->changed = true;
+	}
+	e->numbers += (double)out * (double)in;
 	return TT_OK;
 }
 
@@ -283,9 +298,8 @@ const char *gemm_times_best(const struct gemm_times *t)
 	int best = 0;
 
 	for (size_t i = 0; i < t->n; i++)
-		for (int k = 0; t->entry[i].used && gemm_all()[k]; k++)
-			sum[k] += (double)(t->entry[i].in * t->entry[i].out) /
-				  t->entry[i].gflops[k];
+		for (int k = 0; gemm_all()[k]; k++)
+			sum[k] += t->entry[i].numbers / t->entry[i].gflops[k];
 	for (int k = 1; gemm_all()[k]; k++)
 		if (sum[k] < 0.8 * sum[0] && sum[k] < sum[best])
 			best = k;
