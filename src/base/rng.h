@@ -10,7 +10,15 @@
  */
 
 /* What a number is for; the high word of the counter, so that no two uses meet. */
-enum rng_purpose { RNG_SHUFFLE = 1, RNG_INIT, RNG_DROPOUT, RNG_MLM, RNG_BOOTSTRAP, RNG_TEST };
+enum rng_purpose {
+	RNG_SHUFFLE = 1,
+	RNG_INIT,
+	RNG_DROPOUT,
+	RNG_MLM,
+	RNG_BOOTSTRAP,
+	RNG_TEST,
+	RNG_GATE
+};
 
 /* Four 32-bit words for key and the counter (c3 = purpose, c2, c1, c0). */
 void rng_block(uint64_t key, uint32_t c3, uint32_t c2, uint32_t c1, uint32_t c0, uint32_t ret[4]);

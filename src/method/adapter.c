@@ -52,6 +52,7 @@ struct entry {
 	const struct tensor *tensor; /* shape, and where loading puts it */
 	struct tensor *packed_from;  /* the method's tensor that it stands for; NULL: itself */
 	const float *data;           /* what saving writes */
+	bool whole;                  /* they are int64_t */
 	enum entry_use use;
 };
 
@@ -177,10 +178,15 @@ static int add_own(struct entries *e, const struct method *m, struct tensor *t, 
 	if (!name)
 		name = base ? base_name(e->arena, m, t->name)
 			    : arena_printf(e->arena, "%s%s", prefix, t->name);
+	if (name && !*name)
+		return TT_OK;
 	code = entry_add(e, ENTRY_WANTED, stored, stored->data, name);
-	if (!code && stored != t)
+	if (code)
+		return code;
+	if (stored != t)
 		e->item[e->n - 1].packed_from = t;
-	return code;
+	e->item[e->n - 1].whole = ops->holds_whole && ops->holds_whole(owner, t);
+	return TT_OK;
 }
 
 /* A parameter's name in the encoder's file; NULL: it is none of an encoder. */
@@ -379,8 +385,9 @@ static int entries_write(const struct entries *e, const char *path)
 	if (code)
 		return code;
 	for (size_t i = 0; !code && i < e->n; i++)
-		code = st_writer_add(w, e->item[i].name, "F32", e->item[i].tensor->rank,
-				     e->item[i].tensor->dim, e->item[i].data);
+		code = st_writer_add(w, e->item[i].name, e->item[i].whole ? "I64" : "F32",
+				     e->item[i].tensor->rank, e->item[i].tensor->dim,
+				     e->item[i].data);
 	if (!code)
 		code = st_write(w, path);
 	st_writer_free(w);
@@ -698,6 +705,14 @@ static int check_tensors(const struct method *m, const struct entries *e, const 
 	return code;
 }
 
+static int read_whole(const struct st_tensor *f, const struct tensor *to)
+{
+	if (strcmp(f->dtype, "I64") != 0)
+		return err_set(TT_INVALID, "'%s' is of type %s, not I64", f->name, f->dtype);
+	memcpy(to->data, f->data, f->size);
+	return TT_OK;
+}
+
 static int entries_load(struct method *m, struct entries *e, const char *path)
 {
 	struct st_file *f;
@@ -712,7 +727,8 @@ static int entries_load(struct method *m, struct entries *e, const char *path)
 
 		if (x->use != ENTRY_WANTED)
 			continue;
-		code = st_read_f32(st_find(f, x->name), x->tensor->data);
+		code = x->whole ? read_whole(st_find(f, x->name), x->tensor)
+				: st_read_f32(st_find(f, x->name), x->tensor->data);
 		if (!code && x->packed_from) {
 			struct method *owner = method_owner(m, x->packed_from);
 

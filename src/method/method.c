@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "method/combined.h"
 #include "method/saved.h"
+#include "method/stages.h"
 #include "method/target.h"
 
 #define ITEM(name) extern const struct method_ops method_##name;
@@ -368,7 +369,10 @@ int method_merge(struct method *m)
 	if (!method_mergeable(m))
 		return err_set(TT_INVALID, "method '%s' cannot be merged into the model",
 			       m->ops->name);
-	code = merge_sites(m);
+	/* what a method makes of base weights, as evaluations have it */
+	code = stage_refresh(m);
+	if (!code)
+		code = merge_sites(m);
 	if (code)
 		return code;
 	/* only now: a failure above leaves the model plugged, and says so */

@@ -48,6 +48,7 @@ struct method_ops {
 	const char *peft_type; /* as in adapter_config.json */
 	unsigned wants;        /* site kinds it can be attached to; 0: it picks in begin */
 	bool starts_at_base;   /* step 0 is the frozen model, exactly */
+	bool kinked;           /* gradients jump here and there (hard gates) */
 	bool detached;         /* gradients take what before_step made as constant (DoRA's norms) */
 	bool saves_model;      /* exported as a model folder, never as an adapter (full) */
 	const struct knob *knobs; /* ends with a name of NULL */
@@ -100,8 +101,14 @@ struct method_ops {
 	 */
 	const struct tensor *(*pack)(const struct method *m, struct tensor *t, struct arena *a);
 	int (*unpack)(struct method *m, struct tensor *t, const struct tensor *packed);
-	/* A tensor's whole name in an adapter file; NULL: "base_model.model." and its own name. */
+	/*
+	 * A tensor's whole name in an adapter file; NULL: "base_model.model." and its own name. "":
+	 * the file does not hold it.
+	 */
 	const char *(*file_name)(const struct method *m, const struct tensor *t, struct arena *a);
+	/* Are a packed tensor's numbers int64_t (places)? NULL: none are. */
+	bool (*holds_whole)(const struct method *m, const struct tensor *t);
+	bool stores_result; /* an adapter holds what parameters come to, and not all of them */
 	/*
 	 * Of a parameter of whose kind an adapter file holds but the result (an encoder of prompts):
 	 * its name in prompt_encoder.safetensors, beside that file. NULL: the adapter file has it.
@@ -220,6 +227,8 @@ struct tensor *method_fixed(struct method *m, const char *module, const char *le
 			    const int64_t *dim, enum method_init how, double bound, bool counted);
 /* A zeroed tensor of state that checkpoints keep; its name is unique in the method. NULL: err_set. */
 struct tensor *method_keep(struct method *m, const char *name, int rank, const int64_t *dim);
+/* A kept tensor lies in adapter files as well. */
+int method_store(struct method *m, struct tensor *t);
 /*
  * A tensor that before_step makes for the shards: a new zeroed one, or a base
  * parameter, which gets a writable copy and is not prepared. Its gradient is

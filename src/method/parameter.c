@@ -247,6 +247,15 @@ struct tensor *method_keep(struct method *m, const char *name, int rank, const i
 	return t;
 }
 
+int method_store(struct method *m, struct tensor *t)
+{
+	int code = TT_OK;
+
+	for (; !code && m; m = m->whole)
+		code = tensors_add(m, &m->fixed, t);
+	return code;
+}
+
 /* ---- what is made anew ---- */
 
 static int made_add(struct method *m, struct tensor *t)

@@ -1,6 +1,6 @@
 # tests of method
 EXTRA_DIST += %D%/bench.h %D%/rows.h %D%/told.h
-check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/test_method \
+check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/test_diff_pruning %D%/test_mask %D%/test_method \
 	%D%/test_stages %D%/test_lora %D%/test_dora %D%/test_ia3 %D%/test_bottleneck %D%/test_adapter \
 	%D%/test_prefix %D%/test_conformance
 %C%_test_target_LDADD = $(METHOD_LIBS)
@@ -11,6 +11,8 @@ check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/tes
 %C%_test_ia3_LDADD = $(METHOD_LIBS)
 %C%_test_bottleneck_LDADD = $(METHOD_LIBS)
 %C%_test_stages_LDADD = $(METHOD_LIBS)
+%C%_test_diff_pruning_LDADD = $(METHOD_LIBS)
+%C%_test_mask_LDADD = $(METHOD_LIBS)
 %C%_test_arithmetic_LDADD = $(METHOD_LIBS)
 %C%_test_adapter_LDADD = $(METHOD_LIBS)
 %C%_test_prefix_LDADD = $(METHOD_LIBS)

@@ -45,6 +45,9 @@ static const struct method_row method_rows[] = {
 		  "\"target_modules\": [\"intermediate.dense\", \"query\"]}" },
 	{ "dora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
 		  "\"target_modules\": [\"query\", \"position_embeddings\"]}" },
+	{ "diff_pruning", "{}" },
+	{ "diff_pruning", "{\"structured\": false, \"alpha_init\": 0.5, \"fixed_mask_ratio\": 0.6, "
+			  "\"target_sparsity\": 0.2}" },
 	{ "full", "{}" },
 	{ "head", "{}" },
 	{ "ia3", "{}" },
@@ -77,6 +80,12 @@ static const struct method_row method_rows[] = {
 		    "\"prefix_projection\": true}" },
 	{ "prefix", "[\"prefix\", {\"num_virtual_tokens\": 2, \"prefix_projection\": true}, "
 		    "\"lora\", {\"r\": 2}]" },
+	{ "mask", "{\"density\": 0.1}" },
+	{ "mask", "{\"density\": 0.2, \"selection\": \"magnitude\", \"structure\": \"rows\"}" },
+	{ "mask", "{\"density\": 0.3, \"selection\": \"random\", \"structure\": \"heads\", "
+		  "\"target_modules\": [\"query\", \"key\", \"value\"]}" },
+	{ "mask", "[\"mask\", {\"density\": 0.5, \"selection\": \"pafi\", \"target_modules\": "
+		  "[\"intermediate.dense\"]}, \"lora\", {}]" },
 };
 
 enum { METHOD_ROWS = sizeof(method_rows) / sizeof(method_rows[0]) };
