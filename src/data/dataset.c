@@ -158,6 +158,8 @@ static int load_rows(struct loading *x)
 	int r = 1;
 
 	while (!limited(x->how->limit) || x->read < x->how->limit) {
+		if (x->how->stop && x->how->stop(x->how->stop_arg))
+			return err_set(TT_STOPPED, "%s is read no further", x->how->path);
 		r = rows_next(x->rows, &row);
 		if (r <= 0)
 			break;

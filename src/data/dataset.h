@@ -22,6 +22,8 @@ struct dataset_options {
 	int64_t limit;                 /* only the first rows of the file; 0 or KNOB_NONE: all */
 	int64_t per_label_limit;       /* of those, the first of each class; 0 or KNOB_NONE: all */
 	bool label_optional;           /* a row without one gets label -1, value NAN */
+	bool (*stop)(void *arg);       /* NULL, or asked at each row: read no further, TT_STOPPED */
+	void *stop_arg;
 };
 
 /*

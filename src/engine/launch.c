@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "db/note.h"
 #include "engine/estimate.h"
+#include "engine/reader.h"
 #include "engine/runlog.h"
 #include "method/adapter.h"
 
@@ -74,14 +75,16 @@ static int open_trainer(struct session *s, struct trainer *t)
 
 int launch_load(struct session *s, struct trainer *ret)
 {
+	struct reader *reader = NULL;
 	int code = check_data(s->recipe);
 
 	if (!code)
-		code = session_load(s, true);
+		code = session_load_texts(s);
 	if (!code)
-		code = session_dataset(s, s->recipe->data.train, false, false, &s->train);
-	if (!code && s->recipe->data.validation)
-		code = session_dataset(s, s->recipe->data.validation, true, false, &s->other);
+		code = reader_start(s, &reader);
+	if (!code)
+		code = session_load_model(s, true);
+	code = reader_finish(reader, code);
 	if (!code)
 		code = check_memory(s);
 	return code ? code : open_trainer(s, ret);

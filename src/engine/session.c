@@ -378,10 +378,9 @@ static int open_gemm(struct session *s)
 	return code ? err_in("%s", r->path) : TT_OK;
 }
 
-int session_load(struct session *s, bool train)
+int session_load_texts(struct session *s)
 {
-	struct recipe *r = s->recipe;
-	const int threads = r->compute.threads ? (int)r->compute.threads : pool_cores();
+	const struct recipe *r = s->recipe;
 	int code = refuse_unsupported(r);
 
 	if (code)
@@ -392,13 +391,25 @@ int session_load(struct session *s, bool train)
 	code = load_labels(s);
 	if (!code)
 		code = tokenizer_open(s->model_dir, &s->tokenizer);
-	if (!code)
-		code = load_prompt(s);
-	if (!code)
-		code = open_gemm(s);
+	return code ? code : load_prompt(s);
+}
+
+int session_load_model(struct session *s, bool train)
+{
+	const struct recipe *r = s->recipe;
+	const int threads = r->compute.threads ? (int)r->compute.threads : pool_cores();
+	int code = open_gemm(s);
+
 	if (!code)
 		code = pool_new(threads, &s->pool);
 	return code ? code : load_model(s, train);
+}
+
+int session_load(struct session *s, bool train)
+{
+	const int code = session_load_texts(s);
+
+	return code ? code : session_load_model(s, train);
 }
 
 int session_restore(struct session *s, const char *which)
@@ -414,8 +425,8 @@ int session_restore(struct session *s, const char *which)
 	return code ? err_in("run %s", s->run.id) : TT_OK;
 }
 
-static struct dataset_options dataset_how(const struct session *s, const char *path, bool eval,
-					  bool label_optional)
+struct dataset_options session_dataset_how(const struct session *s, const char *path, bool eval,
+					   bool label_optional)
 {
 	const struct recipe *r = s->recipe;
 
@@ -436,14 +447,14 @@ static struct dataset_options dataset_how(const struct session *s, const char *p
 int session_dataset(struct session *s, const char *path, bool eval, bool label_optional,
 		    struct dataset **ret)
 {
-	const struct dataset_options how = dataset_how(s, path, eval, label_optional);
+	const struct dataset_options how = session_dataset_how(s, path, eval, label_optional);
 
 	return dataset_load(&how, ret);
 }
 
 int session_text(struct session *s, const char *a, const char *b, struct dataset **ret)
 {
-	const struct dataset_options how = dataset_how(s, "--text", true, true);
+	const struct dataset_options how = session_dataset_how(s, "--text", true, true);
 
 	return dataset_of_text(&how, a, b, ret);
 }

@@ -44,11 +44,16 @@ int session_open(const char *what, const char *const *set, size_t n_set, struct 
 void session_close(struct session *s); /* a zeroed one is fine */
 /* Tokenizer, labels, matrix products, threads, model and method; init_adapter is loaded. train: prepare for backward. */
 int session_load(struct session *s, bool train);
+/* The same in two parts: what data is read with, and what computes. */
+int session_load_texts(struct session *s);
+int session_load_model(struct session *s, bool train);
 /* The parameters of a run's checkpoint: "best", "last" or a step. For a recipe: nothing to do. */
 int session_restore(struct session *s, const char *which);
 /* Tokenise a file of the recipe's columns. eval: eval_limit holds, not limit. */
 int session_dataset(struct session *s, const char *path, bool eval, bool label_optional,
 		    struct dataset **ret);
+struct dataset_options session_dataset_how(const struct session *s, const char *path, bool eval,
+					   bool label_optional);
 /* One text as a dataset of one row; b NULL: a single text. */
 int session_text(struct session *s, const char *a, const char *b, struct dataset **ret);
 /* A trainer over the session, for evaluation and prediction; the caller train_closes it. */

@@ -158,6 +158,9 @@ printf 'text_a\tlabel\na\tpositive\textra\n' | rows tsv
 data "rows.tsv:2" "a field too many" tsv
 printf 'x' | rows xlsx
 data "data files end in" "an ending that means nothing" xlsx
+# what the model says comes first, though the data is read at the same time
+wrong "no_such_module" "wrong data and a wrong setting" --set "data.train=rows.jsonl" \
+	--set 'peft.target_modules=["no_such_module"]'
 printf 'this is no gzip' | rows jsonl.gz
 data "rows.jsonl.gz" "no gzip" jsonl.gz
 

@@ -156,6 +156,29 @@ static void tags(void)
 	dataset_free(d);
 }
 
+static bool after_two(void *arg)
+{
+	int *rows = arg;
+
+	return ++*rows > 2;
+}
+
+/* Whoever reads elsewhere meanwhile can end it. */
+static void stopped(const char *path)
+{
+	struct dataset_options how = options(path, TASK_SEQ_CLS);
+	struct dataset *d = NULL;
+	int rows = 0;
+
+	how.stop = after_two;
+	how.stop_arg = &rows;
+	CHECK(dataset_load(&how, &d) == TT_STOPPED && !d && rows == 3);
+	how.limit = 2;
+	rows = 0;
+	CHECK(dataset_load(&how, &d) == TT_OK && dataset_count(d) == 2);
+	dataset_free(d);
+}
+
 int main(void)
 {
 	static const char *const names[] = { "x", "y" };
@@ -174,6 +197,7 @@ int main(void)
 	masked_language(path);
 	numbers();
 	complaints();
+	stopped(scratch_file("a.jsonl", file_text));
 	tags();
 	labels_free(labels);
 	tokenizer_close(tokenizer);
