@@ -27,7 +27,7 @@ static int gradients(void *arg, const int64_t *row, size_t n, double *ret_loss)
 	struct prime *p = arg;
 	const struct window w = { .row = row, .n = n, .step = -p->passes++ };
 	struct gradients g;
-	const int rc = step_gradients(p->t, &w, &g);
+	const int rc = step_gradients(p->t, &w, NULL, &g);
 
 	if (!rc && ret_loss)
 		*ret_loss = g.loss;

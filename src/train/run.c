@@ -40,8 +40,10 @@ struct run {
 	int64_t saved;      /* step of the last checkpoint written, -1: none */
 	char dir[PATH_MAX]; /* of the checkpoints */
 	const char *metric;
-	struct arena *order_arena;
-	int64_t *order, order_epoch; /* the rows of that epoch, in order; -1: none yet */
+	struct order {
+		struct arena *arena;
+		int64_t *row, epoch; /* the rows of that epoch, in order; -1: none yet */
+	} order[2];                  /* this epoch's and the next one's */
 	bool told_to_stop, paused;
 	struct usage usage;
 	int64_t tokens, busy_us; /* since the last logged step, for the speed alone */
@@ -340,14 +342,10 @@ static void listen(struct run *r)
 
 /* ---- steps ---- */
 
-/* The rows of the next step. */
-static int next_window(struct run *r, struct window *ret)
+static int order_of(struct run *r, int64_t epoch, struct order **ret)
 {
-	const int64_t rows = (int64_t)dataset_count(r->t->train),
-		      epoch = r->at.step / r->plan.steps_per_epoch;
-	const int64_t from = r->at.step % r->plan.steps_per_epoch * r->plan.window;
 	const struct order_options how = {
-		.n = (size_t)rows,
+		.n = dataset_count(r->t->train),
 		.seed = (uint64_t)r->how->seed,
 		.epoch = epoch,
 		.shuffle = r->t->recipe->data.shuffle,
@@ -355,20 +353,33 @@ static int next_window(struct run *r, struct window *ret)
 		.length = dataset_lengths(r->t->train),
 		.batch = r->plan.window, /* not the micro-batch: that must not change a bit */
 	};
+	struct order *o = &r->order[epoch & 1];
+	int rc = TT_OK;
 
-	if (r->order_epoch != epoch) {
-		int rc;
-
-		arena_rewind(r->order_arena, (struct arena_mark){ 0, 0 });
-		rc = order_epoch(r->order_arena, &how, &r->order);
-		if (rc)
-			return rc;
-		r->order_epoch = epoch;
+	if (o->epoch != epoch) {
+		arena_rewind(o->arena, (struct arena_mark){ 0, 0 });
+		rc = order_epoch(o->arena, &how, &o->row);
 	}
+	o->epoch = rc ? -1 : epoch;
+	*ret = o;
+	return rc;
+}
+
+/* The rows of a step, which lie there until an epoch later. */
+static int window_of(struct run *r, int64_t step, struct window *ret)
+{
+	const int64_t rows = (int64_t)dataset_count(r->t->train),
+		      epoch = (step - 1) / r->plan.steps_per_epoch;
+	const int64_t from = (step - 1) % r->plan.steps_per_epoch * r->plan.window;
+	struct order *o;
+	const int rc = order_of(r, epoch, &o);
+
+	if (rc)
+		return rc;
 	*ret = (struct window){
-		.row = r->order + from,
+		.row = o->row + from,
 		.n = (size_t)(rows - from < r->plan.window ? rows - from : r->plan.window),
-		.step = r->at.step + 1,
+		.step = step,
 		.epoch = epoch,
 	};
 	return TT_OK;
@@ -447,13 +458,16 @@ static int step(struct run *r)
 {
 	const double rate = r->at.learning_rate * schedule_factor(&r->schedule, r->at.step);
 	const int64_t start = proc_clock_us();
+	const bool more = r->at.step + 1 < r->plan.total_steps;
 	struct gradients g;
-	struct window w;
+	struct window w, next;
 	double norm = 0;
-	int rc = next_window(r, &w);
+	int rc = window_of(r, r->at.step + 1, &w);
 
+	if (!rc && more)
+		rc = window_of(r, r->at.step + 2, &next);
 	if (!rc)
-		rc = step_gradients(r->t, &w, &g);
+		rc = step_gradients(r->t, &w, more ? &next : NULL, &g);
 	if (!rc)
 		rc = check_finite("loss", g.loss, w.step);
 	if (!rc)
@@ -576,11 +590,11 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 		.parts = { t->method->param, t->method->nparam, t->method->kept, t->optim },
 		.saved = -1,
 		.metric = train_metric(t->recipe),
-		.order_arena = arena_new(),
-		.order_epoch = -1,
+		.order = { { arena_new(), NULL, -1 }, { arena_new(), NULL, -1 } },
 	};
-	int rc = r.order_arena ? fs_join(r.dir, sizeof(r.dir), t->dir, "checkpoints")
-			       : err_set(TT_NOMEM, "not enough memory for a run");
+	int rc = r.order[0].arena && r.order[1].arena
+			 ? fs_join(r.dir, sizeof(r.dir), t->dir, "checkpoints")
+			 : err_set(TT_NOMEM, "not enough memory for a run");
 
 	r.schedule = (struct schedule){
 		.type = r.how->lr_scheduler_type,
@@ -589,6 +603,7 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 		.start = r.how->learning_rate,
 	};
 	usage_start(&r.usage);
+	step_forget(t);
 	if (!rc)
 		rc = begin(&r, resume);
 	if (!rc)
@@ -596,6 +611,7 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 	if (!rc)
 		rc = loop(&r, ret);
 	close_features(t);
-	arena_free(r.order_arena);
+	arena_free(r.order[0].arena);
+	arena_free(r.order[1].arena);
 	return rc;
 }

@@ -1,9 +1,10 @@
 /*
  * One step's gradients.
  *
- * The window is packed here, on one thread, since the loss of a masked language
- * model is a mean over masked tokens that must be counted before the first
- * backward. Shards then run on the pool, each with the whole step's total, so
+ * A window is packed by one thread, since the loss of a masked language model is a
+ * mean over masked tokens that must be counted before the first backward: by the
+ * thread that has nothing left to do in the step before. Shards then run on the
+ * pool, each with the whole step's total, so
  * the sum over shards is the mean over the window. The method's own tape, when
  * it has one, counts as the shard after the last.
  */
@@ -103,11 +104,22 @@ struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tenso
 
 /* ---- the work of a step ---- */
 
+/* A window, dealt into shards and packed, in an arena of its own. */
+struct packed {
+	struct arena *arena;
+	bool ahead;   /* it waits for its step */
+	int64_t step; /* whose window it is */
+	struct shard *shard;
+	int shards;
+	int64_t rows, tokens;
+	int64_t us; /* what packing ahead took */
+};
+
 struct work {
 	struct trainer *t;
 	struct pass pass;
-	struct shard *shard;
-	int shards;
+	struct packed *now;
+	const struct window *next; /* to be packed as well; NULL: none */
 	double total;
 	struct fault *fault;
 };
@@ -122,12 +134,11 @@ static struct tensor *shard_forward(const struct trainer *t, struct graph *g, co
 			   features_read(f, g, &s->batch, s->row));
 }
 
-static void run_shard(void *arg, int i, int thread)
+static void run_shard(const struct work *w, int i, int thread)
 {
-	const struct work *w = arg;
 	struct trainer *t = w->t;
 	struct graph *g = t->graph[thread];
-	struct shard *s = &w->shard[i];
+	struct shard *s = &w->now->shard[i];
 	const int64_t start = time_now(t);
 	struct tensor *loss;
 
@@ -155,9 +166,9 @@ struct hand {
 	struct shards shards;
 };
 
-static int deal(const struct trainer *t, const struct window *win, struct hand *ret)
+static int deal(const struct trainer *t, struct arena *a, const struct window *win,
+		struct hand *ret)
 {
-	struct arena *a = t->arena;
 	int32_t *length = arena_alloc(a, win->n * sizeof(*length));
 	int rc;
 
@@ -175,35 +186,97 @@ static int deal(const struct trainer *t, const struct window *win, struct hand *
 	return rc;
 }
 
-/* Deal and pack; the arena holds it until the next step. */
-static int prepare(struct work *w, const struct window *win, struct gradients *ret)
+static int pack_shards(const struct trainer *t, const struct window *win, struct packed *to)
 {
-	struct trainer *t = w->t;
-	struct arena *a = t->arena;
+	struct arena *a = to->arena;
 	struct hand h;
 	size_t from = 0;
 
-	if (deal(t, win, &h))
+	if (deal(t, a, win, &h))
 		return err_in("a step of %zu rows", win->n);
-	w->shards = (int)h.shards.n;
-	w->shard = arena_zero(a, h.shards.n, sizeof(*w->shard));
-	w->fault = arena_zero(a, (size_t)t->threads, sizeof(*w->fault));
-	if (!w->shard || !w->fault)
+	to->shards = (int)h.shards.n;
+	to->shard = arena_zero(a, h.shards.n, sizeof(*to->shard));
+	if (!to->shard)
 		return err_in("a step of %zu rows", win->n);
 	for (size_t i = 0; i < h.shards.n; i++) {
-		struct shard *s = &w->shard[i];
+		struct shard *s = &to->shard[i];
 		const int rc = shard_pack(t, a, h.ex + from, h.shards.end[i] - from, win->epoch,
 					  &s->batch);
 
 		if (rc)
 			return rc;
 		s->row = h.row + from;
-		ret->rows += s->batch.rows;
-		ret->tokens += s->batch.tokens;
+		to->rows += s->batch.rows;
+		to->tokens += s->batch.tokens;
 		from = h.shards.end[i];
 	}
-	w->total = (double)ret->rows;
 	return TT_OK;
+}
+
+/* Deal and pack a window, in the place of the one before the last. */
+static int pack(const struct trainer *t, const struct window *win)
+{
+	struct packed *to = &t->packed[win->step & 1];
+	const int64_t start = time_now(t);
+	int rc;
+
+	*to = (struct packed){ .arena = to->arena, .step = win->step };
+	arena_rewind(to->arena, (struct arena_mark){ 0, 0 });
+	rc = pack_shards(t, win, to);
+	to->us = time_now(t) - start;
+	to->ahead = !rc;
+	return rc;
+}
+
+/* Was it packed while the step before it ran? When that failed it fails again, where it can be said. */
+static int take_packed(const struct trainer *t, const struct window *win, struct packed **ret)
+{
+	struct packed *p = &t->packed[win->step & 1];
+	int rc = TT_OK;
+
+	if (!p->ahead || p->step != win->step) {
+		rc = pack(t, win);
+		p->us = 0;
+	}
+	p->ahead = false;
+	*ret = p;
+	return rc;
+}
+
+int step_open(struct trainer *t)
+{
+	t->packed = calloc(2, sizeof(*t->packed));
+	for (int i = 0; t->packed && i < 2; i++) {
+		t->packed[i].arena = arena_new();
+		if (!t->packed[i].arena)
+			return err_set(TT_NOMEM, "not enough memory for a trainer");
+	}
+	return t->packed ? TT_OK : err_set(TT_NOMEM, "not enough memory for a trainer");
+}
+
+void step_close(struct trainer *t)
+{
+	for (int i = 0; t->packed && i < 2; i++)
+		arena_free(t->packed[i].arena);
+	free(t->packed);
+	t->packed = NULL;
+}
+
+void step_forget(struct trainer *t)
+{
+	for (int i = 0; i < 2; i++)
+		t->packed[i].ahead = false;
+}
+
+/* The pool takes tasks in order, so the next window is packed by the first thread that is idle. */
+static void run_task(void *arg, int i, int thread)
+{
+	const struct work *w = arg;
+
+	if (i < w->now->shards)
+		run_shard(w, i, thread);
+	else
+		(void)pack(w->t, w->next);
 }
 
 /* The method's tape, before the shards. */
@@ -215,7 +288,7 @@ static int step_tape_begin(struct work *w)
 
 	if (!stage_has_tape(m))
 		return TT_OK;
-	graph_begin(g, &w->pass, w->t->leaves, w->shards);
+	graph_begin(g, &w->pass, w->t->leaves, w->now->shards);
 	rc = stage_before(m, g);
 	if (rc)
 		graph_end(g);
@@ -239,14 +312,34 @@ static void add_times(const struct work *w, int64_t pack_us)
 
 	if (!to)
 		return;
-	to->pack_us += pack_us;
-	for (int i = 0; i < w->shards; i++) {
-		to->forward_us += w->shard[i].forward_us;
-		to->backward_us += w->shard[i].backward_us;
+	to->pack_us += pack_us + w->now->us;
+	for (int i = 0; i < w->now->shards; i++) {
+		to->forward_us += w->now->shard[i].forward_us;
+		to->backward_us += w->now->shard[i].backward_us;
 	}
 }
 
-int step_gradients(struct trainer *t, const struct window *win, struct gradients *ret)
+/* What must be there before the shards. */
+static int prepare(struct work *w, const struct window *win)
+{
+	struct trainer *t = w->t;
+	int rc = take_packed(t, win, &w->now);
+
+	if (rc)
+		return rc;
+	w->total = (double)w->now->rows;
+	w->fault = arena_zero(t->arena, (size_t)t->threads, sizeof(*w->fault));
+	if (!w->fault)
+		return err_in("a step of %zu rows", win->n);
+	if (t->train_features)
+		rc = features_fill(t->train_features, t, win->row, win->n);
+	if (!rc)
+		rc = leaves_begin(t->leaves, w->now->shards + 1);
+	return rc ? rc : step_tape_begin(w);
+}
+
+int step_gradients(struct trainer *t, const struct window *win, const struct window *next,
+		   struct gradients *ret)
 {
 	struct work w = {
 		.t = t,
@@ -254,25 +347,21 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 			  .seed = (uint64_t)t->recipe->train.seed,
 			  .step = win->step,
 			  .recompute = t->recipe->train.gradient_checkpointing },
+		.next = next,
 	};
-	struct gradients result = { 0 };
 	const int64_t start = time_now(t);
+	struct gradients result;
 	int64_t packed;
 	double penalty = 0;
 	int rc;
 
 	arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
-	rc = prepare(&w, win, &result);
-	if (!rc && t->train_features)
-		rc = features_fill(t->train_features, t, win->row, win->n);
-	if (!rc)
-		rc = leaves_begin(t->leaves, w.shards + 1);
-	if (!rc)
-		rc = step_tape_begin(&w);
+	rc = prepare(&w, win);
 	if (rc)
 		return rc;
+	result = (struct gradients){ .rows = w.now->rows, .tokens = w.now->tokens };
 	packed = time_now(t) - start;
-	pool_run(t->pool, w.shards, run_shard, &w);
+	pool_run(t->pool, w.now->shards + (next != NULL), run_task, &w);
 	rc = fault_first(w.fault, t->threads);
 	if (!rc)
 		rc = step_tape_end(&w, &penalty);
@@ -282,8 +371,8 @@ int step_gradients(struct trainer *t, const struct window *win, struct gradients
 	if (rc)
 		return rc;
 	add_times(&w, packed);
-	for (int i = 0; i < w.shards; i++)
-		result.loss += w.shard[i].loss.sum;
+	for (int i = 0; i < w.now->shards; i++)
+		result.loss += w.now->shard[i].loss.sum;
 	result.loss = (result.rows ? result.loss / w.total : 0) + penalty;
 	*ret = result;
 	return TT_OK;

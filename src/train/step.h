@@ -16,8 +16,15 @@ struct gradients {
 	int64_t tokens;
 };
 
-/* Afterwards param->grad holds the gradient of the loss. */
-int step_gradients(struct trainer *t, const struct window *w, struct gradients *ret);
+/*
+ * Afterwards param->grad holds the gradient of the loss. next: the window of the step
+ * after it, which is packed meanwhile; NULL: none.
+ */
+int step_gradients(struct trainer *t, const struct window *w, const struct window *next,
+		   struct gradients *ret);
+int step_open(struct trainer *t); /* room for two packed windows */
+void step_close(struct trainer *t);
+void step_forget(struct trainer *t); /* what was packed ahead: another run begins */
 
 /* What step.c and eval.c share. */
 

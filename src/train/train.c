@@ -11,6 +11,7 @@
 #include "tensor/leaves.h"
 #include "train/optim.h"
 #include "train/schedule.h"
+#include "train/step.h"
 
 static int64_t divide_up(int64_t a, int64_t b) { return a / b + (a % b != 0); }
 
@@ -149,6 +150,8 @@ int train_open(struct trainer *t)
 
 	if (!rc)
 		rc = open_graphs(t);
+	if (!rc)
+		rc = step_open(t);
 	if (!rc && t->train) {
 		rc = check_settings(t);
 		if (!rc)
@@ -171,6 +174,7 @@ void train_close(struct trainer *t)
 	for (int i = 0; t->graph && i <= t->threads; i++)
 		graph_free(t->graph[i]);
 	free(t->graph);
+	step_close(t);
 	leaves_free(t->leaves);
 	optim_free(t->optim);
 	arena_free(t->arena);

@@ -11,6 +11,7 @@
 #include "train/sink.h"
 
 struct step_times;
+struct packed;
 
 /*
  * One run. A step's window is batch x accumulation examples; it is dealt
@@ -30,7 +31,8 @@ struct trainer {
 	const char *dir; /* the run's folder: checkpoints/ lie in it; not needed without train */
 	struct step_times *times; /* NULL: nobody asks, and no clock is read */
 	/* What follows is made by train_open. */
-	struct arena *arena; /* of one step or one evaluation */
+	struct arena *arena;   /* of one step or one evaluation */
+	struct packed *packed; /* windows of this step and the next one, step.c's own */
 	struct leaves *leaves;
 	struct graph **graph; /* one a thread, and one for the step's own tape */
 	int threads;

@@ -11,6 +11,7 @@
 
 #include "base/array.h"
 #include "tensor/op.h"
+#include "train/step.h"
 
 static struct ear ear, other;
 
@@ -85,6 +86,45 @@ static void blocks_may_be_built_again(void)
 			CHECK(same_curve(&ear, &other, "eval/loss", 1, STEPS));
 		}
 	}
+}
+
+/* The losses of three windows, each packed on the spot, or while the one before computes. */
+static void losses(bool ahead, int threads, double *ret)
+{
+	static const int64_t row[3][4] = { { 3, 1, 4, 15 }, { 9, 2, 6, 5 }, { 35, 8, 9, 7 } };
+	struct window w[3];
+	struct gradients g;
+	struct world world;
+
+	CHECK(world_open(&world, top, NULL, NULL, threads, NULL) == TT_OK &&
+	      train_open(&world.trainer) == TT_OK);
+	for (int i = 0; i < 3; i++)
+		w[i] = (struct window){ row[i], 4, i + 1, 0 };
+	for (int i = 0; i < 3; i++) {
+		const struct window *next = ahead && i < 2 ? &w[i + 1] : NULL;
+
+		CHECK(step_gradients(&world.trainer, &w[i], next, &g) == TT_OK);
+		ret[i] = g.loss;
+	}
+	/* the same step with other rows, after all: what waits for it is not taken */
+	CHECK(step_gradients(&world.trainer, &w[0], &w[1], &g) == TT_OK);
+	step_forget(&world.trainer);
+	w[1].row = row[2];
+	CHECK(step_gradients(&world.trainer, &w[1], NULL, &g) == TT_OK);
+	ret[3] = g.loss;
+	world_close(&world);
+}
+
+static void who_packs_does_not_matter(void)
+{
+	double spot[4], ahead[4];
+
+	losses(false, 1, spot);
+	for (int threads = 1; threads <= 3; threads++) {
+		losses(true, threads, ahead);
+		CHECK(!memcmp(spot, ahead, sizeof(spot)));
+	}
+	CHECK(spot[0] != spot[1] && spot[1] != spot[2] && spot[3] != spot[1]);
 }
 
 /* Only the product of batch and accumulation counts. */
@@ -901,6 +941,7 @@ int main(void)
 		return check_done();
 	a_run_says_everything();
 	threads_do_not_matter();
+	who_packs_does_not_matter();
 	the_split_does_not_matter();
 	nor_does_it_in_batches_of_like_lengths();
 	what_matters();
