@@ -234,6 +234,19 @@ static struct tensor *norm(const struct model *m, struct graph *g, const struct 
 	return op_layer_norm(g, x, r, s->weight, s->bias, (float)m->hp.layer_norm_eps);
 }
 
+/* y was made of x, which nobody else reads. */
+static struct tensor *spend(struct graph *g, struct tensor *x, struct tensor *y)
+{
+	if (y != x)
+		graph_done(g, x);
+	return y;
+}
+
+static struct tensor *dropout(const struct model *m, struct graph *g, struct tensor *x)
+{
+	return spend(g, x, op_dropout(g, x, (float)m->hp.hidden_dropout_prob));
+}
+
 /* What goes in: the text's tokens, and before every sequence a soft prompt when there is one. */
 struct input {
 	const struct batch *text;
@@ -316,11 +329,11 @@ static struct tensor *embed(struct model *m, struct graph *g, const struct input
 		x = op_embedding(g, e->word->weight, e->position->weight, e->type->weight, b->id,
 				 b->pos, b->type, b->tokens, (int32_t)m->hp.pad_token_id,
 				 in->origin);
-		x = site_embed(g, e->word, b->id, x);
-		x = site_embed(g, e->position, b->pos, x);
-		x = site_embed(g, e->type, b->type, x);
+		x = spend(g, x, site_embed(g, e->word, b->id, x));
+		x = spend(g, x, site_embed(g, e->position, b->pos, x));
+		x = spend(g, x, site_embed(g, e->type, b->type, x));
 	}
-	return op_dropout(g, norm(m, g, e->norm, x, NULL), (float)m->hp.hidden_dropout_prob);
+	return dropout(m, g, spend(g, x, norm(m, g, e->norm, x, NULL)));
 }
 
 /* Which rows of a block are wanted: all (row NULL), or `rows` of them, those of sequence s from start[s] on. */
@@ -365,16 +378,23 @@ static struct tensor *attend(struct model *m, struct graph *g, const struct batc
 	if (!site_attend(g, k->attention, &at))
 		return NULL;
 	how.kstart = at.start;
-	y = site_linear(g, k->out, op_attention(g, query, at.k, at.v, &how));
-	return sublayer(m, g, k->after_attention, y, read, k->out_norm);
+	y = op_attention(g, query, at.k, at.v, &how);
+	graph_done(g, query);
+	graph_done(g, spend(g, key, at.k));
+	graph_done(g, spend(g, value, at.v));
+	y = spend(g, y, site_linear(g, k->out, y));
+	y = spend(g, y, sublayer(m, g, k->after_attention, y, read, k->out_norm));
+	return read == x ? y : spend(g, read, y);
 }
 
 static struct tensor *feed_forward(struct model *m, struct graph *g, const struct block *k,
 				   struct tensor *x)
 {
-	struct tensor *y = op_activation_over(g, site_linear(g, k->up, x), m->hp.hidden_act);
+	struct tensor *y = site_linear(g, k->up, x);
 
-	return sublayer(m, g, k->after_feed, site_linear(g, k->down, y), x, k->norm);
+	y = spend(g, y, op_activation_over(g, y, m->hp.hidden_act));
+	y = spend(g, y, site_linear(g, k->down, y));
+	return spend(g, y, sublayer(m, g, k->after_feed, y, x, k->norm));
 }
 
 /* One block, for graph_segment. */
@@ -391,7 +411,7 @@ static struct tensor *run_block(struct graph *g, struct tensor *x, void *arg)
 	const struct arena_mark mark = graph_mark(g);
 
 	x = graph_keep(g, mark, attend(c->m, g, c->b, c->k, x, &c->want));
-	return feed_forward(c->m, g, c->k, x);
+	return spend(g, x, feed_forward(c->m, g, c->k, x));
 }
 
 /* The calls of every block; they and what they refer to live as long as the pass. */
@@ -432,8 +452,11 @@ static struct tensor *encode(struct model *m, struct graph *g, const struct batc
 	mark = graph_mark(g);
 	if (!x)
 		x = graph_keep(g, mark, embed(m, g, in));
-	for (int64_t i = from; i < to && i < layers; i++)
-		x = graph_keep(g, mark, graph_segment(g, x, run_block, &call[i]));
+	for (int64_t i = from; i < to && i < layers; i++) {
+		struct tensor *y = graph_segment(g, x, run_block, &call[i]);
+
+		x = graph_keep(g, mark, i > from ? spend(g, x, y) : y);
+	}
 	if (m->whole_rows && from < layers && to >= layers)
 		x = graph_keep(g, mark, op_gather(g, x, in->batch.row, in->batch.rows));
 	if (to > layers && from <= layers)

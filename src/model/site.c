@@ -47,14 +47,18 @@ bool site_attend(struct graph *g, struct site *s, struct attended *at)
 struct tensor *site_sublayer(struct graph *g, struct site *s, const struct sublayer *in)
 {
 	struct sublayer at = *in;
+	struct tensor *y;
 
 	if (s->hooks && s->hooks->output) {
 		at.h = op_dropout(g, in->h, in->dropout);
 		at.dropout = 0;
 		at.h = s->hooks->output(g, s, &at);
 	}
-	return op_layer_norm_dropped(g, at.h, at.dropout, at.u, at.norm->weight, at.norm->bias,
-				     at.eps);
+	y = op_layer_norm_dropped(g, at.h, at.dropout, at.u, at.norm->weight, at.norm->bias,
+				  at.eps);
+	if (at.h != in->h)
+		graph_done(g, at.h);
+	return y;
 }
 
 struct tensor *site_embed(struct graph *g, struct site *s, const int32_t *id, struct tensor *e)

@@ -7,7 +7,8 @@
  * the op that made the activation has run backward, so its buffer goes to the
  * next activation that fits: a shard holds a handful of gradients, not one for
  * every node. They lie in `slopes`, since a segment that was built again is
- * gone from the arena before the gradient of its input is read.
+ * gone from the arena before the gradient of its input is read. So do the numbers
+ * of an activation that graph_done gave up and no backward reads, in the arena.
  *
  * Leaves. While recording, the uses of each leaf in this shard are counted; in
  * backward the last use passes the leaf's turn to the next shard. What is left
@@ -22,11 +23,19 @@
 
 #include "base/err.h"
 
-/* A buffer of gradients. */
+/* Numbers that serve one tensor after another. */
 struct buffer {
 	float *data;
 	size_t count;
 	bool busy;
+	struct arena_mark from; /* its arena before it was made */
+};
+
+/* Those before `first` belong to what goes on after a segment, and rest meanwhile. */
+struct buffers {
+	struct arena *arena;
+	struct buffer *item;
+	size_t n, room, first;
 };
 
 /* What becomes of an op that needs a gradient. */
@@ -46,8 +55,7 @@ struct graph {
 	size_t nodes, node_room;
 	int *uses; /* of each leaf in this shard; -1: its turn was passed on */
 	int leaf_count, leaf_room;
-	struct buffer *buffer;
-	size_t buffers, buffer_room;
+	struct buffers grads, activations;
 	struct arena_mark pinned; /* what lies before must stay until backward */
 	uint32_t draws;
 	enum tape tape;
@@ -83,15 +91,22 @@ void graph_free(struct graph *g)
 	arena_free(g->slopes);
 	free(g->node);
 	free(g->uses);
-	free(g->buffer);
+	free(g->grads.item);
+	free(g->activations.item);
 	free(g);
 }
 
 size_t graph_bytes(const struct graph *g)
 {
 	return arena_bytes(g->arena) + arena_bytes(g->scratch) + arena_bytes(g->slopes) +
-	       g->node_room * sizeof(*g->node) + g->buffer_room * sizeof(*g->buffer) +
+	       g->node_room * sizeof(*g->node) +
+	       (g->grads.room + g->activations.room) * sizeof(struct buffer) +
 	       (size_t)g->leaf_room * sizeof(*g->uses);
+}
+
+size_t graph_reached(const struct graph *g)
+{
+	return arena_reached(g->arena) + arena_reached(g->scratch) + arena_reached(g->slopes);
 }
 
 /* Make room for one more element; the array keeps its room over the steps. */
@@ -141,7 +156,10 @@ void graph_begin(struct graph *g, const struct pass *pass, struct leaves *leaves
 	g->pass = *pass;
 	g->leaves = pass->train ? leaves : NULL;
 	g->shard = shard;
-	g->nodes = g->buffers = 0;
+	g->nodes = 0;
+	g->grads = (struct buffers){ g->slopes, g->grads.item, 0, g->grads.room, 0 };
+	g->activations = (struct buffers){ g->arena, g->activations.item, 0, g->activations.room,
+					   0 };
 	g->pinned = start;
 	g->draws = 0;
 	g->tape = TAPE_KEEP;
@@ -171,8 +189,73 @@ void *graph_alloc(struct graph *g, size_t size)
 	return p;
 }
 
+/* ---- buffers ---- */
+
+/* The smallest free buffer that fits and has at most `most` numbers, or a new one. */
+static float *buffer_take(struct graph *g, struct buffers *b, size_t count, size_t most)
+{
+	struct buffer *best = NULL, *all;
+	struct arena_mark from;
+	float *data;
+
+	for (size_t i = b->first; i < b->n; i++) {
+		struct buffer *k = &b->item[i];
+
+		if (!k->busy && k->count >= count && k->count <= most &&
+		    (!best || k->count < best->count))
+			best = k;
+	}
+	if (best) {
+		best->busy = true;
+		return best->data;
+	}
+	all = grow(g, b->item, b->n, &b->room, sizeof(*all));
+	if (!all)
+		return NULL;
+	b->item = all;
+	from = arena_mark(b->arena);
+	data = arena_alloc(b->arena, count * sizeof(*data));
+	if (data)
+		b->item[b->n++] = (struct buffer){ data, count, true, from };
+	else
+		g->failed = true;
+	return data;
+}
+
+/* Who holds these numbers; NULL when they are not of these buffers. */
+static struct buffer *buffer_of(const struct buffers *b, const float *data)
+{
+	for (size_t i = 0; data && i < b->n; i++)
+		if (b->item[i].data == data)
+			return &b->item[i];
+	return NULL;
+}
+
+static bool after(struct arena_mark a, struct arena_mark b)
+{
+	return a.block > b.block || (a.block == b.block && a.used > b.used);
+}
+
+/* The arena as it was: the buffers that were made since then are gone. */
+static void rewind_arena(struct graph *g, struct arena_mark mark)
+{
+	struct buffers *b = &g->activations;
+
+	while (b->n && !after(mark, b->item[b->n - 1].from))
+		b->n--;
+	arena_rewind(g->arena, mark);
+}
+
+/* ---- tensors ---- */
+
+/*
+ * A buffer much larger than what it is for would be missed soon, and what takes it
+ * may stay until backward.
+ */
 static float *alloc_numbers(struct graph *g, int64_t rows, int64_t cols)
 {
+	const size_t count = (size_t)(rows * cols);
+
 	assert(rows >= 0 && cols >= 0);
 	if (cols && (uint64_t)rows > SIZE_MAX / sizeof(float) / (uint64_t)cols) {
 		err_set(TT_NOMEM, "not enough memory for %lld x %lld numbers", (long long)rows,
@@ -180,7 +263,7 @@ static float *alloc_numbers(struct graph *g, int64_t rows, int64_t cols)
 		g->failed = true;
 		return NULL;
 	}
-	return graph_alloc(g, (size_t)(rows * cols) * sizeof(float));
+	return buffer_take(g, &g->activations, count, count + count / 2);
 }
 
 struct tensor *graph_tensor(struct graph *g, int64_t rows, int64_t cols, bool needs)
@@ -217,6 +300,14 @@ static bool counted(const struct graph *g, const struct tensor *t)
 	return g->leaves && graph_needs(t) && t->slot >= 0;
 }
 
+/* The numbers that backward will read stay. */
+static void keep_inputs(const struct node *n)
+{
+	for (int i = 0; i < NODE_INPUTS; i++)
+		if (n->in[i] && !(n->traits & 1U << i))
+			n->in[i]->kept = true;
+}
+
 static void count_uses(struct graph *g, const struct node *n)
 {
 	for (int i = 0; i < NODE_INPUTS; i++)
@@ -236,6 +327,7 @@ static bool keep_node(struct graph *g, const struct node *n)
 		g->node = all;
 		g->node[g->nodes++] = *n;
 		g->pinned = arena_mark(g->arena);
+		keep_inputs(n);
 	}
 	if (g->tape != TAPE_AGAIN)
 		count_uses(g, n);
@@ -245,7 +337,13 @@ static bool keep_node(struct graph *g, const struct node *n)
 struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out,
 			    struct tensor *const *in, int n, void *arg)
 {
-	struct node node = { .op = op, .graph = g, .out = out, .arg = arg };
+	return graph_record_as(g, op, out, in, n, arg, 0);
+}
+
+struct tensor *graph_record_as(struct graph *g, const struct op *op, struct tensor *out,
+			       struct tensor *const *in, int n, void *arg, unsigned traits)
+{
+	struct node node = { .op = op, .graph = g, .out = out, .arg = arg, .traits = traits };
 
 	assert(n <= NODE_INPUTS);
 	if (g->failed || !out)
@@ -253,13 +351,24 @@ struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor 
 	for (int i = 0; i < n; i++)
 		node.in[i] = in[i];
 	out->name = op->name;
-	op->forward(&node);
+	if (!g->pass.dry)
+		op->forward(&node);
 	arena_rewind(g->scratch, start);
 	if (g->failed)
 		return NULL;
 	if (g->pass.train && out->needs && !keep_node(g, &node))
 		return NULL;
 	return out;
+}
+
+void graph_done(struct graph *g, struct tensor *t)
+{
+	struct buffer *b = t && !t->kept ? buffer_of(&g->activations, t->data) : NULL;
+
+	if (!b)
+		return;
+	b->busy = false;
+	t->data = NULL;
 }
 
 const struct gemm *graph_gemm(const struct graph *g) { return g->gemm; }
@@ -279,42 +388,7 @@ void *graph_scratch(struct graph *g, size_t size)
 	return p;
 }
 
-/* The smallest free buffer that fits, or a new one. */
-static float *buffer_take(struct graph *g, size_t count)
-{
-	struct buffer *best = NULL, *all;
-	float *data;
-
-	for (size_t i = 0; i < g->buffers; i++) {
-		struct buffer *b = &g->buffer[i];
-
-		if (!b->busy && b->count >= count && (!best || b->count < best->count))
-			best = b;
-	}
-	if (best) {
-		best->busy = true;
-		return best->data;
-	}
-	all = grow(g, g->buffer, g->buffers, &g->buffer_room, sizeof(*all));
-	if (!all)
-		return NULL;
-	g->buffer = all;
-	data = arena_alloc(g->slopes, count * sizeof(*data));
-	if (data)
-		g->buffer[g->buffers++] = (struct buffer){ data, count, true };
-	else
-		g->failed = true;
-	return data;
-}
-
-/* Who holds this gradient; NULL when it is not one of ours. */
-static struct buffer *buffer_of(struct graph *g, const float *data)
-{
-	for (size_t i = 0; data && i < g->buffers; i++)
-		if (g->buffer[i].data == data)
-			return &g->buffer[i];
-	return NULL;
-}
+/* ---- gradients ---- */
 
 float *graph_grad(struct graph *g, struct tensor *t, float *ret_beta)
 {
@@ -333,7 +407,7 @@ float *graph_grad(struct graph *g, struct tensor *t, float *ret_beta)
 		*ret_beta = 1;
 		return t->grad;
 	}
-	grad = buffer_take(g, (size_t)tensor_count(t));
+	grad = buffer_take(g, &g->grads, (size_t)tensor_count(t), SIZE_MAX);
 	if (!grad)
 		return NULL;
 	t->grad = grad;
@@ -345,7 +419,7 @@ float *graph_grad(struct graph *g, struct tensor *t, float *ret_beta)
 float *graph_grad_reuse(struct graph *g, struct tensor *from, struct tensor *t, float *ret_beta)
 {
 	assert(tensor_count(from) == tensor_count(t));
-	if (t->slot >= 0 || t->has_grad || !buffer_of(g, from->grad))
+	if (t->slot >= 0 || t->has_grad || !buffer_of(&g->grads, from->grad))
 		return graph_grad(g, t, ret_beta);
 	t->grad = from->grad;
 	t->has_grad = true;
@@ -366,6 +440,22 @@ void graph_grad_done(struct graph *g, struct tensor *t)
 	}
 }
 
+/* The gradients that backward would ask for. */
+static void node_backward_dry(struct graph *g, struct node *n)
+{
+	for (int i = 0; i < NODE_INPUTS; i++) {
+		struct tensor *t = n->in[i];
+		float beta;
+
+		if (!graph_needs(t) || t->trainable || t->slot >= 0)
+			continue;
+		if (!i && n->traits & NODE_HANDS_ON)
+			graph_grad_reuse(g, n->out, t, &beta);
+		else
+			graph_grad(g, t, &beta);
+	}
+}
+
 static void node_backward(struct graph *g, struct node *n)
 {
 	struct buffer *b;
@@ -375,9 +465,12 @@ static void node_backward(struct graph *g, struct node *n)
 			graph_grad_done(g, n->in[i]);
 		return;
 	}
-	n->op->backward(n);
+	if (g->pass.dry && n->op->forward) /* a segment, which has none, is built again */
+		node_backward_dry(g, n);
+	else
+		n->op->backward(n);
 	arena_rewind(g->scratch, start);
-	b = buffer_of(g, n->out->grad);
+	b = buffer_of(&g->grads, n->out->grad);
 	if (b) {
 		b->busy = false;
 		n->out->grad = NULL;
@@ -411,11 +504,6 @@ int graph_backward(struct graph *g, struct tensor *loss)
 }
 
 struct arena_mark graph_mark(struct graph *g) { return arena_mark(g->arena); }
-
-static bool after(struct arena_mark a, struct arena_mark b)
-{
-	return a.block > b.block || (a.block == b.block && a.used > b.used);
-}
 
 /* A copy of the numbers; NULL without memory. */
 static uint32_t *copy_numbers(struct arena *a, const uint32_t *from, int64_t n)
@@ -451,11 +539,12 @@ static struct tensor *move_to_mark(struct graph *g, struct arena_mark mark, cons
 		if (!copy.origin)
 			return NULL;
 	}
-	arena_rewind(g->arena, mark);
+	rewind_arena(g, mark);
 	copy.data = arena_alloc(g->arena, size);
 	if (!copy.data)
 		return NULL;
-	memmove(copy.data, t->data, size);
+	if (!g->pass.dry)
+		memmove(copy.data, t->data, size);
 	if (copy.origin) {
 		copy.origin = copy_origin(g->arena, copy.origin, tensor_rows(&copy));
 		if (!copy.origin)
@@ -488,6 +577,21 @@ struct segment {
 	uint32_t draws; /* as they were when it was built */
 };
 
+/* The part is built; buffers from before it are left alone, since they will not be given back. */
+static struct tensor *build_part(struct graph *g, struct tensor *x, const struct segment *s,
+				 enum tape how)
+{
+	const size_t first = g->activations.first;
+	struct tensor *y;
+
+	g->activations.first = g->activations.n;
+	g->tape = how;
+	y = s->build(g, x, s->arg);
+	g->tape = TAPE_KEEP;
+	g->activations.first = first;
+	return y;
+}
+
 /* Built again, in the memory behind everything that is kept, which is free afterwards. */
 static void segment_backward(struct node *n)
 {
@@ -498,9 +602,7 @@ static void segment_backward(struct node *n)
 	struct tensor *y;
 
 	g->draws = s->draws;
-	g->tape = TAPE_AGAIN;
-	y = s->build(g, n->in[0], s->arg);
-	g->tape = TAPE_KEEP;
+	y = build_part(g, n->in[0], s, TAPE_AGAIN);
 	if (!y) { /* it could be built before, so memory has run out */
 		g->failed = true;
 		return;
@@ -511,7 +613,7 @@ static void segment_backward(struct node *n)
 	n->out->has_grad = false;
 	nodes_backward(g, nodes);
 	g->nodes = nodes;
-	arena_rewind(g->arena, mark);
+	rewind_arena(g, mark);
 	graph_grad_done(g, n->in[0]);
 }
 
@@ -533,9 +635,7 @@ struct tensor *graph_segment(struct graph *g, struct tensor *x, graph_build *bui
 	*s = (struct segment){ build, arg, g->draws };
 	mark = arena_mark(g->arena);
 	pinned = g->pinned;
-	g->tape = TAPE_COUNT;
-	node.out = build(g, x, arg);
-	g->tape = TAPE_KEEP;
+	node.out = build_part(g, x, s, TAPE_COUNT);
 	if (!node.out || !node.out->needs || node.out == x)
 		return node.out;
 	node.arg = s;

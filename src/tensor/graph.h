@@ -28,6 +28,7 @@ struct pass {
 	uint64_t seed;  /* of the run */
 	int64_t step;   /* optimizer step, for dropout's counter */
 	bool recompute; /* segments are built again in backward instead of kept */
+	bool dry;       /* nothing is computed: graph_reached tells what a pass would hold */
 };
 
 /* One op, one file: see op.h. */
@@ -45,6 +46,7 @@ struct node {
 	struct graph *graph;
 	struct tensor *out, *in[NODE_INPUTS]; /* in: NULL where absent */
 	void *arg;                            /* the op's own struct, in the arena */
+	unsigned traits;                      /* see graph_record_as */
 };
 
 int graph_new(const struct gemm *gm, struct graph **ret);
@@ -69,11 +71,26 @@ struct tensor *graph_tensor_like(struct graph *g, const struct tensor *x, int64_
 /* Run forward and, when out->needs and the pass trains, keep the node. Returns out. */
 struct tensor *graph_record(struct graph *g, const struct op *op, struct tensor *out,
 			    struct tensor *const *in, int n, void *arg);
+/*
+ * The same for an op that spares memory. traits: a bit (1 << i) for each input whose
+ * numbers backward does not read, and NODE_HANDS_ON when it calls graph_grad_reuse for
+ * input 0.
+ */
+enum { NODE_HANDS_ON = 1 << NODE_INPUTS };
+struct tensor *graph_record_as(struct graph *g, const struct op *op, struct tensor *out,
+			       struct tensor *const *in, int n, void *arg, unsigned traits);
 const struct gemm *graph_gemm(const struct graph *g);
 const struct pass *graph_pass(const struct graph *g);
 uint32_t graph_draw(
 	struct graph *
 		g); /* the next random site's number within this shard: same order in every shard */
+
+/*
+ * No op will be built any more that reads t, and nobody else does: unless a backward
+ * reads its numbers, they are gone and another tensor may take their place. NULL, and
+ * tensors that no op made, are fine.
+ */
+void graph_done(struct graph *g, struct tensor *t);
 
 /*
  * For backward: where to add the gradient of t, and beta: 0 means the buffer
@@ -93,7 +110,8 @@ struct arena *graph_arena(
 	struct graph *g); /* scratch inside one op's forward or backward; rewound after it */
 void *graph_scratch(struct graph *g,
 		    size_t size); /* from graph_arena; NULL (and the graph fails) without memory */
-size_t graph_bytes(const struct graph *g); /* held from the system: arenas and tape */
+size_t graph_bytes(const struct graph *g);   /* held from the system: arenas and tape */
+size_t graph_reached(const struct graph *g); /* of the arenas what was ever handed out */
 
 static inline bool graph_needs(const struct tensor *t) /* NULL: no */ { return t && t->needs; }
 

@@ -87,7 +87,7 @@ struct tensor *op_activation(struct graph *g, struct tensor *x, enum activation 
 	if (!arg)
 		return NULL;
 	*arg = kind;
-	return graph_record(g, &op, out, &x, 1, arg);
+	return graph_record_as(g, &op, out, &x, 1, arg, NODE_HANDS_ON);
 }
 
 /* ---- gelu, its derivative kept where x was ---- */
@@ -120,6 +120,6 @@ struct tensor *op_activation_over(struct graph *g, struct tensor *x, enum activa
 	if (!x || kind != ACT_GELU || !x->needs || !graph_pass(g)->train)
 		return op_activation(g, x, kind);
 	assert(x->slot < 0 && !x->trainable);
-	return graph_record(g, &op_over, graph_tensor_like(g, x, tensor_cols(x), true), &x, 1,
-			    NULL);
+	return graph_record_as(g, &op_over, graph_tensor_like(g, x, tensor_cols(x), true), &x, 1,
+			       NULL, NODE_HANDS_ON);
 }

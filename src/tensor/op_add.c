@@ -49,5 +49,6 @@ struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b)
 	out = graph_tensor_like(g, a, tensor_cols(a), a->needs || b->needs);
 	if (out && !out->origin)
 		out->origin = b->origin;
-	return graph_record(g, &op, out, (struct tensor *[]){ a, b }, 2, NULL);
+	return graph_record_as(g, &op, out, (struct tensor *[]){ a, b }, 2, NULL,
+			       3 | NODE_HANDS_ON);
 }

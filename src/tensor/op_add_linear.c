@@ -354,9 +354,11 @@ struct tensor *op_add_linear(struct graph *g, struct tensor *h, struct tensor *x
 	out = graph_tensor_like(g, h, tensor_cols(h), any_needs(in));
 	*a = (struct added){ .by = how->by };
 	if (graph_pass(g)->train && how->dropout > 0) {
-		a->drop = drop_rows(g, h, how->dropout);
-		if (!a->drop)
+		struct drop *d = graph_alloc(g, sizeof(*d));
+
+		if (!d || !drop_rows(g, h, how->dropout, d))
 			return NULL;
+		a->drop = d;
 	}
-	return graph_record(g, &op, out, in, INPUTS, a);
+	return graph_record_as(g, &op, out, in, INPUTS, a, 1U << H | NODE_HANDS_ON);
 }

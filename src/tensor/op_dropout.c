@@ -44,5 +44,7 @@ struct tensor *op_dropout(struct graph *g, struct tensor *x, float p)
 		return x;
 	out = graph_tensor_like(g, x, tensor_cols(x), x->needs);
 	d = graph_alloc(g, sizeof(*d));
-	return d && drop_rows(g, x, p, d) ? graph_record(g, &op, out, &x, 1, d) : NULL;
+	if (!d || !drop_rows(g, x, p, d))
+		return NULL;
+	return graph_record_as(g, &op, out, &x, 1, d, 1 | NODE_HANDS_ON);
 }

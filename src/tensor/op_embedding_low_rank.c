@@ -142,7 +142,9 @@ static struct tensor *build(struct graph *g, struct tensor *e, const struct low_
 	*s = *arg;
 	s->u = graph_alloc(g, (size_t)(tensor_rows(e) * step->a->dim[0]) * sizeof(*s->u));
 	s->stretch = how ? stretch_new(g, how, step->b, step->scale) : NULL;
-	return s->u && (s->stretch || !how) ? graph_record(g, &op, out, in, INPUTS, s) : NULL;
+	return s->u && (s->stretch || !how)
+		       ? graph_record_as(g, &op, out, in, INPUTS, s, 1U << E | NODE_HANDS_ON)
+		       : NULL;
 }
 
 struct tensor *op_embedding_low_rank(struct graph *g, struct tensor *e, const int32_t *id,

@@ -73,5 +73,5 @@ struct tensor *op_gather(struct graph *g, struct tensor *x, const int32_t *row, 
 		if (!out->origin)
 			return NULL;
 	}
-	return graph_record(g, &op, out, &x, 1, arg);
+	return graph_record_as(g, &op, out, &x, 1, arg, 1);
 }

@@ -108,7 +108,7 @@ struct tensor *op_layer_norm_dropped(struct graph *g, struct tensor *x, float p,
 	}
 	if (graph_pass(g)->train && p > 0 && !drop_rows(g, x, p, &a->drop))
 		return NULL;
-	return graph_record(g, &op, out, in, INPUTS, a);
+	return graph_record_as(g, &op, out, in, INPUTS, a, 1U << X | 1U << R);
 }
 
 struct tensor *op_layer_norm(struct graph *g, struct tensor *x, struct tensor *r,

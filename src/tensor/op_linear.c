@@ -98,5 +98,5 @@ struct tensor *op_linear(struct graph *g, struct tensor *x, struct tensor *w, st
 	assert(w->rank == 2 && tensor_cols(x) == w->dim[1]);
 	assert(!b || tensor_count(b) == w->dim[0]);
 	out = graph_tensor_like(g, x, w->dim[0], x->needs || w->needs || graph_needs(b));
-	return graph_record(g, &op, out, (struct tensor *[]){ x, w, b }, 3, NULL);
+	return graph_record_as(g, &op, out, (struct tensor *[]){ x, w, b }, 3, NULL, !w->needs);
 }

@@ -208,6 +208,14 @@ static void backward(struct node *n)
 
 static const struct op op = { "linear_low_rank", forward, backward };
 
+/* x is read for the gradient of w, and z, or x in its place, for that of a. */
+static unsigned spared(struct tensor *const *in)
+{
+	const bool x = graph_needs(in[W]) || (!in[Z] && graph_needs(in[STEP_A]));
+
+	return (x ? 0 : 1U << X) | (graph_needs(in[STEP_A]) ? 0 : 1U << Z);
+}
+
 struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tensor *z,
 				  struct tensor *w, struct tensor *b, const struct low_rank *step)
 {
@@ -237,5 +245,5 @@ struct tensor *op_linear_low_rank(struct graph *g, struct tensor *x, struct tens
 		return NULL;
 	s->scale = step->scale;
 	s->u = graph_alloc(g, (size_t)(tensor_rows(x) * step->a->dim[0]) * sizeof(*s->u));
-	return s->u ? graph_record(g, &op, out, in, INPUTS, s) : NULL;
+	return s->u ? graph_record_as(g, &op, out, in, INPUTS, s, spared(in)) : NULL;
 }

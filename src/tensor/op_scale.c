@@ -38,5 +38,5 @@ struct tensor *op_scale(struct graph *g, struct tensor *x, float s)
 	if (!arg)
 		return NULL;
 	*arg = s;
-	return graph_record(g, &op, out, &x, 1, arg);
+	return graph_record_as(g, &op, out, &x, 1, arg, 1);
 }

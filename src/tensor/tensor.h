@@ -30,6 +30,7 @@ struct tensor {
 	bool trainable; /* a parameter that trains */
 	bool needs;     /* a gradient must reach it: trainable, or computed from such a one */
 	bool has_grad;  /* activation: grad holds a sum already */
+	bool kept;      /* activation: a backward that was recorded reads data */
 	int slot;       /* leaf number (leaves.h), -1: none */
 	const struct origin *origin; /* activations [rows, ...]; NULL: rows have none */
 	const struct prepared *forward, *backward; /* frozen linear weights: x W^T and g W */

@@ -627,8 +627,117 @@ static void gradients_share_buffers(void)
 	bench_free(&b);
 }
 
+static void what_is_done_gives_its_place_away(void)
+{
+	struct bench b = bench_new("ref");
+	struct tensor *x = world_frozen(b.a, &b.r, 8, 4, 1), *y, *z;
+	const struct arena_mark mark = { 0, 0 };
+	const float *place;
+
+	graph_begin(b.g, &reading, NULL, 0);
+	graph_done(b.g, NULL);
+	graph_done(b.g, x); /* not an op's */
+	CHECK(x->data);
+	y = op_scale(b.g, x, 2);
+	place = y->data;
+	z = op_scale(b.g, y, 3);
+	graph_done(b.g, y);
+	CHECK(!y->data);
+	y = op_scale(b.g, z, 0.5F);
+	CHECK(y->data == place);
+	CHECK_NEAR(y->data[5], 3 * (double)x->data[5], 1e-5);
+	/* much larger than what is needed: it would be missed */
+	graph_done(b.g, z);
+	CHECK(op_gather(b.g, y, (int32_t[]){ 1 }, 1)->data != z->data);
+
+	/* what a rewind took is not given away */
+	graph_begin(b.g, &reading, NULL, 0);
+	y = graph_keep(b.g, mark, op_scale(b.g, op_scale(b.g, x, 1), 2));
+	z = op_scale(b.g, y, 1);
+	CHECK(z->data != y->data);
+	CHECK_NEAR(y->data[3], 2 * (double)x->data[3], 1e-6);
+	bench_free(&b);
+}
+
+/* Norm, a layer that trains or not, activation, sum: done of each as soon as that may be, or never. */
+static struct tensor *spared(struct bench *b, struct tensor *x, struct tensor *gain,
+			     struct tensor *w, bool spare)
+{
+	static const int32_t row[] = { 0, 3 };
+	static const float zero[2];
+	struct tensor *y = op_layer_norm(b->g, x, NULL, gain, gain, 1e-5F), *next;
+
+	for (int i = 0; i < 6; i++) {
+		next = i % 2 ? op_activation_over(b->g, y, ACT_GELU) : op_linear(b->g, y, w, NULL);
+		if (spare)
+			graph_done(b->g, y);
+		y = op_add(b->g, next, x);
+		if (spare)
+			graph_done(b->g, next);
+	}
+	return op_mse(b->g, op_gather(b->g, y, row, 2), zero, 2, NULL);
+}
+
+static void what_backward_reads_stays(void)
+{
+	enum { N = 8 };
+	struct bench b = bench_new("ref");
+	struct tensor *x = world_frozen(b.a, &b.r, N, 1, 1),
+		      *gain = world_tensor(b.a, &b.r, 1, 0, 1);
+	struct tensor *w = world_tensor(b.a, &b.r, 1, 1, 1), *leaf[] = { gain, w };
+
+	for (int trains = 0; trains < 2; trains++) {
+		struct leaves *l = leaves_of(&b, leaf, trains ? 2 : 1, 1);
+		float was[2] = { 0, 0 };
+		size_t reached[2];
+
+		w->needs = w->trainable = trains;
+		for (int spare = 0; spare < 2; spare++) {
+			graph_free(b.g);
+			if (graph_new(b.gemm, &b.g) || leaves_begin(l, 1))
+				abort();
+			graph_begin(b.g, &training, l, 0);
+			CHECK(graph_backward(b.g, spared(&b, x, gain, w, spare)) == TT_OK);
+			leaves_finish(l);
+			reached[spare] = graph_reached(b.g);
+			CHECK(!spare || gain->grad[0] == was[0]);
+			CHECK(!spare || !trains || w->grad[0] == was[1]);
+			was[0] = gain->grad[0];
+			was[1] = trains ? w->grad[0] : 0;
+		}
+		CHECK(reached[1] < reached[0]);
+		leaves_free(l);
+	}
+	bench_free(&b);
+}
+
+/* Laid out dry a pass reaches as far as when it computes, and touches nothing. */
+static void a_dry_pass_reaches_as_far(void)
+{
+	enum { N = 64 };
+	const struct pass dry = { .train = true, .dry = true };
+	struct bench b = bench_new("ref"), c = bench_new("ref");
+	struct tensor *x = world_frozen(b.a, &b.r, N, 1, 1),
+		      *gain = world_tensor(b.a, &b.r, 1, 0, 1);
+	struct tensor *w = world_tensor(b.a, &b.r, 1, 1, 1), *leaf[] = { gain, w };
+	struct leaves *l;
+
+	graph_begin(c.g, &dry, NULL, 0);
+	CHECK(graph_backward(c.g, spared(&c, x, gain, w, true)) == TT_OK);
+	l = leaves_of(&b, leaf, 2, 1);
+	graph_begin(b.g, &training, l, 0);
+	CHECK(graph_backward(b.g, spared(&b, x, gain, w, true)) == TT_OK);
+	CHECK(graph_reached(c.g) == graph_reached(b.g));
+	leaves_free(l);
+	bench_free(&b);
+	bench_free(&c);
+}
+
 int main(void)
 {
+	what_is_done_gives_its_place_away();
+	what_backward_reads_stays();
+	a_dry_pass_reaches_as_far();
 	null_goes_through();
 	what_needs_no_gradient_is_not_recorded();
 	gradients_of_one_tensor_add_up();
