@@ -4,6 +4,9 @@
  * A small leaf has a buffer a shard; leaves_finish adds them up in order. A big
  * leaf has its gradient alone: a turn lets shard s add when s - 1 is done. Which
  * thread ran a shard, and when, leaves no trace in the sum.
+ *
+ * A big gradient is sparse memory: of a table of words, rows that no text looks up
+ * are never written.
  */
 #include "tensor/leaves.h"
 
@@ -11,17 +14,20 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/fs.h"
 #include "tensor/kernel.h"
 #include "tensor/pool.h"
+#include "tensor/sparse.h"
 
 enum { TOUCHED = 1, DONE = 2 }; /* what one shard did to one leaf */
 enum { ALIGN = 16 };            /* numbers: a cache line */
 
 struct slot {
 	int64_t count;
-	size_t at;         /* small: where it starts in a shard's buffer */
-	struct turn *turn; /* big only */
-	bool filled;       /* big: grad holds a sum; guarded by the turn */
+	size_t at;           /* small: where it starts in a shard's buffer */
+	struct turn *turn;   /* big only */
+	struct fs_room room; /* big only: the gradient */
+	bool filled;         /* big: grad holds a sum; guarded by the turn */
 };
 
 /* One shard's buffer for all small leaves, and its marks. Used by one thread at a time. */
@@ -45,11 +51,15 @@ static int slot_init(struct leaves *l, struct arena *a, size_t i)
 
 	s->count = tensor_count(t);
 	t->slot = (int)i;
+	if (s->count > LEAF_BIG) {
+		const int rc = fs_room_open(NULL, (size_t)s->count * sizeof(float), &s->room);
+
+		t->grad = s->room.data;
+		return rc ? rc : turn_new(&s->turn);
+	}
 	t->grad = arena_zero(a, (size_t)s->count, sizeof(float));
 	if (!t->grad)
 		return TT_NOMEM;
-	if (s->count > LEAF_BIG)
-		return turn_new(&s->turn);
 	s->at = l->small;
 	l->small += ((size_t)s->count + ALIGN - 1) / ALIGN * ALIGN;
 	return TT_OK;
@@ -82,8 +92,10 @@ void leaves_free(struct leaves *l)
 {
 	if (!l)
 		return;
-	for (size_t i = 0; l->slot && i < l->n; i++)
+	for (size_t i = 0; l->slot && i < l->n; i++) {
 		turn_free(l->slot[i].turn);
+		fs_room_close(&l->slot[i].room);
+	}
 	for (int s = 0; s < l->room; s++) {
 		free(l->part[s].sum);
 		free(l->part[s].mark);
@@ -200,7 +212,7 @@ void leaves_sum(struct leaves *l, int slot)
 	if (!s->turn)
 		small_finish(l, (size_t)slot);
 	else if (!s->filled)
-		memset(l->leaf[slot]->grad, 0, (size_t)s->count * sizeof(float));
+		sparse_clear(l->leaf[slot]->grad, s->count);
 }
 
 void leaves_finish(struct leaves *l)

@@ -10,7 +10,7 @@ noinst_LIBRARIES += %D%/libtensor.a
 	%D%/op_embedding.c %D%/op_embedding_low_rank.c %D%/op_gather.c %D%/op_layer_norm.c %D%/op_linear.c \
 	%D%/op_linear_low_rank.c %D%/op_lstm.c %D%/op_linear_magnitude.c %D%/op_linear_scaled.c \
 	%D%/op_mse.c %D%/op_orthogonality.c %D%/op_pool_scores.c %D%/op_prepend.c %D%/op_repeat.c \
-	%D%/op_scale.c %D%/op_word_scores.c %D%/pool.c %D%/pool.h
+	%D%/op_scale.c %D%/op_word_scores.c %D%/pool.c %D%/pool.h %D%/sparse.h
 %C%_libtensor_a_CFLAGS = $(AM_CFLAGS) $(KERNEL_CFLAGS)
 %C%_libtensor_a_CPPFLAGS = $(AM_CPPFLAGS) $(OPENBLAS_CFLAGS)
 if HAVE_OPENBLAS

@@ -6,9 +6,9 @@
 #include "tensor/op.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include "tensor/kernel.h"
+#include "tensor/sparse.h"
 
 enum { WORD, POSITION, TYPE, TABLES };
 
@@ -41,7 +41,7 @@ static void backward_table(struct node *n, int k)
 	float beta, *to = graph_grad(n->graph, n->in[k], &beta);
 
 	if (to && beta == 0)
-		memset(to, 0, (size_t)tensor_count(n->in[k]) * sizeof(*to));
+		sparse_clear(to, tensor_count(n->in[k]));
 	for (int64_t i = 0; to && i < tensor_rows(n->out); i++)
 		if (k != WORD || l->number[k][i] != l->pad)
 			kernel_axpby(to + l->number[k][i] * cols, 1, 1, n->out->grad + i * cols,

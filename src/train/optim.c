@@ -16,7 +16,10 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/fs.h"
 #include "tensor/kernel.h"
+#include "tensor/leaves.h"
+#include "tensor/sparse.h"
 
 enum { PIECE = 1 << 16, STATES = 2 };
 
@@ -24,6 +27,7 @@ enum { PIECE = 1 << 16, STATES = 2 };
 struct slot {
 	float *state[STATES];
 	int64_t count[STATES];
+	struct fs_room room[STATES]; /* what holds a big one */
 	const char *kind[STATES];
 };
 
@@ -71,6 +75,12 @@ static int slot_add(struct optim *o, struct slot *s, int at, const char *kind, i
 {
 	s->kind[at] = kind;
 	s->count[at] = n;
+	if (n > LEAF_BIG) {
+		if (fs_room_open(NULL, (size_t)n * sizeof(float), &s->room[at]))
+			return err_in("the optimizer's state");
+		s->state[at] = s->room[at].data;
+		return TT_OK;
+	}
 	s->state[at] = arena_zero(o->arena, (size_t)n, sizeof(float));
 	return s->state[at] ? TT_OK : err_in("the optimizer's state");
 }
@@ -96,6 +106,18 @@ static int slot_make(struct optim *o, struct slot *s, const struct tensor *t)
 		return err_set(
 			TT_INVALID,
 			"train.optim adamw_8bit is not in this version; adamw and adafactor are");
+	}
+}
+
+int64_t optim_numbers(const struct train_settings *how, const struct tensor *t)
+{
+	const struct shape shape = shape_of(t);
+
+	switch (how->optim) {
+	case OPTIM_SGD: return how->sgd_momentum != 0 ? tensor_count(t) : 0;
+	case OPTIM_ADAFACTOR:
+		return t->rank < 2 ? tensor_count(t) : shape.lead * (shape.rows + shape.cols);
+	default: return 2 * tensor_count(t);
 	}
 }
 
@@ -162,6 +184,9 @@ void optim_free(struct optim *o)
 {
 	if (!o)
 		return;
+	for (size_t i = 0; o->slot && i < o->n; i++)
+		for (int k = 0; k < STATES; k++)
+			fs_room_close(&o->slot[i].room[k]);
 	arena_free(o->arena);
 	free(o);
 }
@@ -195,8 +220,15 @@ static void scale_piece(void *arg, int i, int thread)
 	const float by = (float)o->by;
 
 	(void)thread;
-	for (int64_t k = 0; k < p->n; k++)
-		grad[k] *= by;
+	for (int64_t at = 0; at < p->n; at += SPARSE_PART) {
+		float *part = grad + at;
+		const int64_t n = sparse_part(at, p->n);
+
+		if (sparse_rests(part, n))
+			continue;
+		for (int64_t k = 0; k < n; k++)
+			part[k] *= by;
+	}
 }
 
 void optim_scale(struct optim *o, struct pool *pool, double by)
@@ -206,6 +238,40 @@ void optim_scale(struct optim *o, struct pool *pool, double by)
 }
 
 /* ---- updates ---- */
+
+/* Gradient and moments of a part are 0: they will be afterwards, and need not be written. */
+static bool adamw_rests(const struct tensor *t, const struct slot *s, int64_t from, int64_t n)
+{
+	return sparse_rests(t->grad + from, n) && sparse_rests(s->state[0] + from, n) &&
+	       sparse_rests(s->state[1] + from, n);
+}
+
+/* The parameter alone, which may decay. */
+static void adamw_resting(const struct tensor *t, int64_t from, int64_t n,
+			  const struct kernel_adamw *how)
+{
+	float still[2][SPARSE_PART] = { { 0 } };
+
+	kernel_adamw(t->data + from, still[0], still[1], t->grad + from, how, n);
+}
+
+static void adamw_range(const struct tensor *t, const struct slot *s, int64_t from, int64_t to,
+			const struct kernel_adamw *how)
+{
+	int64_t end;
+
+	for (int64_t at = from; at < to; at = end) {
+		end = at + sparse_part(at, to);
+		if (adamw_rests(t, s, at, end - at)) {
+			adamw_resting(t, at, end - at, how);
+			continue;
+		}
+		while (end < to && !adamw_rests(t, s, end, sparse_part(end, to)))
+			end += sparse_part(end, to);
+		kernel_adamw(t->data + at, s->state[0] + at, s->state[1] + at, t->grad + at, how,
+			     end - at);
+	}
+}
 
 static void adamw_piece(void *arg, int i, int thread)
 {
@@ -225,8 +291,7 @@ static void adamw_piece(void *arg, int i, int thread)
 	};
 
 	(void)thread;
-	kernel_adamw(t->data + p->from, s->state[0] + p->from, s->state[1] + p->from,
-		     t->grad + p->from, &how, p->n);
+	adamw_range(t, s, p->from, p->from + p->n, &how);
 }
 
 static void sgd_piece(void *arg, int i, int thread)
@@ -361,7 +426,7 @@ void optim_reset(struct optim *o)
 	for (size_t i = 0; i < optim_state_count(o); i++) {
 		const struct optim_state s = optim_state(o, i);
 
-		memset(s.data, 0, (size_t)s.n * sizeof(*s.data));
+		sparse_clear(s.data, s.n);
 	}
 }
 

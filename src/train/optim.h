@@ -22,6 +22,9 @@ struct optim_rule {
  */
 struct optim;
 
+/* Numbers of state that the optimizer keeps for a parameter; for estimates. */
+int64_t optim_numbers(const struct train_settings *how, const struct tensor *t);
+
 /* rule[n] is copied, param[n] kept by reference. adamw_8bit is refused with a sentence. */
 int optim_new(const struct train_settings *how, struct tensor *const *param,
 	      const struct optim_rule *rule, size_t n, struct optim **ret);

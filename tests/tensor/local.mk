@@ -15,3 +15,5 @@ check_PROGRAMS += %D%/test_gemm_time
 %C%_test_gemm_time_LDADD = $(TENSOR_LIBS)
 check_PROGRAMS += %D%/test_kernel_pairs
 %C%_test_kernel_pairs_LDADD = $(TENSOR_LIBS)
+check_PROGRAMS += %D%/test_sparse
+%C%_test_sparse_LDADD = $(TENSOR_LIBS)

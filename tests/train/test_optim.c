@@ -8,6 +8,7 @@
 
 #include "base/array.h"
 #include "base/err.h"
+#include "tensor/kernel.h"
 #include "train/optim.h"
 
 enum { STEPS = 3, MOST = 12 };
@@ -202,6 +203,48 @@ static void threads_do_not_matter(void)
 	free(more);
 }
 
+/* Parts without a gradient so far are passed over, with the bits of the kernel over all. */
+static void resting_parts_change_nothing(struct pool *pool)
+{
+	static const struct train_settings how = {
+		.optim = OPTIM_ADAMW, .adam_beta1 = 0.9, .adam_beta2 = 0.99, .adam_epsilon = 1e-8
+	};
+	const struct optim_rule rule = { 1, 0.01 };
+	float *all = calloc(5 * (size_t)LARGE, sizeof(*all));
+	float *data = all, *grad = all + LARGE, *other = grad + LARGE, *m = other + LARGE,
+	      *v = m + LARGE;
+	struct tensor t = { .name = "w", .rank = 1, .dim = { LARGE }, .data = data, .grad = grad },
+		      *list = &t;
+	struct optim *o = NULL;
+
+	if (!all || optim_new(&how, &list, &rule, 1, &o))
+		abort();
+	fill_start(data, LARGE);
+	fill_start(other, LARGE);
+	for (int step = 1; step <= STEPS; step++) {
+		const struct kernel_adamw k = { .lr = rate[step - 1],
+						.beta1 = 0.9,
+						.beta2 = 0.99,
+						.eps = 1e-8,
+						.decay = 0.01,
+						.grad_scale = 1,
+						.step = step };
+
+		grad[70000] = 0.5F * (float)step;
+		grad[0] = step == 1 ? 1 : 0; /* its moments go on */
+		grad[LARGE - 1] = step == STEPS ? 1 : 0;
+		optim_step(o, pool, rate[step - 1], step);
+		kernel_adamw(other, m, v, grad, &k, LARGE);
+	}
+	CHECK(!memcmp(data, other, LARGE * sizeof(*data)));
+	CHECK(!memcmp(optim_state(o, 0).data, m, LARGE * sizeof(*m)));
+	CHECK(!memcmp(optim_state(o, 1).data, v, LARGE * sizeof(*v)));
+	optim_scale(o, pool, 0.5);
+	CHECK_NEAR(grad[70000], 0.75, 0);
+	optim_free(o);
+	free(all);
+}
+
 static const struct {
 	const char *name;
 	bool decays;
@@ -242,6 +285,7 @@ int main(void)
 	CHECK(pool_new(1, &pool) == TT_OK);
 	formulas(pool);
 	clipping(pool);
+	resting_parts_change_nothing(pool);
 	pool_free(pool);
 	threads_do_not_matter();
 	for (size_t i = 0; i < COUNT(names); i++)
