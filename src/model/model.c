@@ -511,11 +511,15 @@ static int convert_param(const struct model *m, struct tensor *t, struct param_i
 	return TT_OK;
 }
 
-/* From the mapping, without a copy where that can be. */
+/*
+ * From the mapping, without a copy where that can be. A vector is copied: it is small,
+ * and a look at it in the file would bring in the pages around it for good.
+ */
 static int take_param(struct model *m, struct tensor *t, const struct st_tensor *stored,
 		      struct param_info *info)
 {
-	const float *map = st_map_f32(stored);
+	const float *map = t->rank == 1 ? NULL : st_map_f32(stored);
+	int rc;
 
 	info->owned = !map;
 	if (map) {
@@ -528,7 +532,9 @@ static int take_param(struct model *m, struct tensor *t, const struct st_tensor 
 		return convert_param(m, t, info);
 	}
 	t->data = arena_alloc(m->arena, (size_t)tensor_count(t) * sizeof(*t->data));
-	return t->data ? st_read_f32(stored, t->data) : TT_NOMEM;
+	rc = t->data ? st_read_f32(stored, t->data) : TT_NOMEM;
+	st_forget_around(m->file, stored->data);
+	return rc;
 }
 
 /* First check all, then take memory. found[i] NULL: to be drawn. */
@@ -814,6 +820,14 @@ static int prepare_side(struct model *m, struct tensor *w, enum gemm_side side,
 	return gemm_prepare(m->gemm, m->arena, w, side, ret);
 }
 
+/* Whoever read a neighbour has brought back some pages of what was given back. */
+static void rest_idle(const struct model *m)
+{
+	for (size_t i = 0; i < m->nparam; i++)
+		if (m->info[i].idle && m->param[i]->data)
+			model_forget(m, m->param[i]->data, tensor_count(m->param[i]));
+}
+
 int model_prepare(struct model *m, bool train)
 {
 	bool below = false; /* does something train before this site? */
@@ -833,6 +847,7 @@ int model_prepare(struct model *m, bool train)
 		}
 		below = below || site_trains(s);
 	}
+	rest_idle(m);
 	return TT_OK;
 }
 

@@ -557,7 +557,8 @@ const float *st_map_f32(const struct st_tensor *t)
 	return (const float *)(const void *)t->data;
 }
 
-void st_forget(const struct st_file *f, const void *data, size_t size)
+/* The mapped part that holds this place; NULL: none. */
+static const struct part *mapped_part(const struct st_file *f, const void *data)
 {
 	const uintptr_t at = (uintptr_t)data;
 
@@ -566,6 +567,29 @@ void st_forget(const struct st_file *f, const void *data, size_t size)
 		const uintptr_t from = (uintptr_t)p->data;
 
 		if (p->kind == PART_MAPPED && at >= from && at - from < p->size)
-			fs_map_forget(data, size);
+			return p;
 	}
+	return NULL;
+}
+
+bool st_maps(const struct st_file *f, const void *data) { return mapped_part(f, data) != NULL; }
+
+void st_forget(const struct st_file *f, const void *data, size_t size)
+{
+	if (st_maps(f, data))
+		fs_map_forget(data, size);
+}
+
+void st_forget_around(const struct st_file *f, const void *data)
+{
+	enum { REACH = 2 << 20 }; /* the largest piece that systems map at once */
+	const struct part *p = mapped_part(f, data);
+	size_t at, from, to;
+
+	if (!p)
+		return;
+	at = (size_t)((const unsigned char *)data - p->data);
+	from = at > REACH ? at - REACH : 0;
+	to = p->size - at > REACH ? at + REACH : p->size;
+	fs_map_forget(p->data + from, to - from);
 }

@@ -1,6 +1,7 @@
 #ifndef MODEL_SAFETENSORS_H
 #define MODEL_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,8 +37,12 @@ const char *st_metadata(const struct st_file *f,
 int st_read_f32(const struct st_tensor *t, float *out);
 /* The data itself when it is F32 and aligned, so that a frozen weight needs no copy; else NULL. */
 const float *st_map_f32(const struct st_tensor *t);
+/* Do these numbers lie in a mapping of the file? */
+bool st_maps(const struct st_file *f, const void *data);
 /* Give back the memory of numbers that lie in a mapping: whoever reads them again reads the file again. Others stay. */
 void st_forget(const struct st_file *f, const void *data, size_t size);
+/* The same for all pages that a look at this place may have brought in, whatever they hold. */
+void st_forget_around(const struct st_file *f, const void *data);
 /* The name with what is not printable written as \xHH, cut to fit: for sentences. Returns ret. */
 const char *st_printable(const char *name, char *ret, size_t size);
 /* Bits of one element; 0: no such dtype. ret_rank, unless NULL: its place in the order of a written file. */
