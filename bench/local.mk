@@ -17,6 +17,9 @@ EXTRA_PROGRAMS += %D%/step
 EXTRA_PROGRAMS += %D%/growth
 %C%_growth_SOURCES = %D%/growth.c $(bench_cell)
 %C%_growth_LDADD = $(bench_cell_libs)
+EXTRA_PROGRAMS += %D%/estimate
+%C%_estimate_SOURCES = %D%/estimate.c $(bench_cell)
+%C%_estimate_LDADD = $(bench_cell_libs)
 EXTRA_PROGRAMS += %D%/peer
 %C%_peer_SOURCES = %D%/peer.c $(bench_cell)
 %C%_peer_LDADD = $(bench_cell_libs)
@@ -40,4 +43,4 @@ bench-peer:
 	$(MAKE) $(AM_MAKEFLAGS) all
 	$(MAKE) $(AM_MAKEFLAGS) %D%/peer
 	%D%/peer --python "$(PEER_PYTHON)" --script $(srcdir)/%D%/peer.py --json %D%/peer.json $(BENCH_PEER)
-CLEANFILES += $(bench_programs) %D%/peer %D%/step.json %D%/growth.json %D%/peer.json
+CLEANFILES += $(bench_programs) %D%/estimate %D%/peer %D%/step.json %D%/growth.json %D%/peer.json

@@ -1,144 +1,123 @@
 /*
  * estimate: parameters and memory of a run before it starts.
  *
- * Activations follow from what the shards keep: a shard of T tokens keeps, for
- * every layer above the lowest trainable parameter, the outputs of its ops;
- * below, one layer's worth is reused. With gradient_checkpointing one layer is
- * kept at a time, and of each the row that enters it. Every thread works on one
- * shard at a time, and the largest shard comes from the lengths of the training rows. The
- * numbers a token were fitted to the arenas of the encoder and checked against
- * the resident size of runs (bench/).
+ * Nothing is guessed from the shape. Weights: what model_prepare made, and what is
+ * read of the file (model/resident.h). Activations: the tapes of the largest pieces
+ * of work, laid out dry (train/layout.h), one a thread. Gradients and optimizer:
+ * as leaves and optimizer make them. Left over are the program itself and what the
+ * libraries take for their products; those were measured. bench/estimate compares
+ * all of it with runs.
  */
 #include "engine/estimate.h"
 
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/fs.h"
-#include "data/shard.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "model/resident.h"
 #include "train/feature.h"
+#include "train/layout.h"
+#include "train/optim.h"
 
-/* Code, libraries and their buffers, the run log and its queue. */
-static const int64_t runtime_bytes = (int64_t)20 << 20;
+/* Code, libraries, vocabulary, the run log and its queue; and buffers of the libraries for each thread. */
+static const int64_t runtime_bytes = (int64_t)20 << 20, thread_bytes = (int64_t)1 << 20;
 
-/* The lowest block a gradient must reach: 0 with a trainable parameter in the embeddings, all blocks when only the head trains. */
-static int64_t lowest_layer(const struct session *s)
+/* ---- what is looked up ---- */
+
+static void look_up(const struct dataset *d, struct lookups *l, int64_t words)
 {
-	const struct model *m = s->model;
-	int64_t lowest = m->hp.num_hidden_layers;
+	for (size_t i = 0; d && i < dataset_count(d); i++) {
+		const struct example ex = dataset_example(d, i);
 
-	for (size_t i = 0; i < s->method->nsite; i++) {
-		const struct site *at = s->method->site[i];
-
-		if (at->kind & SITE_INPUT)
-			return 0;
-		if (at->layer >= 0 && at->layer < lowest)
-			lowest = at->layer;
+		for (int32_t k = 0; k < ex.n; k++)
+			if (ex.id[k] >= 0 && ex.id[k] < words)
+				l->word[ex.id[k]] = 1;
+		l->positions = ex.n > l->positions ? ex.n : l->positions;
 	}
-	for (size_t i = 0; i < s->method->nparam; i++) {
-		const char *name = s->method->param[i]->name;
-		const char *at = strstr(name, ".layer.");
-		long long layer;
-
-		if (at && sscanf(at, ".layer.%lld.", &layer) == 1)
-			lowest = layer < lowest ? layer : lowest;
-		else if (strstr(name, "embeddings"))
-			return 0;
-	}
-	return lowest;
 }
 
-/* Numbers a token that a block keeps for backward, and those in flight whatever is kept. */
-static int64_t kept_numbers(const struct hparams *h)
-{
-	return 12 * h->hidden_size + 4 * h->intermediate_size;
-}
-
-static int64_t flight_numbers(const struct hparams *h)
-{
-	return 10 * h->hidden_size + 3 * h->intermediate_size;
-}
-
-static int64_t largest_of(const int32_t *length, size_t n, struct arena *scratch)
-{
-	struct shards s;
-	int64_t most = 0;
-
-	arena_rewind(scratch, (struct arena_mark){ 0, 0 });
-	if (shard_deal(scratch, length, n, &s))
-		return 0;
-	for (size_t i = 0, at = 0; i < s.n; i++) {
-		int64_t tokens = 0;
-
-		while (at < s.end[i])
-			tokens += length[s.order[at++]];
-		most = tokens > most ? tokens : most;
-	}
-	return most;
-}
-
-/* Tokens of the largest shard of an epoch in file order; without data the most that could be. */
-static int64_t largest_shard(const struct session *s, struct arena *scratch)
+/* Without data all that the model has, and with masks any word. The caller frees ret->word. */
+static int lookups_of(const struct session *s, struct lookups *ret)
 {
 	const struct hparams *h = &s->model->hp;
-	const struct train_settings *t = &s->recipe->train;
-	const size_t window = (size_t)(t->per_device_train_batch_size *
-				       t->gradient_accumulation_steps);
-	const int64_t longest = s->recipe->data.max_length < h->max_position_embeddings
-					? s->recipe->data.max_length
-					: h->max_position_embeddings;
-	int64_t most = 0;
 
+	*ret = (struct lookups){ calloc((size_t)h->vocab_size, 1), 0 };
+	if (!ret->word)
+		return err_set(TT_NOMEM, "not enough memory for an estimate");
+	look_up(s->train, ret, h->vocab_size);
+	look_up(s->other, ret, h->vocab_size);
+	ret->positions += s->model->position_offset;
 	if (!s->train)
-		return longest > SHARD_TOKENS ? longest : SHARD_TOKENS;
-	for (size_t at = 0; at < dataset_count(s->train); at += window) {
-		const size_t left = dataset_count(s->train) - at;
-		const int64_t tokens = largest_of(dataset_lengths(s->train) + at,
-						  left < window ? left : window, scratch);
+		ret->positions = h->max_position_embeddings;
+	if (!s->train || s->recipe->task.type == TASK_MLM)
+		memset(ret->word, 1, (size_t)h->vocab_size);
+	return TT_OK;
+}
 
-		most = tokens > most ? tokens : most;
+/* ---- what methods add ---- */
+
+static int64_t bytes_of(const struct tensors *t)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		n += tensor_count(t->item[i]);
+	return 4 * n;
+}
+
+/* First values that do not lie in the file, so that a copy is kept for drift and for export. */
+static int64_t first_values(const struct session *s)
+{
+	const struct method *m = s->method;
+	int64_t n = 0;
+
+	for (size_t i = 0; i < m->nparam; i++)
+		if (m->before[i] && !(s->model->file && st_maps(s->model->file, m->before[i])))
+			n += tensor_count(m->param[i]);
+	return 4 * n;
+}
+
+/* What is trained, and in how many shards. */
+struct trained {
+	struct tensor *const *item;
+	size_t n;
+	const struct lookups *lookups;
+	int64_t shards;
+};
+
+/* Big leaves have one buffer, small ones one more for each shard and for the step's tape (leaves.h). */
+static int64_t gradient_bytes(const struct session *s, const struct trained *t)
+{
+	int64_t all = 0, small = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const int64_t n = tensor_count(t->item[i]);
+
+		all += n > LEAF_BIG ? model_written(s->model, t->lookups, t->item[i]) : n;
+		small += n > LEAF_BIG ? 0 : n;
 	}
-	return most;
+	return 4 * (all + small * (t->shards + 1));
 }
 
-/* Who puts keys and values before those of the text keeps both once more. */
-static bool longer_keys(const struct method *m)
+static int64_t optimizer_bytes(const struct session *s, const struct trained *t)
 {
-	for (size_t i = 0; i < m->nsite; i++) {
-		if (m->site[i]->kind & SITE_ATTENTION)
-			return true;
+	const struct train_settings *how = &s->recipe->train;
+	int64_t numbers = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const int64_t all = tensor_count(t->item[i]), n = optim_numbers(how, t->item[i]);
+
+		if (how->optim == OPTIM_ADAMW && all > LEAF_BIG)
+			numbers += n / all * model_written(s->model, t->lookups, t->item[i]);
+		else
+			numbers += n;
 	}
-	return false;
-}
-
-static int64_t shard_bytes(const struct session *s, int64_t tokens, int64_t layers_kept)
-{
-	const struct hparams *h = &s->model->hp;
-	const int64_t head = s->model->head == HEAD_MLM ? 2 * tokens * 15 / 100 * h->vocab_size : 0;
-	const int64_t each = kept_numbers(h) + (longer_keys(s->method) ? 2 * h->hidden_size : 0);
-	int64_t kept = layers_kept * each;
-
-	if (s->recipe->train.gradient_checkpointing && layers_kept > 0)
-		kept = each + layers_kept * h->hidden_size;
-	return 4 * (tokens * (flight_numbers(h) + kept) + head);
-}
-
-static int64_t optimizer_numbers(const struct recipe *r, int64_t trainable)
-{
-	switch (r->train.optim) {
-	case OPTIM_SGD: return r->train.sgd_momentum > 0 ? trainable : 0;
-	default: return 2 * trainable;
-	}
-}
-
-/* The base parameters that train: their first values are kept too, for drift and for export. */
-static int64_t trained_base(const struct session *s)
-{
-	return method_param_count(s->method) - method_extra_count(s->method);
+	return 4 * numbers;
 }
 
 /* What the frozen layers make of the examples, where it is kept. */
@@ -148,21 +127,6 @@ static int64_t feature_bytes(const struct session *s)
 
 	return (s->train ? features_bytes(&t, s->train, true) : 0) +
 	       (s->other ? features_bytes(&t, s->other, false) : 0);
-}
-
-/* The copies that products read, less what their originals in the file give back. */
-static int64_t prepared_weights(const struct model *m)
-{
-	int64_t bytes = 0;
-
-	for (size_t i = 0; i < m->nparam; i++) {
-		const struct tensor *t = m->param[i];
-
-		bytes += prepared_bytes(t->forward) + prepared_bytes(t->backward);
-		if (m->info[i].idle)
-			bytes -= 4 * tensor_count(t);
-	}
-	return bytes;
 }
 
 /* In bf16 a thread rounds both factors of a product: the largest weight that trains, or a block of rows, and its rows. */
@@ -180,32 +144,106 @@ static int64_t rounding_bytes(const struct session *s, int64_t tokens)
 		      : 1024 * h->intermediate_size;
 }
 
+/* ---- all of it ---- */
+
+/* Threads that ever have work; evaluations and features are many pieces. */
+static int64_t tapes(const struct session *s, const struct layout *l)
+{
+	const int64_t threads = pool_threads(s->pool);
+
+	return !s->other && l->shards < threads ? l->shards : threads;
+}
+
+static struct trainer trainer_of(const struct session *s)
+{
+	return (struct trainer){
+		.recipe = s->recipe,
+		.tokenizer = s->tokenizer,
+		.model = s->model,
+		.method = s->method,
+		.gemm = s->gemm,
+		.pool = s->pool,
+		.train = s->train,
+		.validation = s->other,
+	};
+}
+
+static int64_t runtime(const struct session *s, const struct layout *l)
+{
+	const int threads = pool_threads(s->pool);
+
+	return runtime_bytes + threads * (thread_bytes + rounding_bytes(s, l->tokens)) +
+	       (s->train ? (int64_t)dataset_bytes(s->train) : 0) +
+	       (s->other ? (int64_t)dataset_bytes(s->other) : 0) + feature_bytes(s);
+}
+
+/* The total if every weight trained: its tape is laid out with flags that are put back. */
+static int full_finetune(struct session *s, const struct lookups *look, int64_t *ret)
+{
+	const struct trainer t = trainer_of(s);
+	struct model *m = s->model;
+	struct trained all = { m->param, m->nparam, look, 0 };
+	struct tensor *was = calloc(m->nparam ? m->nparam : 1, sizeof(*was));
+	struct layout l;
+	int code;
+
+	if (!was)
+		return err_set(TT_NOMEM, "not enough memory for an estimate");
+	for (size_t i = 0; i < m->nparam; i++) {
+		was[i] = *m->param[i];
+		m->param[i]->needs = m->param[i]->trainable = true;
+	}
+	code = layout_make(&t, &l);
+	all.shards = l.shards;
+	*ret = 4 * model_param_count(m) + gradient_bytes(s, &all) + optimizer_bytes(s, &all) +
+	       tapes(s, &l) * l.tape + runtime(s, &l);
+	for (size_t i = 0; i < m->nparam; i++)
+		*m->param[i] = was[i];
+	free(was);
+	return code;
+}
+
+static int make(struct session *s, const struct lookups *look, struct estimate *ret)
+{
+	const struct method *m = s->method;
+	const struct trainer t = trainer_of(s);
+	const int64_t trains = method_param_count(m);
+	struct trained param = { m->param, m->nparam, look, 0 };
+	struct trained leaves = { m->leaves.item, m->leaves.n, look, 0 };
+	struct layout l;
+	int code = layout_make(&t, &l);
+
+	if (code)
+		return code;
+	leaves.shards = l.shards;
+	*ret = (struct estimate){
+		.total_params = model_param_count(s->model) + method_extra_count(m),
+		.trainable_params = trains,
+		.trainable = 4 * trains,
+		.gradients = gradient_bytes(s, &leaves),
+		.optimizer = optimizer_bytes(s, &param),
+		.activations = tapes(s, &l) * l.tape,
+		.runtime = runtime(s, &l),
+	};
+	code = model_resident(s->model, look, &ret->weights);
+	ret->weights += first_values(s) + bytes_of(&m->kept) + bytes_of(&m->fixed);
+	return code ? code : full_finetune(s, look, &ret->full_finetune);
+}
+
 int estimate_make(struct session *s, struct estimate *ret)
 {
-	const int64_t base = model_param_count(s->model), trains = method_param_count(s->method);
-	const int64_t extra = method_extra_count(s->method);
-	const int64_t layers = s->model->hp.num_hidden_layers;
-	const int threads = pool_threads(s->pool);
-	struct arena *scratch = arena_new();
-	const int64_t tokens = scratch ? largest_shard(s, scratch) : 0;
-	struct estimate e = { .total_params = base + extra, .trainable_params = trains };
+	struct estimate e = { 0 };
+	struct lookups look;
+	int code = lookups_of(s, &look);
 
-	arena_free(scratch);
-	if (!scratch)
-		return err_set(TT_NOMEM, "not enough memory for an estimate");
-	e.weights = 4 * (base + extra - trains + trained_base(s)) + prepared_weights(s->model);
-	e.trainable = 4 * trains;
-	e.gradients = 4 * trains;
-	e.optimizer = 4 * optimizer_numbers(s->recipe, trains);
-	e.activations = threads * shard_bytes(s, tokens, layers - lowest_layer(s));
-	e.runtime = runtime_bytes + threads * rounding_bytes(s, tokens) +
-		    (s->train ? (int64_t)dataset_bytes(s->train) : 0);
-	e.runtime += feature_bytes(s);
+	if (code)
+		return code;
+	code = make(s, &look, &e);
+	free(look.word);
 	e.total = e.weights + e.trainable + e.gradients + e.optimizer + e.activations + e.runtime;
-	e.full_finetune = 4 * (3 * base + optimizer_numbers(s->recipe, base)) +
-			  threads * shard_bytes(s, tokens, layers) + e.runtime;
-	*ret = e;
-	return TT_OK;
+	if (!code)
+		*ret = e;
+	return code;
 }
 
 static void write_json(const struct estimate *e, struct buf *out)
@@ -275,6 +313,8 @@ static int estimate(const struct args *a)
 	code = session_load(&s, true);
 	if (!code && s.recipe->data.train && fs_exists(s.recipe->data.train))
 		code = session_dataset(&s, s.recipe->data.train, false, false, &s.train);
+	if (!code && s.recipe->data.validation && fs_exists(s.recipe->data.validation))
+		code = session_dataset(&s, s.recipe->data.validation, true, false, &s.other);
 	if (!code)
 		code = estimate_make(&s, &e);
 	session_close(&s);

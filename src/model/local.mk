@@ -1,6 +1,6 @@
 noinst_LIBRARIES += %D%/libmodel.a
 model_plugins = %D%/bert.c
-%C%_libmodel_a_SOURCES = %D%/model.c %D%/model.h %D%/prompt.c %D%/prompt.h %D%/save.c \
+%C%_libmodel_a_SOURCES = %D%/model.c %D%/model.h %D%/prompt.c %D%/prompt.h %D%/resident.c %D%/resident.h %D%/save.c \
 	%D%/safetensors.c %D%/safetensors.h \
 	%D%/safetensors_header.c %D%/safetensors_header.h %D%/safetensors_write.c \
 	%D%/site.c %D%/site.h $(model_plugins)

@@ -1,6 +1,6 @@
 /*
  * Evaluation and prediction: packed groups of rows in file order, about
- * GROUP_TOKENS tokens each, run on the pool. The groups depend on the lengths
+ * EVAL_TOKENS tokens each, run on the pool. The groups depend on the lengths
  * alone and their sums are added in order, so the result has the same bits on
  * any number of threads. Work goes in rounds of a few groups a thread, between
  * which the run may be told to stop.
@@ -16,7 +16,7 @@
 #include "train/feature.h"
 #include "train/step.h"
 
-enum { GROUP_TOKENS = 2048, ROUND_GROUPS = 8 };
+enum { ROUND_GROUPS = 8 };
 
 /* Masks of an evaluation are those of this epoch, always; training counts from 0. */
 static const int64_t eval_epoch = -1;
@@ -103,7 +103,7 @@ static int pack_group(struct work *w, size_t from, struct shard *ret, size_t *re
 	int64_t tokens = 0, *row;
 	size_t end = from;
 
-	while (end < n && (end == from || tokens + length[end] <= GROUP_TOKENS))
+	while (end < n && (end == from || tokens + length[end] <= EVAL_TOKENS))
 		tokens += length[end++];
 	ex = arena_alloc(a, (end - from) * sizeof(*ex));
 	row = arena_alloc(a, (end - from) * sizeof(*row));

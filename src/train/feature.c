@@ -53,9 +53,8 @@ static bool fits_memory(size_t size)
 	return pages <= 0 || page <= 0 || size <= (size_t)pages / MEMORY_PART * (size_t)page;
 }
 
-/* Of use in training when an example comes again. */
-static bool of_use(const struct trainer *t, const struct dataset *d, bool train,
-		   struct model_cut *ret)
+bool features_of_use(const struct trainer *t, const struct dataset *d, bool train,
+		     struct model_cut *ret)
 {
 	const int64_t rows = (int64_t)dataset_count(d);
 	const struct train_plan plan = train_plan(&t->recipe->train, rows);
@@ -112,7 +111,7 @@ int features_new(const struct trainer *t, const struct dataset *d, bool train, c
 	int rc;
 
 	*ret = NULL;
-	if (!of_use(t, d, train, &cut))
+	if (!features_of_use(t, d, train, &cut))
 		return TT_OK;
 	f = calloc(1, sizeof(*f));
 	if (!f)
@@ -152,7 +151,7 @@ int64_t features_bytes(const struct trainer *t, const struct dataset *d, bool tr
 	struct model_cut cut;
 	size_t size;
 
-	if (!of_use(t, d, train, &cut))
+	if (!features_of_use(t, d, train, &cut))
 		return 0;
 	size = stored_bytes(&cut, d);
 	return fits_memory(size) ? (int64_t)size : 0;

@@ -45,6 +45,9 @@ struct tensor *features_make(struct features *f, struct model *m, struct graph *
 			     const struct batch *b, const int64_t *row);
 const struct model_cut *features_cut(const struct features *f);
 
+/* Would features_new make any? In training they are of use when an example comes again. */
+bool features_of_use(const struct trainer *t, const struct dataset *d, bool train,
+		     struct model_cut *ret);
 /* Bytes of memory that a run will hold for d; for estimates. */
 int64_t features_bytes(const struct trainer *t, const struct dataset *d, bool train);
 

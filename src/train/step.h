@@ -28,6 +28,8 @@ void step_forget(struct trainer *t); /* what was packed ahead: another run begin
 
 /* What step.c and eval.c share. */
 
+enum { EVAL_TOKENS = 2048 }; /* of a group of rows that evaluation takes together */
+
 /* A packed piece of work and what came of it. */
 struct shard {
 	struct batch batch;

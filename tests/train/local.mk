@@ -9,3 +9,5 @@ check_PROGRAMS += %D%/test_bf16
 %C%_test_bf16_LDADD = $(TRAIN_LIBS)
 check_PROGRAMS += %D%/test_methods
 %C%_test_methods_LDADD = $(TRAIN_LIBS)
+check_PROGRAMS += %D%/test_layout
+%C%_test_layout_LDADD = $(TRAIN_LIBS)
