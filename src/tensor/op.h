@@ -46,6 +46,18 @@ struct magnitude {
 struct tensor *op_linear_magnitude(struct graph *g, struct tensor *x, struct tensor *z,
 				   struct tensor *w, struct tensor *b, const struct low_rank *step,
 				   const struct magnitude *how);
+/*
+ * y = x w^T + b + ((z a^T) d) (l b2)^T: a linear layer with a step between two frozen matrices, a [r,>=I] and
+ * b2 [>=O,r], whose first columns and rows count, and two vectors that learn: d [r] scales between the two, l [O]
+ * the rows of b2 (VeRA). z as above.
+ */
+struct vector_step {
+	const struct tensor *a, *b;
+	struct tensor *d, *l;
+};
+struct tensor *op_linear_vectors(struct graph *g, struct tensor *x, struct tensor *z,
+				 struct tensor *w, struct tensor *b,
+				 const struct vector_step *step);
 /* y = (x w^T + b) * l: a factor for each column that comes out; and (x * l) w^T + b. l: as many numbers, any rank. */
 struct tensor *op_linear_scaled_out(struct graph *g, struct tensor *x, struct tensor *w,
 				    struct tensor *b, struct tensor *l);

@@ -30,6 +30,7 @@ struct world {
 	int64_t qstart[5], kstart[5];
 	struct low_rank low;
 	struct magnitude mag;
+	struct vector_step vectors;
 	float norm[OUT];
 	struct add_linear plus;
 	enum activation kind;
@@ -417,6 +418,49 @@ static void plus_naive_same(const struct world *w, double *y)
 			sum += num(w->t[0], i / IN, k) * num(w->t[1], i % IN, k);
 		y[i] = (double)w->t[0]->data[i] + 2 * sum;
 	}
+}
+
+/* Linear with vectors between frozen matrices that are larger than it: t = x, w, b, a, b2, d, l, z. */
+
+static void vectors_setup(struct world *w)
+{
+	linear_setup(w);
+	w->vectors.a = add(w, RANK, IN + 2);
+	w->vectors.b = add(w, OUT + 1, RANK);
+	w->t[3]->trainable = w->t[3]->needs = w->t[4]->trainable = w->t[4]->needs = false;
+	w->vectors.d = add(w, RANK, 0);
+	w->vectors.l = add(w, OUT, 0);
+}
+
+static void vectors_setup_z(struct world *w)
+{
+	vectors_setup(w);
+	add(w, w->n, IN);
+}
+
+static struct tensor *vectors_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+	struct tensor *x = rows_of(g, w, 0);
+
+	return op_linear_vectors(g, x, w->t[7] ? rows_of(g, w, 7) : x, w->t[1], w->t[2],
+				 &w->vectors);
+}
+
+static void vectors_naive(const struct world *w, double *y)
+{
+	const struct tensor *z = w->t[7] ? w->t[7] : w->t[0];
+
+	for (int64_t i = 0; i < w->n; i++)
+		for (int64_t o = 0; o < OUT; o++) {
+			double step = 0;
+
+			for (int64_t r = 0; r < RANK; r++)
+				for (int64_t k = 0; k < IN; k++)
+					step += num(z, i, k) * num(w->t[3], r, k) *
+						(double)w->t[5]->data[r] * num(w->t[4], o, r);
+			y[i * OUT + o] = linear_at(w, i, o) + (double)w->t[6]->data[o] * step;
+		}
 }
 
 /* Embeddings. */
@@ -1160,6 +1204,8 @@ static const struct test tests[] = {
 	{ "added linear, everything", plus_setup_all, plus_build, plus_naive },
 	{ "added linear, prepared", plus_setup_prepared, plus_build, plus_naive },
 	{ "added linear, to itself", plus_setup_same, plus_build_same, plus_naive_same },
+	{ "vectors", vectors_setup, vectors_build, vectors_naive },
+	{ "vectors, own input", vectors_setup_z, vectors_build, vectors_naive },
 	{ "embedding", embedding_setup, embedding_build, embedding_naive },
 	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
 	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build,
