@@ -1,5 +1,6 @@
-check_PROGRAMS += %D%/test_arena %D%/test_args %D%/test_buf %D%/test_command %D%/test_fs %D%/test_json %D%/test_knob \
-	%D%/test_log %D%/test_number %D%/test_place %D%/test_proc %D%/test_recipe %D%/test_rng
+check_PROGRAMS += %D%/test_arena %D%/test_args %D%/test_buf %D%/test_command %D%/test_fs \
+	%D%/test_json %D%/test_knob %D%/test_log %D%/test_mersenne %D%/test_number %D%/test_place \
+	%D%/test_proc %D%/test_recipe %D%/test_rng
 %C%_test_arena_SOURCES = %D%/test_arena.c
 %C%_test_arena_LDADD = $(BASE_LIBS)
 %C%_test_args_SOURCES = %D%/test_args.c
@@ -16,6 +17,8 @@ check_PROGRAMS += %D%/test_arena %D%/test_args %D%/test_buf %D%/test_command %D%
 %C%_test_knob_LDADD = $(BASE_LIBS)
 %C%_test_log_SOURCES = %D%/test_log.c
 %C%_test_log_LDADD = $(BASE_LIBS)
+%C%_test_mersenne_SOURCES = %D%/test_mersenne.c
+%C%_test_mersenne_LDADD = $(BASE_LIBS)
 %C%_test_number_SOURCES = %D%/test_number.c
 %C%_test_number_LDADD = $(BASE_LIBS)
 %C%_test_place_SOURCES = %D%/test_place.c
