@@ -1,13 +1,14 @@
 # tests of method
 EXTRA_DIST += %D%/bench.h %D%/rows.h %D%/told.h
-check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/test_diff_pruning %D%/test_mask %D%/test_method \
-	%D%/test_stages %D%/test_lora %D%/test_dora %D%/test_ia3 %D%/test_bottleneck %D%/test_adapter \
-	%D%/test_prefix %D%/test_conformance
+check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/test_diff_pruning \
+	%D%/test_mask %D%/test_method %D%/test_stages %D%/test_lora %D%/test_dora %D%/test_vera \
+	%D%/test_ia3 %D%/test_bottleneck %D%/test_adapter %D%/test_prefix %D%/test_conformance
 %C%_test_target_LDADD = $(METHOD_LIBS)
 %C%_test_decompose_LDADD = $(METHOD_LIBS)
 %C%_test_method_LDADD = $(METHOD_LIBS)
 %C%_test_lora_LDADD = $(METHOD_LIBS)
 %C%_test_dora_LDADD = $(METHOD_LIBS)
+%C%_test_vera_LDADD = $(METHOD_LIBS)
 %C%_test_ia3_LDADD = $(METHOD_LIBS)
 %C%_test_bottleneck_LDADD = $(METHOD_LIBS)
 %C%_test_stages_LDADD = $(METHOD_LIBS)

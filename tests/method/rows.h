@@ -86,6 +86,12 @@ static const struct method_row method_rows[] = {
 		  "\"target_modules\": [\"query\", \"key\", \"value\"]}" },
 	{ "mask", "[\"mask\", {\"density\": 0.5, \"selection\": \"pafi\", \"target_modules\": "
 		  "[\"intermediate.dense\"]}, \"lora\", {}]" },
+	{ "vera", "{}" },
+	{ "vera",
+	  "{\"r\": 5, \"projection_prng_key\": 7, \"target_modules\": [\"query\", \"value\", "
+	  "\"intermediate.dense\"], \"bias\": \"vera_only\", \"vera_dropout\": 0.3}" },
+	{ "vera", "{\"r\": 12, \"d_initial\": 0.5, \"save_projection\": false, \"target_modules\": "
+		  "\"all-linear\", \"bias\": \"all\", \"modules_to_save\": [\"pooler\"]}" },
 };
 
 enum { METHOD_ROWS = sizeof(method_rows) / sizeof(method_rows[0]) };

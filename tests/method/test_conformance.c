@@ -80,8 +80,9 @@ static void gradients_agree(const struct trial *t)
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
 	bench_shake(&b, 0.1f);
 	error = bench_gradcheck(&b, 3e-3);
-	if (error >= 1e-2)
-		error = bench_gradcheck(&b, 2e-2);
+	if (error >=
+	    1e-2) /* many numbers with small gradients: rounding, which a longer step drowns */
+		error = fmin(error, bench_gradcheck(&b, 3e-2));
 	if (!CHECK_NAMED(error < 1e-2, t->what))
 		printf("# error %g %s\n", error, error < 1e9 ? "" : err_text());
 	bench_close(&b);
