@@ -138,8 +138,11 @@ static void numbers_of_a_sublayer(void)
 			    formulas[i].json);
 		bench_shake(&b, 0.5f);
 		graph_begin(b.graph, &reading, NULL, 0);
-		in = (struct sublayer){ some_rows(&b, 0), some_rows(&b, 1), some_rows(&b, 2),
-					model_site(b.model, OUTPUT ".LayerNorm"), 1e-12f };
+		in = (struct sublayer){ .h = some_rows(&b, 0),
+					.u = some_rows(&b, 1),
+					.x = some_rows(&b, 2),
+					.norm = model_site(b.model, OUTPUT ".LayerNorm"),
+					.eps = 1e-12f };
 		y = site_sublayer(b.graph,
 				  (struct site *)(uintptr_t)b.method->site[b.method->nsite - 1],
 				  &in);
