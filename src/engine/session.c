@@ -324,6 +324,8 @@ static int load_model(struct session *s, bool train)
 		.n_peft = r->n_peft,
 		.task = r->task.type,
 		.seed = (uint64_t)r->train.seed,
+		.tokenizer = s->tokenizer,
+		.labels = r->task.type == TASK_SEQ_CLS ? r->task.labels : (struct texts){ 0 },
 	};
 	int code = task_head(r, &how.head);
 

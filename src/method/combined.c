@@ -26,6 +26,8 @@ int method_add_part(struct method *m, const struct method_ops *ops, void *settin
 	m->part = more;
 	m->nparts++;
 	p->whole = m;
+	p->tokenizer = m->tokenizer;
+	p->labels = m->labels;
 	return method_begin(p);
 }
 

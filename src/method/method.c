@@ -322,6 +322,8 @@ int method_open(const struct method_options *how, struct method **ret)
 		       how->seed);
 	if (!m)
 		return TT_NOMEM;
+	m->tokenizer = how->tokenizer;
+	m->labels = how->labels;
 	code = how->n_peft > 1 ? combined_begin(m, how->peft, how->n_peft) : method_begin(m);
 	if (!code)
 		*ret = m;

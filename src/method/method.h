@@ -2,6 +2,7 @@
 #define METHOD_METHOD_H
 
 #include "base/recipe.h"
+#include "data/tokenizer.h"
 #include "model/model.h"
 
 /* PEFT methods: one method, one file (method_ops), one word in src/method/local.mk. */
@@ -143,7 +144,9 @@ struct method {
 	struct model *model;
 	void *settings; /* ops->settings_size bytes, as the recipe says */
 	uint64_t seed;
-	int task; /* enum task_type */
+	int task;                          /* enum task_type */
+	const struct tokenizer *tokenizer; /* the model's; NULL: there is none */
+	struct texts labels;               /* of a classification, by class; else none */
 
 	/* Everything that trains, in a fixed order; names as in transformers. */
 	struct tensor **param;
@@ -181,6 +184,9 @@ struct method_options {
 	struct model *model;
 	int task;
 	uint64_t seed;
+	/* What some methods begin from; they must outlive the method. May be left out. */
+	const struct tokenizer *tokenizer;
+	struct texts labels;
 };
 
 const struct method_ops *const *method_all(void);       /* ends with NULL */

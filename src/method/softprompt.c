@@ -72,6 +72,31 @@ int softprompt_shift(struct method *m, int64_t n)
 	return TT_OK;
 }
 
+/* Lookups come in the order of use, words first. */
+const struct tensor *softprompt_words(const struct method *m)
+{
+	return model_group(m->model, SITE_EMBED, NULL)->weight;
+}
+
+int softprompt_sit(struct method *m, int64_t n, const struct hooks *hooks, void *state)
+{
+	struct site *s = model_group(m->model, SITE_INPUT, NULL);
+	const int64_t wide = m->model->hp.hidden_size;
+	int code;
+
+	if (!s || !model_group(m->model, SITE_EMBED, NULL))
+		return err_set(TT_INVALID, "method '%s' finds no input in models of type '%s'",
+			       m->ops->name, m->model->hp.model_type);
+	if (tensor_cols(softprompt_words(m)) != wide)
+		return err_set(TT_INVALID,
+			       "method '%s' needs words as wide as the layers; this model's are "
+			       "%lld wide, its layers %lld",
+			       m->ops->name, (long long)tensor_cols(softprompt_words(m)),
+			       (long long)wide);
+	code = softprompt_shift(m, n);
+	return code ? code : method_plug(m, s, hooks, state);
+}
+
 /* ---- the table ---- */
 
 /* Two methods of a combination may have a table each. */
@@ -98,7 +123,7 @@ static struct tensor *learned(const struct softprompt *s)
 	return s->embedding ? s->embedding : s->table;
 }
 
-static void remember(struct softprompt *s)
+void softprompt_remember(struct softprompt *s)
 {
 	memcpy(s->first, learned(s)->data, (size_t)tensor_count(learned(s)) * sizeof(float));
 }
@@ -114,7 +139,7 @@ int softprompt_new(struct method *m, const struct softprompt_how *how, struct so
 	ret->first = method_alloc(m, (size_t)tensor_count(learned(ret)) * sizeof(float));
 	if (!ret->gradient || !ret->first)
 		return TT_NOMEM;
-	remember(ret);
+	softprompt_remember(ret);
 	return TT_OK;
 }
 
@@ -280,7 +305,7 @@ int softprompt_loaded(struct method *m, struct softprompt *s, bool encoder, cons
 			to->untrainable = why;
 		code = why ? TT_OK : TT_NOMEM;
 	}
-	remember(s);
+	softprompt_remember(s);
 	return code;
 }
 

@@ -45,8 +45,14 @@ struct softprompt_how {
 int softprompt_check(const struct method *m);
 /* The text begins n positions later, if that leaves some. */
 int softprompt_shift(struct method *m, int64_t n);
+/* Sit before the text of the model, with n rows. */
+int softprompt_sit(struct method *m, int64_t n, const struct hooks *hooks, void *state);
+/* The model's table of words [V,H]. */
+const struct tensor *softprompt_words(const struct method *m);
 /* With encoded: also the embedding. */
 int softprompt_new(struct method *m, const struct softprompt_how *how, struct softprompt *ret);
+/* Take what the rows hold now for their first values. */
+void softprompt_remember(struct softprompt *s);
 /* A parameter of the encoder, by its name in the state dict of PEFT's ("transform.0.weight"). */
 struct tensor *softprompt_param(struct method *m, const char *name, int rank, const int64_t *dim,
 				enum method_init how, double bound);

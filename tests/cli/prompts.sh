@@ -4,7 +4,7 @@
 
 measure() { "$trimtab" eval "$@" --json | sed 's/\(\.[0-9]\{6\}\)[0-9]*/\1/g'; }
 
-set -- mr-prefix
+set -- mr-prefix mr-p_tuning
 for name; do
 	folder=$work/$name
 	tiny "$name" --json >"$work/out" 2>"$work/err"
@@ -39,6 +39,20 @@ for set in max_length=247 max_length=512; do
 	refuses 1 "set data.max_length to 246 or less" "texts need positions beside those of the method: $set" \
 		"$trimtab" run mr-prefix --set data.$set
 done
-refuses 1 "none is left for the text" "a prefix that takes all positions" \
-	"$trimtab" run mr-prefix --set peft.num_virtual_tokens=256
+for name in mr-prefix mr-prompt mr-p_tuning; do
+	refuses 1 "none is left for the text" "$name: rows that take all positions" \
+		"$trimtab" run $name --set peft.num_virtual_tokens=256
+done
+
+tiny mr-prompt --set peft.prompt_tuning_init=TEXT --set peft.prompt_tuning_init_text="a film that moves" \
+	--json >"$work/out" 2>"$work/err"
+[ "$(field state <"$work/out")" = finished ]
+ok $? "a prompt that begins with a text"
+"$trimtab" export latest "$work/text" >"$work/out" 2>"$work/err"
+[ ! -e "$work/text/prompt_encoder.safetensors" ]
+ok $? "has no encoder in its folder"
+grep -q '"prompt_tuning_init_text": "a film that moves"' "$work/text/adapter_config.json"
+ok $? "and tells the text"
+grep -q "most like \[CLS\] [01.9]*[0-9], a [01.9]*[0-9], film [01.9]*[0-9]," "$("$trimtab" show latest --json | field dir)/log.txt"
+ok $? "its log tells the words that the rows are most like"
 end

@@ -18,6 +18,7 @@ struct bench {
 	char dir[PATH_MAX];
 	struct arena *arena;
 	struct gemm *gemm;
+	struct tokenizer *tokenizer;
 	struct model *model;
 	struct json *doc;
 	struct recipe_peft peft[BENCH_PARTS];
@@ -101,6 +102,8 @@ static inline int bench_model(struct bench *b, int task)
 	code = bench_folder();
 	if (!code)
 		code = gemm_open("ref", &b->gemm);
+	if (!code)
+		code = tokenizer_open(bench_base, &b->tokenizer);
 	how.gemm = b->gemm;
 	if (!code)
 		code = model_open(&how, &b->model);
@@ -174,8 +177,15 @@ static inline int bench_ready(struct bench *b)
 static inline int bench_attach(struct bench *b, const char *name, const char *json, int task,
 			       uint64_t seed)
 {
+	static const char *const labels[BENCH_LABELS] = { "a", "bc" };
 	struct method_options how = {
-		.peft = b->peft, .n_peft = 1, .model = b->model, .task = task, .seed = seed
+		.peft = b->peft,
+		.n_peft = 1,
+		.model = b->model,
+		.task = task,
+		.seed = seed,
+		.tokenizer = b->tokenizer,
+		.labels = { labels, task == TASK_SEQ_CLS ? BENCH_LABELS : 0, true },
 	};
 	const struct json *at;
 	int code = json_parse(json, strlen(json), &b->doc);
@@ -214,6 +224,7 @@ static inline void bench_close(struct bench *b)
 	graph_free(b->tape);
 	model_close(b->model);
 	gemm_close(b->gemm);
+	tokenizer_close(b->tokenizer);
 	json_free(b->doc);
 	arena_free(b->arena);
 	free(b->m);

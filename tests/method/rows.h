@@ -73,6 +73,11 @@ static const struct method_row method_rows[] = {
 	{ "lora", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
 		  "\"target_modules\": [\"query\", \"position_embeddings\"], "
 		  "\"rank_pattern\": {\"layer.1.*query\": 3}}" },
+	{ "p_tuning", "{\"num_virtual_tokens\": 6}" },
+	{ "p_tuning", "{\"num_virtual_tokens\": 6, \"encoder_reparameterization_type\": "
+		      "\"LSTM\", \"encoder_hidden_size\": 4, \"encoder_dropout\": 0.1}" },
+	{ "p_tuning", "{\"num_virtual_tokens\": 6, \"encoder_reparameterization_type\": "
+		      "\"LSTM\", \"encoder_hidden_size\": 3, \"encoder_num_layers\": 1}" },
 	{ "prefix", "{\"num_virtual_tokens\": 3}" },
 	{ "prefix", "{\"num_virtual_tokens\": 2, \"prefix_projection\": true, "
 		    "\"encoder_hidden_size\": 5}" },
@@ -92,6 +97,11 @@ static const struct method_row method_rows[] = {
 	  "\"intermediate.dense\"], \"bias\": \"vera_only\", \"vera_dropout\": 0.3}" },
 	{ "vera", "{\"r\": 12, \"d_initial\": 0.5, \"save_projection\": false, \"target_modules\": "
 		  "\"all-linear\", \"bias\": \"all\", \"modules_to_save\": [\"pooler\"]}" },
+	{ "prompt", "{\"num_virtual_tokens\": 6}" },
+	{ "prompt", "{\"num_virtual_tokens\": 5, \"prompt_tuning_init\": \"CLASS_LABELS\", "
+		    "\"modules_to_save\": [\"pooler\"]}" },
+	{ "prompt", "[\"prompt\", {\"num_virtual_tokens\": 2, \"prompt_tuning_init\": "
+		    "\"UNIFORM\"}, \"prefix\", {\"num_virtual_tokens\": 3}]" },
 };
 
 enum { METHOD_ROWS = sizeof(method_rows) / sizeof(method_rows[0]) };

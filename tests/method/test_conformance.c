@@ -6,7 +6,7 @@
  * Gradients: hidden size 8 in fp32, steps of 3e-3: central differences of the
  * logits agree to about 1e-3 of the largest gradient of a tensor; 1e-2 is asked.
  * Where gradients are small beside the sum of many outputs, rounding needs a
- * larger step; a wrong gradient is wrong at any.
+ * larger step, and a kink nearby a smaller one; a wrong gradient is wrong at any.
  */
 #include "tests/method/bench.h"
 
@@ -75,14 +75,13 @@ static void lists_what_trains(const struct trial *t)
 static void gradients_agree(const struct trial *t)
 {
 	struct bench b;
-	double error;
+	static const double step[] = { 3e-3, 1e-2, 2e-2 };
+	double error = INFINITY;
 
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
 	bench_shake(&b, 0.1f);
-	error = bench_gradcheck(&b, 3e-3);
-	if (error >=
-	    1e-2) /* many numbers with small gradients: rounding, which a longer step drowns */
-		error = fmin(error, bench_gradcheck(&b, 3e-2));
+	for (size_t i = 0; i < COUNT(step) && !(error < 1e-2); i++)
+		error = bench_gradcheck(&b, step[i]);
 	if (!CHECK_NAMED(error < 1e-2, t->what))
 		printf("# error %g %s\n", error, error < 1e9 ? "" : err_text());
 	bench_close(&b);
@@ -133,17 +132,25 @@ static bool learned(struct bench *b)
 	return right == BENCH_ROWS;
 }
 
+/*
+ * What of the loss may be left. A masked-language head and a lone value are not
+ * fitted by every method; they must get nearer. Rows before the text, with
+ * everything else as it is, move that head by some hundredths alone.
+ */
+static double share_left(const struct trial *t, const struct method *m)
+{
+	if (t->task == TASK_SEQ_CLS)
+		return 0.15;
+	return t->task == TASK_MLM && m->nsite == 1 && m->site[0]->kind & SITE_INPUT ? 0.97 : 0.85;
+}
+
 static void learns_eight_rows(const struct trial *t)
 {
-	/*
-	 * a masked-language head and a lone value are not fitted by every
-	 * method; they must get nearer
-	 */
-	const double share = t->task == TASK_SEQ_CLS ? 0.15 : 0.85;
 	struct bench b;
-	double first, loss;
+	double first, loss, share;
 
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
+	share = share_left(t, b.method);
 	first = loss = bench_loss(&b);
 	for (int i = 0; i < 800 && loss > share * first; i++)
 		loss = bench_train(&b, 0.02);
@@ -248,9 +255,11 @@ static void try_all(const struct method_ops *ops, const char *json)
 
 		/*
 		 * the head alone needs a head, and modules_to_save of these rows
-		 * name the classifier's pooler
+		 * name the classifier's pooler; only classes have names
 		 */
 		if (!has_head(&t) && (!strcmp(ops->name, "head") || strstr(json, "pooler")))
+			continue;
+		if (tasks[i] != TASK_SEQ_CLS && strstr(json, "CLASS_LABELS"))
 			continue;
 		snprintf(t.what, sizeof(t.what), "%s %.60s on %s", ops->name, json,
 			 recipe_task_name(tasks[i]));

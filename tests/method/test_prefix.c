@@ -2,22 +2,12 @@
  * Prefixes of keys and values: where they lie in the table, what attention they
  * get, which positions they leave; their folders, with an encoder and without.
  */
-#include "tests/method/bench.h"
+#include "tests/method/folder.h"
 
-#include "base/array.h"
 #include "method/combined.h"
 #include "method/kvprefix.h"
 
 enum { N = 3, HIDDEN = 8, LAYERS = 2, WIDE = LAYERS * 2 * HIDDEN };
-
-static struct tensor *param(const struct bench *b, const char *name)
-{
-	for (size_t i = 0; i < b->method->nparam; i++) {
-		if (!strcmp(b->method->param[i]->name, name))
-			return b->method->param[i];
-	}
-	return NULL;
-}
 
 /* ---- what it computes ---- */
 
@@ -29,7 +19,7 @@ static void layers_have_their_columns(void)
 	bool right = true;
 
 	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
-	t = param(&b, "prompt_embeddings");
+	t = bench_param(&b, "prompt_embeddings");
 	CHECK(t && t->dim[0] == N && t->dim[1] == WIDE && b.method->nmade == LAYERS);
 	for (int64_t i = 0; t && i < N * WIDE; i++)
 		t->data[i] = (float)i;
@@ -48,30 +38,6 @@ static void layers_have_their_columns(void)
 	CHECK(method_param_count(b.method) == N * WIDE + 2 * HIDDEN + 2);
 	CHECK(method_extra_count(b.method) == N * WIDE);
 	bench_close(&b);
-}
-
-struct heard {
-	const char *key;
-	double value;
-	int n;
-};
-
-static void hear(void *arg, const char *key, double value)
-{
-	struct heard *h = arg;
-
-	h->n++;
-	if (!strcmp(key, h->key))
-		h->value = value;
-}
-
-static double heard(struct bench *b, const char *key)
-{
-	struct heard h = { .key = key, .value = (double)NAN };
-	const struct watch out = { .metric = hear, .arg = &h };
-
-	stage_watch(b->method, &out);
-	return h.value;
 }
 
 static void clear(struct model *m, const char *name)
@@ -94,14 +60,14 @@ static void attention_is_told(void)
 	clear(b.model, "bert.encoder.layer.0.attention.self.query.weight");
 	clear(b.model, "bert.encoder.layer.0.attention.self.query.bias");
 	CHECK(bench_attach(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS, 42) == TT_OK);
-	CHECK(isnan(heard(&b, "method/prefix/attention_mean")));
+	CHECK(isnan(bench_watched(&b, "method/prefix/attention_mean")));
 	y = bench_logits(&b, &n);
 	free(y);
 	for (int i = 0; i < BENCH_ROWS; i++)
 		want += (double)N / (N + BENCH_LENGTH - i % 3) / BENCH_ROWS;
-	CHECK_NEAR(heard(&b, "method/prefix/attention/layer_0"), want, 1e-9);
-	CHECK(heard(&b, "method/prefix/attention/layer_1") > 0);
-	CHECK(heard(&b, "method/prefix/attention_max") < 1);
+	CHECK_NEAR(bench_watched(&b, "method/prefix/attention/layer_0"), want, 1e-9);
+	CHECK(bench_watched(&b, "method/prefix/attention/layer_1") > 0);
+	CHECK(bench_watched(&b, "method/prefix/attention_max") < 1);
 	bench_close(&b);
 }
 
@@ -112,7 +78,7 @@ static void rows_and_change_are_told(void)
 
 	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3, \"init_weights\": \"zero\"}",
 			 TASK_SEQ_CLS) == TT_OK);
-	t = param(&b, "prompt_embeddings");
+	t = bench_param(&b, "prompt_embeddings");
 	CHECK(t && t->data[0] == 0 && t->data[N * WIDE - 1] == 0);
 	for (int64_t i = 0; t && i < N; i++) {
 		t->data[i * WIDE] = 3;               /* a key of layer 0 */
@@ -120,16 +86,16 @@ static void rows_and_change_are_told(void)
 		t->data[i * WIDE + 3 * HIDDEN] = 12; /* a value of layer 1 */
 	}
 	CHECK(stage_refresh(b.method) == TT_OK);
-	CHECK_NEAR(heard(&b, "method/prefix/key_norm/layer_0"), 5, 1e-6);
-	CHECK_NEAR(heard(&b, "method/prefix/value_norm/layer_0"), 0, 0);
-	CHECK_NEAR(heard(&b, "method/prefix/value_norm_mean"), 6, 1e-6);
-	CHECK_NEAR(heard(&b, "method/prefix/cosine"), 1, 1e-6);
-	CHECK_NEAR(heard(&b, "method/prefix/change"), 13 * sqrt(N), 1e-5);
+	CHECK_NEAR(bench_watched(&b, "method/prefix/key_norm/layer_0"), 5, 1e-6);
+	CHECK_NEAR(bench_watched(&b, "method/prefix/value_norm/layer_0"), 0, 0);
+	CHECK_NEAR(bench_watched(&b, "method/prefix/value_norm_mean"), 6, 1e-6);
+	CHECK_NEAR(bench_watched(&b, "method/prefix/cosine"), 1, 1e-6);
+	CHECK_NEAR(bench_watched(&b, "method/prefix/change"), 13 * sqrt(N), 1e-5);
 	if (t)
 		t->data[0] = -5; /* -5 4 12 and 3 4 12 */
-	CHECK_NEAR(heard(&b, "method/prefix/cosine"),
+	CHECK_NEAR(bench_watched(&b, "method/prefix/cosine"),
 		   (1 + 2 * (-15 + 16 + 144) / (13 * sqrt(185))) / 3, 1e-5);
-	CHECK_NEAR(heard(&b, "method/prefix/grad_norm"), 0, 0);
+	CHECK_NEAR(bench_watched(&b, "method/prefix/grad_norm"), 0, 0);
 	bench_close(&b);
 }
 
@@ -151,7 +117,7 @@ static void text_begins_behind(void)
 		clear(base.model, name);
 	}
 	CHECK(bench_attach(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS, 42) == TT_OK);
-	t = param(&b, "prompt_embeddings");
+	t = bench_param(&b, "prompt_embeddings");
 	for (int l = 0; t && l < LAYERS; l++) {
 		char name[80];
 		const struct tensor *bias;
@@ -259,49 +225,16 @@ static const char *const config_lines[] = {
 	"}",
 };
 
-static void file_path(const struct bench *b, const char *name, char *ret)
-{
-	snprintf(ret, PATH_MAX, "%.3900s/adapter/%s", b->dir, name);
-}
-
-static int save(struct bench *b)
-{
-	char dir[PATH_MAX];
-
-	file_path(b, "", dir);
-	return adapter_save(b->method, dir, "../model");
-}
-
-static int load(struct bench *b, const struct bench *from)
-{
-	char dir[PATH_MAX];
-
-	file_path(from, "", dir);
-	return adapter_load(b->method, dir);
-}
-
 static void config_is_as_peft_writes_it(void)
 {
-	char path[PATH_MAX], expect[2048] = "";
-	struct st_file *f = NULL;
-	struct buf text;
+	static const char *const names[] = { "prompt_embeddings", "base_model.classifier.weight",
+					     "base_model.classifier.bias" };
 	struct bench b;
 
-	for (size_t i = 0; i < COUNT(config_lines); i++)
-		snprintf(expect + strlen(expect), sizeof(expect) - strlen(expect), "%s%s",
-			 i ? "\n" : "", config_lines[i]);
 	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
-	CHECK(save(&b) == TT_OK);
-	file_path(&b, "adapter_config.json", path);
-	CHECK(fs_read(path, 1 << 20, &text) == TT_OK);
-	CHECK_STR(text.data, expect);
-	buf_done(&text);
-	file_path(&b, "adapter_model.safetensors", path);
-	CHECK(st_open(path, &f) == TT_OK);
-	CHECK(f && st_count(f) == 3 && st_find(f, "prompt_embeddings") &&
-	      st_find(f, "base_model.classifier.weight") &&
-	      st_find(f, "base_model.classifier.bias"));
-	st_close(f);
+	CHECK(folder_save(&b) == TT_OK);
+	folder_config_is(&b, config_lines, COUNT(config_lines));
+	folder_holds(&b, "adapter_model.safetensors", names, COUNT(names));
 	bench_close(&b);
 }
 
@@ -314,24 +247,20 @@ static void encoder_lies_beside(void)
 	static const char *const names[] = { "embedding.weight", "transform.0.weight",
 					     "transform.0.bias", "transform.2.weight",
 					     "transform.2.bias" };
-	char path[PATH_MAX];
-	struct st_file *f = NULL;
+	char path[PATH_MAX], dir[PATH_MAX];
 	struct bench b, plain;
 
 	CHECK(bench_open(&b, "prefix", PROJECTED, TASK_SEQ_CLS) == TT_OK);
-	CHECK(save(&b) == TT_OK);
-	file_path(&b, "prompt_encoder.safetensors", path);
-	CHECK(st_open(path, &f) == TT_OK && st_count(f) == COUNT(names));
-	for (size_t i = 0; f && i < COUNT(names); i++)
-		CHECK_NAMED(st_find(f, names[i]), names[i]);
-	st_close(f);
+	CHECK(folder_save(&b) == TT_OK);
+	folder_holds(&b, "prompt_encoder.safetensors", names, COUNT(names));
+	folder_path(&b, "prompt_encoder.safetensors", path);
 	/* a prefix that trains itself takes what the encoder made, and leaves no encoder in its folder */
 	CHECK(bench_open(&plain, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
-	CHECK(load(&plain, &b) == TT_OK && !plain.method->untrainable);
-	CHECK(!memcmp(param(&plain, "prompt_embeddings")->data, b.method->fixed.item[0]->data,
+	CHECK(folder_load(&plain, &b) == TT_OK && !plain.method->untrainable);
+	CHECK(!memcmp(bench_param(&plain, "prompt_embeddings")->data, b.method->fixed.item[0]->data,
 		      N * WIDE * sizeof(float)));
-	snprintf(plain.dir, sizeof(plain.dir), "%s", b.dir);
-	CHECK(save(&plain) == TT_OK && !fs_exists(path));
+	folder_path(&b, "", dir);
+	CHECK(adapter_save(plain.method, dir, "../model") == TT_OK && !fs_exists(path));
 	bench_close(&b);
 	bench_close(&plain);
 }
@@ -346,13 +275,13 @@ static void without_its_encoder(void)
 
 	CHECK(bench_open(&a, "prefix", PROJECTED, TASK_SEQ_CLS) == TT_OK);
 	bench_shake(&a, 0.2f);
-	CHECK(save(&a) == TT_OK);
+	CHECK(folder_save(&a) == TT_OK);
 	was = bench_logits(&a, &n);
-	file_path(&a, "prompt_encoder.safetensors", path);
+	folder_path(&a, "prompt_encoder.safetensors", path);
 	CHECK(!bench_model(&b, TASK_SEQ_CLS) &&
 	      !bench_attach(&b, "prefix", PROJECTED, TASK_SEQ_CLS, 43));
-	CHECK(load(&b, &a) == TT_OK && !b.method->untrainable);
-	CHECK(fs_remove_tree(path) == TT_OK && load(&b, &a) == TT_OK);
+	CHECK(folder_load(&b, &a) == TT_OK && !b.method->untrainable);
+	CHECK(fs_remove_tree(path) == TT_OK && folder_load(&b, &a) == TT_OK);
 	CHECK(b.method->untrainable && strstr(b.method->untrainable, "prompt_encoder.safetensors"));
 	is = bench_logits(&b, &n);
 	CHECK(was && is && bench_same(was, is, n, 0));
@@ -367,13 +296,14 @@ static void files_that_do_not_belong_together(void)
 	char path[PATH_MAX], other[PATH_MAX];
 	struct bench a, b;
 
-	CHECK(bench_open(&a, "prefix", PROJECTED, TASK_SEQ_CLS) == TT_OK && save(&a) == TT_OK);
+	CHECK(bench_open(&a, "prefix", PROJECTED, TASK_SEQ_CLS) == TT_OK &&
+	      folder_save(&a) == TT_OK);
 	CHECK(!bench_model(&b, TASK_SEQ_CLS) &&
-	      !bench_attach(&b, "prefix", PROJECTED, TASK_SEQ_CLS, 43) && save(&b) == TT_OK);
-	file_path(&a, "prompt_encoder.safetensors", path);
-	file_path(&b, "prompt_encoder.safetensors", other);
+	      !bench_attach(&b, "prefix", PROJECTED, TASK_SEQ_CLS, 43) && folder_save(&b) == TT_OK);
+	folder_path(&a, "prompt_encoder.safetensors", path);
+	folder_path(&b, "prompt_encoder.safetensors", other);
 	CHECK(fs_copy(path, other) == TT_OK);
-	CHECK(load(&b, &b) == TT_INVALID);
+	CHECK(folder_load(&b, &b) == TT_INVALID);
 	CHECK(strstr(err_text(), "do not belong together"));
 	bench_close(&a);
 	bench_close(&b);
@@ -381,9 +311,7 @@ static void files_that_do_not_belong_together(void)
 
 /* ---- what is refused ---- */
 
-static const struct {
-	const char *json, *says;
-} bad[] = {
+static const struct bad_setting bad[] = {
 	{ "{}", "num_virtual_tokens" },
 	{ "{\"num_virtual_tokens\": 0}", "num_virtual_tokens" },
 	{ "{\"num_virtual_tokens\": 64}",
@@ -400,22 +328,7 @@ static const struct {
 	  "already carries a method" },
 };
 
-static void bad_settings(void)
-{
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		struct bench b;
-
-		CHECK_NAMED(bench_open(&b, "prefix", bad[i].json, TASK_SEQ_CLS) == TT_INVALID,
-			    bad[i].json);
-		if (!CHECK_NAMED(strstr(err_text(), bad[i].says) != NULL, bad[i].json))
-			printf("# %s\n", err_text());
-		bench_close(&b);
-	}
-}
-
-static const struct {
-	const char *config, *says; /* NULL: it is taken */
-} configs[] = {
+static const struct adapter_config configs[] = {
 	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 3}", NULL },
 	{ "{\"peft_type\": \"PREFIX_TUNING\", \"num_virtual_tokens\": 3, \"token_dim\": null, "
 	  "\"prefix_projection\": true, \"encoder_hidden_size\": 99}",
@@ -433,20 +346,13 @@ static const struct {
 	{ "{\"peft_type\": \"PROMPT_TUNING\", \"num_virtual_tokens\": 3}", "PROMPT_TUNING" },
 };
 
-static void configs_agree_or_not(void)
+static void refusals(void)
 {
 	struct bench b;
 
+	refuses_all("prefix", TASK_SEQ_CLS, bad, COUNT(bad));
 	CHECK(bench_open(&b, "prefix", "{\"num_virtual_tokens\": 3}", TASK_SEQ_CLS) == TT_OK);
-	for (size_t i = 0; i < COUNT(configs); i++) {
-		const int code = adapter_check_config(b.method, configs[i].config,
-						      strlen(configs[i].config));
-
-		CHECK_NAMED(configs[i].says ? code == TT_INVALID &&
-						      strstr(err_text(), configs[i].says) != NULL
-					    : code == TT_OK,
-			    configs[i].config);
-	}
+	judges_all(&b, configs, COUNT(configs));
 	bench_close(&b);
 }
 
@@ -461,7 +367,6 @@ int main(void)
 	encoder_lies_beside();
 	without_its_encoder();
 	files_that_do_not_belong_together();
-	bad_settings();
-	configs_agree_or_not();
+	refusals();
 	return bench_done();
 }

@@ -280,7 +280,9 @@ static inline int world_model(struct world *w)
 							   .n_peft = r->n_peft,
 							   .model = w->model,
 							   .task = r->task.type,
-							   .seed = (uint64_t)r->train.seed },
+							   .seed = (uint64_t)r->train.seed,
+							   .tokenizer = w->tokenizer,
+							   .labels = r->task.labels },
 				 &w->method);
 	return rc ? rc : model_prepare(w->model, true);
 }
