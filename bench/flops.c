@@ -118,7 +118,7 @@ static double param_flops(const struct counts *c, const struct tensor *t, bool o
 	if (t->rank != 2 || strstr(t->name, "embeddings") || strstr(t->name, "prompt_encoder."))
 		return 0;
 	if (own) /* A of the lowest layer has nobody below to pass a gradient to */
-		times = layer > c->lowest || !strstr(t->name, ".lora_A.") ? 3 : 2;
+		times = layer > c->lowest || !strstr(t->name, ".lora_A") ? 3 : 2;
 	return times * once;
 }
 

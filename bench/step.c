@@ -24,9 +24,9 @@ enum { METHOD_ROOM = 32 };
 static const struct {
 	const char *name;
 	bool checkpointing;
-} methods[] = { { "lora", false }, { "lora", true },    { "dora", false },
-		{ "vera", false }, { "full", false },   { "full", true },
-		{ "head", false }, { "bitfit", false }, { "prefix", false } };
+} methods[] = { { "lora", false },   { "lora", true },   { "dora", false }, { "adalora", false },
+		{ "vera", false },   { "full", false },  { "full", true },  { "head", false },
+		{ "bitfit", false }, { "prefix", false } };
 static const char *const precisions[] = { "fp32", "bf16" };
 
 /* What is measured: pairs of shape and lengths, and how many steps a pass. */
@@ -34,7 +34,7 @@ static const struct pair {
 	int shape, set, steps, epochs;
 	const char *quick; /* these methods also in quick mode */
 } pairs[] = {
-	{ SHAPE_MINILM, LENGTHS_SST2, 8, 4, "lora full head bitfit" },
+	{ SHAPE_MINILM, LENGTHS_SST2, 8, 4, "lora adalora full head bitfit" },
 	{ SHAPE_MINILM, LENGTHS_RTE, 4, 3, "" },
 	{ SHAPE_MINILM, LENGTHS_BOOLQ, 4, 3, "" },
 	{ SHAPE_BASE, LENGTHS_SST2, 4, 3, "" },

@@ -20,14 +20,6 @@ static const struct knob knobs[] = {
 	{ 0 }
 };
 
-static struct tensor *lora_linear(struct graph *g, struct site *s, struct tensor *x)
-{
-	const struct lowrank *l = s->state;
-	struct tensor *z = op_dropout(g, x, l->dropout);
-
-	return op_linear_low_rank(g, x, z, s->weight, s->bias, &l->step);
-}
-
 /* No dropout: PEFT has none on lookups either. */
 static struct tensor *lora_embed(struct graph *g, struct site *s, const int32_t *id,
 				 struct tensor *e)
@@ -37,7 +29,7 @@ static struct tensor *lora_embed(struct graph *g, struct site *s, const int32_t 
 	return op_embedding_low_rank(g, e, id, &l->step);
 }
 
-static const struct hooks linear_hooks = { .linear = lora_linear };
+static const struct hooks linear_hooks = { .linear = lowrank_linear };
 static const struct hooks embed_hooks = { .embed = lora_embed };
 
 static int lora_begin(struct method *m)

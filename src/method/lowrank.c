@@ -127,6 +127,12 @@ double lowrank_scale(double r, double alpha, bool rslora)
 
 /* ---- first values ---- */
 
+/* What scales row k of A. */
+static double e_at(const struct lowrank *l, int64_t k)
+{
+	return l->step.e ? (double)l->step.e->data[k] : 1;
+}
+
 /* w += s b a (linear) or its transpose (lookup), as PEFT merges. */
 static void add_step(float *w, const struct lowrank *l, double s, const float *a, const float *b)
 {
@@ -138,7 +144,7 @@ static void add_step(float *w, const struct lowrank *l, double s, const float *a
 			float *at = l->kind == LOWRANK_EMBED ? &w[i * out + o] : &w[o * in + i];
 
 			for (int64_t k = 0; k < r; k++)
-				sum += (double)b[o * r + k] * (double)a[k * in + i];
+				sum += (double)b[o * r + k] * e_at(l, k) * (double)a[k * in + i];
 			*at = (float)((double)*at + s * sum);
 		}
 	}
@@ -348,6 +354,17 @@ static int new_embed(struct method *m, struct site *s, struct lowrank *l)
 	return l->step.a && l->step.b ? TT_OK : TT_NOMEM;
 }
 
+int lowrank_start(struct method *m, struct site *s, struct lowrank *l)
+{
+	const struct lowrank_settings *set = m->settings;
+
+	l->kind = s->kind & SITE_EMBED ? LOWRANK_EMBED : LOWRANK_LINEAR;
+	l->step.scale = (float)l->scale;
+	l->dropout = (float)set->lora_dropout;
+	l->weight_norm = sqrt(kernel_sum_squares(s->weight->data, tensor_count(s->weight)));
+	return set->bias == LOWRANK_BIAS_ONLY && s->bias ? method_train_base(m, s->bias) : TT_OK;
+}
+
 int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
 {
 	const struct lowrank_settings *set = m->settings;
@@ -363,18 +380,22 @@ int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
 				       set->lora_alpha, &l->alpha);
 	if (code)
 		return code;
-	l->kind = s->kind & SITE_EMBED ? LOWRANK_EMBED : LOWRANK_LINEAR;
 	l->r = (int64_t)r;
 	l->scale = lowrank_scale(r, l->alpha, set->use_rslora);
-	l->step.scale = (float)l->scale;
-	l->dropout = (float)set->lora_dropout;
-	l->weight_norm = sqrt(kernel_sum_squares(s->weight->data, tensor_count(s->weight)));
-	code = l->kind == LOWRANK_EMBED ? new_embed(m, s, l) : new_linear(m, s, l);
-	if (!code && set->bias == LOWRANK_BIAS_ONLY && s->bias)
-		code = method_train_base(m, s->bias);
+	code = lowrank_start(m, s, l);
+	if (!code)
+		code = l->kind == LOWRANK_EMBED ? new_embed(m, s, l) : new_linear(m, s, l);
 	if (!code)
 		*ret = l;
 	return code;
+}
+
+struct tensor *lowrank_linear(struct graph *g, struct site *s, struct tensor *x)
+{
+	const struct lowrank *l = s->state;
+	struct tensor *z = op_dropout(g, x, l->dropout);
+
+	return op_linear_low_rank(g, x, z, s->weight, s->bias, &l->step);
 }
 
 int lowrank_merge(struct method *m, struct site *s)
@@ -507,7 +528,7 @@ static double column_dot(const float *x, int64_t p, const float *y, int64_t q, i
 	return sum;
 }
 
-/* <B A, B' A'> = tr((A A'^T) (B'^T B)^T): r * r numbers instead of out * in. */
+/* <B A, B' A'> = tr((A A'^T) (B'^T B)^T): r * r numbers instead of out * in; with e both are scaled. */
 static double inner(const struct lowrank *l, const float *a, const float *b, const float *a2,
 		    const float *b2)
 {
@@ -516,7 +537,8 @@ static double inner(const struct lowrank *l, const float *a, const float *b, con
 
 	for (int64_t p = 0; p < r; p++) {
 		for (int64_t q = 0; q < r; q++)
-			sum += row_dot(a, p, a2, q, in) * column_dot(b, p, b2, q, out, r);
+			sum += e_at(l, p) * e_at(l, q) * row_dot(a, p, a2, q, in) *
+			       column_dot(b, p, b2, q, out, r);
 	}
 	return sum;
 }

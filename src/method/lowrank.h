@@ -62,6 +62,10 @@ struct lowrank {
 int lowrank_begin(struct method *m);
 /* Factors with first values; trains the site's bias if asked. */
 int lowrank_new(struct method *m, struct site *s, struct lowrank **ret);
+/* The same but for the factors, which the method makes itself; r, alpha and scale are set. */
+int lowrank_start(struct method *m, struct site *s, struct lowrank *l);
+/* A hook: s->state is a struct lowrank of a linear layer. */
+struct tensor *lowrank_linear(struct graph *g, struct site *s, struct tensor *x);
 /* s->state is a struct lowrank. */
 int lowrank_merge(struct method *m, struct site *s);
 /* LoRA+'s rates and decay, where the settings ask for it. */
@@ -94,6 +98,12 @@ double lowrank_scale(double r, double alpha, bool rslora);
 /* adapter_config.json: the method's members, and whether a file's agree with settings and sites. */
 int lowrank_config(const struct method *m, struct jsonw *w);
 int lowrank_agrees(const struct method *m, const struct json *config);
+/* For methods with more in it: all but rank_pattern, of these settings. */
+int lowrank_write_config(const struct method *m, struct jsonw *w,
+			 const struct lowrank_settings *set);
+/* ... and a file's keys alone, of which n more are known; rank and scale are theirs to look at. */
+int lowrank_check_config(const struct method *m, const struct json *config, const char *const *more,
+			 size_t n);
 /*
  * The same for a method that adapts nothing and is written as an empty LoRA (head, BitFit).
  * bias: "none" or "all".

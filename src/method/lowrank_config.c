@@ -5,6 +5,7 @@
  */
 #include "method/lowrank.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -77,7 +78,6 @@ static int write_settings(const struct method *m, struct jsonw *w,
 	adapter_write_bool(w, "lora_bias", set->lora_bias);
 	/* every layer of ours stores [out,in] */
 	adapter_write_bool(w, "fan_in_fan_out", false);
-	write_pattern(w, "rank_pattern", set->rank_pattern, r_times);
 	write_pattern(w, "alpha_pattern", set->alpha_pattern, alpha_times);
 	jsonw_key(w, "init_lora_weights");
 	if (set->init_lora_weights && r_times == 1)
@@ -92,12 +92,20 @@ static int write_settings(const struct method *m, struct jsonw *w,
 	return code;
 }
 
-int lowrank_config(const struct method *m, struct jsonw *w)
+int lowrank_write_config(const struct method *m, struct jsonw *w,
+			 const struct lowrank_settings *set)
 {
 	static const char *const bias[] = { "none", "all", "lora_only" };
-	const struct lowrank_settings *set = m->settings;
 
 	return write_settings(m, w, set, &m->target_modules, bias[set->bias]);
+}
+
+int lowrank_config(const struct method *m, struct jsonw *w)
+{
+	const struct lowrank_settings *set = m->settings;
+
+	write_pattern(w, "rank_pattern", set->rank_pattern, lowrank_doubles(m) ? 2 : 1);
+	return lowrank_write_config(m, w, set);
 }
 
 int lowrank_dummy_config(const struct method *m, struct jsonw *w, const char *bias)
@@ -106,6 +114,7 @@ int lowrank_dummy_config(const struct method *m, struct jsonw *w, const char *bi
 	const struct lowrank_settings set = { .r = 8, .lora_alpha = 8 };
 	const struct texts targets = { .item = dummy, .n = 1 };
 
+	write_pattern(w, "rank_pattern", NULL, 1);
 	return write_settings(m, w, &set, &targets, bias);
 }
 
@@ -214,15 +223,29 @@ static int init_agrees(const struct json *file, const struct json *ours)
 	return TT_OK;
 }
 
+int lowrank_check_config(const struct method *m, const struct json *config, const char *const *more,
+			 size_t n)
+{
+	const struct lowrank_settings *set = m->settings;
+	const char *known[64];
+	int code;
+
+	assert(COUNT(looked_at) + n <= COUNT(known));
+	memcpy(known, looked_at, sizeof(looked_at));
+	memcpy(known + COUNT(looked_at), more, n * sizeof(*more));
+	code = adapter_refuse_others(config, known, COUNT(looked_at) + n);
+	if (!code && adapter_true(config, "use_dora") != set->use_dora)
+		code = err_set(TT_INVALID, "use_dora is %s, and the recipe's method is '%s'",
+			       set->use_dora ? "false" : "true", m->ops->name);
+	return code;
+}
+
 int lowrank_agrees(const struct method *m, const struct json *config)
 {
 	const struct lowrank_settings *set = m->settings;
 	const bool embeds_only = !m->nsite;
-	int code = adapter_refuse_others(config, looked_at, COUNT(looked_at));
+	int code = lowrank_check_config(m, config, looked_at, 0);
 
-	if (!code && adapter_true(config, "use_dora") != set->use_dora)
-		code = err_set(TT_INVALID, "use_dora is %s, and the recipe's method is '%s'",
-			       set->use_dora ? "false" : "true", m->ops->name);
 	if (!code && adapter_true(config, "lora_bias") != set->lora_bias && !embeds_only)
 		code = err_set(TT_INVALID, "lora_bias is %s, and the recipe says otherwise",
 			       set->lora_bias ? "false" : "true");

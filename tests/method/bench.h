@@ -28,6 +28,7 @@ struct bench {
 	struct leaves *leaves;
 	int64_t step;
 	bool recompute; /* blocks are built again in backward */
+	double penalty; /* of the last step; its loss holds it */
 	float *m, *v;   /* Adam's */
 };
 
@@ -310,9 +311,10 @@ static inline double bench_step(struct bench *b, enum bench_loss which, bool mad
 		.train = true, .seed = 1, .step = b->step, .recompute = b->recompute
 	};
 	const bool tape = made && stage_has_tape(b->method);
-	double value, penalty = 0;
+	double value;
 	int code;
 
+	b->penalty = 0;
 	if (leaves_begin(b->leaves, 2))
 		return (double)NAN;
 	if (tape)
@@ -320,11 +322,11 @@ static inline double bench_step(struct bench *b, enum bench_loss which, bool mad
 	code = tape ? stage_before(b->method, b->tape) : TT_OK;
 	value = code ? (double)NAN : bench_shard(b, &pass, which);
 	if (tape && !code)
-		code = stage_after(b->method, b->tape, b->leaves, &penalty);
+		code = stage_after(b->method, b->tape, b->leaves, &b->penalty);
 	leaves_finish(b->leaves);
 	if (!code)
 		code = stage_gradients(b->method);
-	return code ? (double)NAN : value + penalty;
+	return code ? (double)NAN : value + b->penalty;
 }
 
 /* Loss of the eight rows and, in param->grad, its gradients; NAN: err_text. */

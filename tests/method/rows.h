@@ -34,6 +34,17 @@ static const struct method_row method_rows[] = {
 	  "\"modules_to_save\": [\"pooler\"]}" },
 	{ "adapter", "{\"placement\": \"scaled_parallel\", \"init_weights\": \"mam_adapter\", "
 		     "\"non_linearity\": \"gelu_new\"}" },
+	{ "adalora", "{}" },
+	{ "adalora",
+	  "{\"init_r\": 4, \"target_r\": 2, \"tinit\": 1, \"tfinal\": 2, \"deltaT\": 2, "
+	  "\"lora_alpha\": 6, \"lora_dropout\": 0.2, \"target_modules\": \"all-linear\", "
+	  "\"bias\": \"all\"}" },
+	{ "adalora", "{\"init_r\": 3, \"target_r\": 1, \"total_step\": 6, \"lora_alpha\": 0, "
+		     "\"bias\": \"lora_only\", \"orth_reg_weight\": 0}" },
+	{ "adalora",
+	  "[\"adalora\", {\"target_modules\": [\"query\"], \"init_r\": 3, \"target_r\": 2}, "
+	  "\"adalora\", {\"target_modules\": [\"value\"], \"init_r\": 2, \"target_r\": 1, "
+	  "\"tinit\": 3}, \"bitfit\", {}]" },
 	{ "bitfit", "{}" },
 	{ "bitfit", "{\"bias_terms\": \"query_intermediate\"}" },
 	{ "dora", "{}" },
