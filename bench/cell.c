@@ -313,10 +313,13 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	jsonw_key(w, "peft");
 	jsonw_object(w);
 	key_text(w, "method", c->method);
-	if (!strcmp(c->method, "lora") || !strcmp(c->method, "dora"))
+	if (!strcmp(c->method, "lora") || !strcmp(c->method, "dora") ||
+	    !strcmp(c->method, "delta_lora"))
 		key_int(w, "r", c->r);
 	if (!strcmp(c->method, "prefix"))
 		key_int(w, "num_virtual_tokens", 20);
+	if (!strcmp(c->method, "delta_lora"))
+		key_int(w, "start_steps", 0);
 	jsonw_end(w, '}');
 	jsonw_key(w, "train");
 	jsonw_object(w);

@@ -24,9 +24,10 @@ enum { METHOD_ROOM = 32 };
 static const struct {
 	const char *name;
 	bool checkpointing;
-} methods[] = { { "lora", false },   { "lora", true },   { "dora", false }, { "adalora", false },
-		{ "vera", false },   { "full", false },  { "full", true },  { "head", false },
-		{ "bitfit", false }, { "prefix", false } };
+} methods[] = { { "lora", false },    { "lora", true },        { "dora", false },
+		{ "adalora", false }, { "delta_lora", false }, { "vera", false },
+		{ "full", false },    { "full", true },        { "head", false },
+		{ "bitfit", false },  { "prefix", false } };
 static const char *const precisions[] = { "fp32", "bf16" };
 
 /* What is measured: pairs of shape and lengths, and how many steps a pass. */

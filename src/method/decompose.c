@@ -499,3 +499,38 @@ int decompose_qr(const float *w, int64_t rows, int64_t cols, int64_t r, double *
 	free(p);
 	return code;
 }
+
+/* ---- products ---- */
+
+/* root = V sqrt(D) of left = V D V^T, by its columns; the rows of v are the eigenvectors. */
+static void square_root(const double *v, const double *value, int64_t r, double *root)
+{
+	for (int64_t i = 0; i < r * r; i++)
+		root[i] = v[i % r * r + i / r] * sqrt(fmax(value[i % r], 0));
+}
+
+/* |X Y z|^2 = |root^T Y z|^2, so the squares are the eigenvalues of root^T right root. */
+int decompose_product(double *left, double *right, int64_t r, double *s)
+{
+	double *root = doubles(r * r), *half = doubles(r * r);
+	int code = root && half ? decompose_symmetric(left, r, s) : TT_NOMEM;
+
+	if (!code) {
+		square_root(left, s, r, root);
+		for (int64_t i = 0; i < r * r; i++) {
+			for (int64_t k = 0; k < r; k++)
+				half[i] += right[i / r * r + k] * root[k * r + i % r];
+		}
+		memset(right, 0, (size_t)(r * r) * sizeof(*right));
+		for (int64_t i = 0; i < r * r; i++) {
+			for (int64_t k = 0; k < r; k++)
+				right[i] += root[k * r + i / r] * half[k * r + i % r];
+		}
+		code = decompose_symmetric(right, r, s);
+	}
+	for (int64_t i = 0; !code && i < r; i++)
+		s[i] = sqrt(fmax(s[i], 0));
+	free(root);
+	free(half);
+	return code;
+}

@@ -25,6 +25,11 @@ int decompose_svd_random(const float *w, int64_t rows, int64_t cols, int64_t r, 
  * signs of Householder's method.
  */
 int decompose_qr(const float *w, int64_t rows, int64_t cols, int64_t r, double *q, double *upper);
+/*
+ * The singular values, rising, of a product X Y of inner size r: from the Gram
+ * matrices [r,r] X^T X and Y Y^T, which are used up. To about half the digits.
+ */
+int decompose_product(double *left, double *right, int64_t r, double *s);
 /* Eigenvalues (rising) and eigenvectors (afterwards the rows of a) of the symmetric a [n,n]. */
 int decompose_symmetric(double *a, int64_t n, double *value);
 

@@ -398,9 +398,10 @@ struct tensor *lowrank_linear(struct graph *g, struct site *s, struct tensor *x)
 	return op_linear_low_rank(g, x, z, s->weight, s->bias, &l->step);
 }
 
-int lowrank_merge(struct method *m, struct site *s)
+int lowrank_merge(struct method *m, struct site *s) { return lowrank_fold(m, s, s->state); }
+
+int lowrank_fold(struct method *m, struct site *s, const struct lowrank *l)
 {
-	const struct lowrank *l = s->state;
 	int code;
 
 	if (l->step.c && !s->bias)
@@ -551,6 +552,45 @@ double lowrank_delta_norm(const struct lowrank *l)
 	if (l->a0)
 		square += inner(l, l->a0, l->b0, l->a0, l->b0) - 2 * inner(l, a, b, l->a0, l->b0);
 	return square > 0 ? l->scale * sqrt(square) : 0;
+}
+
+/* Row p of [A; A0], and what stands before column p of [B, -B0]: their Gram matrices. */
+static void grams(const struct lowrank *l, int64_t n, double *left, double *right)
+{
+	const int64_t in = l->step.a->dim[1], out = l->step.b->dim[0], r = l->r;
+	const float *const a[] = { l->step.a->data, l->a0 }, *const b[] = { l->step.b->data,
+									    l->b0 };
+
+	for (int64_t i = 0; i < n * n; i++) {
+		const int64_t p = i / n, q = i % n;
+		const double sign = p / r == q / r ? 1 : -1;
+
+		left[i] = sign * column_dot(b[p / r], p % r, b[q / r], q % r, out, r);
+		right[i] = e_at(l, p % r) * e_at(l, q % r) *
+			   row_dot(a[p / r], p % r, a[q / r], q % r, in);
+	}
+}
+
+double lowrank_delta_rank(const struct lowrank *l)
+{
+	const int64_t n = l->a0 ? 2 * l->r : l->r;
+	double *left = calloc((size_t)(n * n), sizeof(*left)),
+	       *right = calloc((size_t)(n * n), sizeof(*right)),
+	       *value = calloc((size_t)n, sizeof(*value)), sum = 0, entropy = 0;
+	bool fine = left && right && value;
+
+	if (fine) {
+		grams(l, n, left, right);
+		fine = !decompose_product(left, right, n, value);
+	}
+	for (int64_t i = 0; fine && i < n; i++)
+		sum += value[i];
+	for (int64_t i = 0; fine && i < n; i++)
+		entropy -= value[i] > 0 ? value[i] / sum * log(value[i] / sum) : 0;
+	free(left);
+	free(right);
+	free(value);
+	return sum > 0 ? exp(entropy) : 0;
 }
 
 /* What starts at zero and should not stay there. */

@@ -68,6 +68,8 @@ int lowrank_start(struct method *m, struct site *s, struct lowrank *l);
 struct tensor *lowrank_linear(struct graph *g, struct site *s, struct tensor *x);
 /* s->state is a struct lowrank. */
 int lowrank_merge(struct method *m, struct site *s);
+/* The same of another step than the site's. */
+int lowrank_fold(struct method *m, struct site *s, const struct lowrank *l);
 /* LoRA+'s rates and decay, where the settings ask for it. */
 double lowrank_learning_rate(const struct method *m, const struct tensor *t, double base);
 double lowrank_weight_decay(const struct method *m, const struct tensor *t, double base);
@@ -76,6 +78,8 @@ enum { LOWRANK_ALARM_IDLE, LOWRANK_ALARMS }; /* a method's own alarms begin at L
 void lowrank_watch(struct method *m, struct panel *p);
 /* Frobenius norm of what it has added to the base weight. */
 double lowrank_delta_norm(const struct lowrank *l);
+/* Its effective rank: exp of the entropy of its singular values; 0: it is zero, or there is no memory. */
+double lowrank_delta_rank(const struct lowrank *l);
 
 /*
  * What a randomized start took out of the base weight cannot be found again by
@@ -101,7 +105,9 @@ int lowrank_agrees(const struct method *m, const struct json *config);
 /* For methods with more in it: all but rank_pattern, of these settings. */
 int lowrank_write_config(const struct method *m, struct jsonw *w,
 			 const struct lowrank_settings *set);
-/* ... and a file's keys alone, of which n more are known; rank and scale are theirs to look at. */
+/* ... and a file with n keys more; or its keys alone, when rank and scale are the method's to look at. */
+int lowrank_agrees_with(const struct method *m, const struct json *config, const char *const *more,
+			size_t n);
 int lowrank_check_config(const struct method *m, const struct json *config, const char *const *more,
 			 size_t n);
 /*

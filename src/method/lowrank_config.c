@@ -242,9 +242,15 @@ int lowrank_check_config(const struct method *m, const struct json *config, cons
 
 int lowrank_agrees(const struct method *m, const struct json *config)
 {
+	return lowrank_agrees_with(m, config, looked_at, 0);
+}
+
+int lowrank_agrees_with(const struct method *m, const struct json *config, const char *const *more,
+			size_t n)
+{
 	const struct lowrank_settings *set = m->settings;
 	const bool embeds_only = !m->nsite;
-	int code = lowrank_check_config(m, config, looked_at, 0);
+	int code = lowrank_check_config(m, config, more, n);
 
 	if (!code && adapter_true(config, "lora_bias") != set->lora_bias && !embeds_only)
 		code = err_set(TT_INVALID, "lora_bias is %s, and the recipe says otherwise",

@@ -233,6 +233,7 @@ struct tensor *method_fixed(struct method *m, const char *module, const char *le
 			    const int64_t *dim, enum method_init how, double bound, bool counted);
 /* A zeroed tensor of state that checkpoints keep; its name is unique in the method. NULL: err_set. */
 struct tensor *method_keep(struct method *m, const char *name, int rank, const int64_t *dim);
+int method_keep_too(struct method *m, struct tensor *t); /* ... and one that is there already */
 /* A kept tensor lies in adapter files as well. */
 int method_store(struct method *m, struct tensor *t);
 /*

@@ -240,11 +240,16 @@ struct tensor *method_keep(struct method *m, const char *name, int rank, const i
 {
 	struct tensor *t = model_new_tensor(m->model, name, rank, dim);
 
-	for (struct method *to = m; t && to; to = to->whole) {
-		if (tensors_add(to, &to->kept, t))
-			return NULL;
-	}
-	return t;
+	return t && !method_keep_too(m, t) ? t : NULL;
+}
+
+int method_keep_too(struct method *m, struct tensor *t)
+{
+	int code = TT_OK;
+
+	for (; !code && m; m = m->whole)
+		code = tensors_add(m, &m->kept, t);
+	return code;
 }
 
 int method_store(struct method *m, struct tensor *t)

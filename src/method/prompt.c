@@ -23,7 +23,7 @@ enum { COMMON = 5000 }; /* words that count as frequent */
 
 enum init { FROM_RANDOM, FROM_UNIFORM, FROM_VOCAB, FROM_TEXT, FROM_LABELS };
 
-struct prompt_settings {
+struct prompt_tuning_settings {
 	struct softprompt_settings common;
 	int prompt_tuning_init; /* enum init */
 	const char *prompt_tuning_init_text, *tokenizer_name_or_path;
@@ -35,7 +35,7 @@ struct prompt {
 	struct nearest *nearest;
 };
 
-#define AT(member) offsetof(struct prompt_settings, member)
+#define AT(member) offsetof(struct prompt_tuning_settings, member)
 
 static const struct knob knobs[] = {
 #include "method/softprompt_knobs.inc"
@@ -94,7 +94,7 @@ static int encode(const struct method *m, const char *text, bool special, struct
 
 static int from_text(const struct method *m, struct tensor *rows)
 {
-	const struct prompt_settings *set = m->settings;
+	const struct prompt_tuning_settings *set = m->settings;
 	struct encoding e;
 	int code;
 
@@ -197,7 +197,7 @@ static int from_labels(const struct method *m, struct tensor *rows)
 
 static int fill(const struct method *m, struct tensor *rows)
 {
-	const struct prompt_settings *set = m->settings;
+	const struct prompt_tuning_settings *set = m->settings;
 
 	switch (set->prompt_tuning_init) {
 	case FROM_VOCAB: from_vocab(m, rows); return TT_OK;
@@ -221,7 +221,7 @@ static const struct hooks hooks = { .prompt = prompt_rows };
 
 static int check_settings(const struct method *m)
 {
-	const struct prompt_settings *set = m->settings;
+	const struct prompt_tuning_settings *set = m->settings;
 
 	if (set->tokenizer_kwargs && json_type(set->tokenizer_kwargs) != JSON_NULL &&
 	    (json_type(set->tokenizer_kwargs) != JSON_OBJECT || json_count(set->tokenizer_kwargs)))
@@ -233,7 +233,7 @@ static int check_settings(const struct method *m)
 
 static int prompt_begin(struct method *m)
 {
-	const struct prompt_settings *set = m->settings;
+	const struct prompt_tuning_settings *set = m->settings;
 	const bool uniform = set->prompt_tuning_init == FROM_UNIFORM;
 	const struct softprompt_how how = {
 		.rows = set->common.num_virtual_tokens,
@@ -277,7 +277,7 @@ static int prompt_loaded(struct method *m, bool encoder)
 static int prompt_config(const struct method *m, struct jsonw *w)
 {
 	static const char *const init[] = { "RANDOM", "RANDOM", "SAMPLE_VOCAB", "TEXT", "RANDOM" };
-	const struct prompt_settings *set = m->settings;
+	const struct prompt_tuning_settings *set = m->settings;
 	const bool text = set->prompt_tuning_init == FROM_TEXT;
 
 	jsonw_key(w, "prompt_tuning_init");
@@ -316,7 +316,7 @@ const struct method_ops method_prompt = {
 	.peft_type = "PROMPT_TUNING",
 	.lists_heads_twice = true,
 	.knobs = knobs,
-	.settings_size = sizeof(struct prompt_settings),
+	.settings_size = sizeof(struct prompt_tuning_settings),
 	.takes_modules_to_save = true,
 	.begin = prompt_begin,
 	.after_step = prompt_after_step,

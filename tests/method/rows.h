@@ -59,6 +59,12 @@ static const struct method_row method_rows[] = {
 	{ "diff_pruning", "{}" },
 	{ "diff_pruning", "{\"structured\": false, \"alpha_init\": 0.5, \"fixed_mask_ratio\": 0.6, "
 			  "\"target_sparsity\": 0.2}" },
+	{ "delta_lora", "{\"start_steps\": 2}" },
+	{ "delta_lora", "{\"start_steps\": 0, \"update_ratio\": 1.5, \"r\": 2, \"lora_alpha\": 6, "
+			"\"target_modules\": \"all-linear\", \"bias\": \"all\"}" },
+	{ "delta_lora",
+	  "[\"delta_lora\", {\"start_steps\": 5, \"r\": 2, \"lora_bias\": true, "
+	  "\"target_modules\": [\"query\"]}, \"lora\", {\"target_modules\": [\"value\"]}]" },
 	{ "full", "{}" },
 	{ "head", "{}" },
 	{ "ia3", "{}" },

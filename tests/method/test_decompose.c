@@ -243,6 +243,34 @@ static void of_little_rank(void)
 	CHECK(decompose_svd(w, N, N, ASKED, u, s, vt) == TT_OK && s[0] <= 0);
 }
 
+/* Squared twice over, half the digits are left. */
+static void products_without_multiplying(void)
+{
+	enum { M = 12, N = 9, R = 4 };
+	float *x = random_matrix(M, R, 60), *y = random_matrix(R, N, 61), w[M * N];
+	double left[R * R] = { 0 }, right[R * R] = { 0 }, u[M * R], s[R], vt[R * N], value[R];
+
+	for (int i = 0; i < M * N; i++) {
+		double sum = 0;
+
+		for (int k = 0; k < R; k++)
+			sum += (double)x[i / N * R + k] * (double)y[k * N + i % N];
+		w[i] = (float)sum;
+	}
+	for (int p = 0; p < R * R; p++) {
+		for (int i = 0; i < M; i++)
+			left[p] += (double)x[i * R + p / R] * (double)x[i * R + p % R];
+		for (int i = 0; i < N; i++)
+			right[p] += (double)y[p / R * N + i] * (double)y[p % R * N + i];
+	}
+	CHECK(decompose_svd(w, M, N, R, u, s, vt) == TT_OK);
+	CHECK(decompose_product(left, right, R, value) == TT_OK);
+	for (int k = 0; k < R; k++)
+		CHECK_NEAR(value[k], s[R - 1 - k], 1e-5);
+	free(x);
+	free(y);
+}
+
 int main(void)
 {
 	of_little_rank();
@@ -252,6 +280,7 @@ int main(void)
 	random_start_finds_them_too();
 	qr_makes_the_matrix();
 	qr_signs();
+	products_without_multiplying();
 	numbers_that_are_not();
 	return check_done();
 }
