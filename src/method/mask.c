@@ -13,8 +13,7 @@
  *
  * or whole rows or attention heads by the mean of their numbers' scores, as many
  * as fit into the share. The optimizer knows the k values alone, so what is
- * masked has no state, no decay and no drift. Of rows only the active ones get a
- * weight gradient at all (tensor.h).
+ * masked has no state, no decay and no drift.
  */
 #include "method/method.h"
 

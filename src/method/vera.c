@@ -315,11 +315,14 @@ static double delta_norm(const struct method *m, const struct site *s)
 	const struct gemm *gm = m->model->gemm;
 	const int64_t r = v->step.a->dim[0], out = s->weight->dim[0], in = s->weight->dim[1];
 	float *a = malloc((size_t)(r * (in + out + 2 * r)) * sizeof(*a));
-	float *b = a + r * in, *aa = b + out * r, *bb = aa + r * r;
+	float *b, *aa, *bb;
 	double sum = 0;
 
 	if (!a)
 		return -1;
+	b = a + r * in;
+	aa = b + out * r;
+	bb = aa + r * r;
 	factors(v, in, a, b);
 	gemm_run(gm, false, true, r, r, in, 1, a, in, a, in, 0, aa, r);
 	gemm_run(gm, true, false, r, r, out, 1, b, r, b, r, 0, bb, r);
