@@ -1,11 +1,13 @@
 /* Folders that the step benchmarks train: random BERTs and rows of text. */
 #include "bench/folder.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/buf.h"
@@ -103,6 +105,28 @@ static void add_block(struct weights *w, int layer, const struct shape *s)
 	add_linear(w, name, s->hidden, s->ffn);
 }
 
+/*
+ * A file that was just written lies in the page cache in large pieces, of which the
+ * system maps whole ones. Read from the disk it lies there as files do that were
+ * downloaded some day.
+ */
+static int settle(const char *path)
+{
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char part[1 << 16];
+	ssize_t n;
+
+	if (fd < 0)
+		return err_set(TT_IO, "cannot open %s", path);
+	if (!fsync(fd))
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	do
+		n = read(fd, part, sizeof(part));
+	while (n > 0);
+	close(fd);
+	return n ? err_set(TT_IO, "cannot read %s", path) : TT_OK;
+}
+
 static int write_weights(struct weights *w, const char *dir, const struct shape *s)
 {
 	char path[PATH_MAX];
@@ -116,7 +140,9 @@ static int write_weights(struct weights *w, const char *dir, const struct shape 
 	add_linear(w, "bert.pooler.dense", s->hidden, s->hidden);
 	if (!w->rc)
 		w->rc = fs_join(path, sizeof(path), dir, "model.safetensors");
-	return w->rc ? w->rc : st_write(w->writer, path);
+	if (!w->rc)
+		w->rc = st_write(w->writer, path);
+	return w->rc ? w->rc : settle(path);
 }
 
 static int weights(const char *dir, const struct shape *s)

@@ -25,7 +25,7 @@
 #include "train/optim.h"
 
 /* Code, libraries, vocabulary, the run log and its queue; and buffers of the libraries for each thread. */
-static const int64_t runtime_bytes = (int64_t)20 << 20, thread_bytes = (int64_t)1 << 20;
+static const int64_t runtime_bytes = (int64_t)24 << 20, thread_bytes = (int64_t)1 << 20;
 
 /* ---- what is looked up ---- */
 
