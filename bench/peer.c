@@ -11,6 +11,8 @@
  * taken here, by the same clock: a pass from the word to the answer, a start from
  * the making of the process to its word that the first step can begin. Memory is
  * the kernel's VmHWM after the last pass. Tokens are real ones: padding is none.
+ * "cpu" is the ratio of processor times, which on one thread hardly changes on a
+ * machine that does other work; on two the peer's include waiting.
  * --lock: a file to hold a lock on while a cell is measured, for others that share
  * the machine and wait for it.
  */
@@ -21,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -59,7 +62,7 @@ struct side {
 	double start;             /* seconds to its word that it is ready */
 	double tokens, trainable; /* of one pass; parameters */
 	double estimate;          /* bytes; ours alone */
-	double first, pass[PAIRS_MOST];
+	double first, pass[PAIRS_MOST], cpu[PAIRS_MOST];
 	double peak; /* bytes, most ever resident */
 };
 
@@ -116,14 +119,26 @@ static void side_close(struct side *s)
 		waitpid(s->pid, NULL, 0);
 }
 
-static int side_pass(struct side *s, int which, double *ret)
+/* Processor time of all its threads so far. */
+static double side_cpu(const struct side *s)
 {
-	const double from = now();
+	struct timespec t = { 0 };
+	clockid_t clock;
+
+	if (!clock_getcpuclockid(s->pid, &clock))
+		clock_gettime(clock, &t);
+	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int side_pass(struct side *s, int which, double *ret, double *ret_cpu)
+{
+	const double from = now(), cpu = side_cpu(s);
 	char line[128];
 
 	if (fputs("go\n", s->wire) < 0 || !fgets(line, sizeof(line), s->wire))
 		return side_lost(s, which);
 	*ret = now() - from;
+	*ret_cpu = side_cpu(s) - cpu;
 	return TT_OK;
 }
 
@@ -191,7 +206,9 @@ static int take_turns(struct side *s, int pairs)
 {
 	for (int i = -1; i < pairs; i++)
 		for (int k = 0; k < SIDES; k++) {
-			const int rc = side_pass(&s[k], k, i < 0 ? &s[k].first : &s[k].pass[i]);
+			double unused;
+			const int rc = side_pass(&s[k], k, i < 0 ? &s[k].first : &s[k].pass[i],
+						 i < 0 ? &unused : &s[k].cpu[i]);
 
 			if (rc)
 				return rc;
@@ -236,26 +253,37 @@ static double median(const double *x, int n)
 	return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
 }
 
-static double ratio(const struct side *s, int pairs)
+/* Of what the peer took to what we took, pair by pair. */
+static double ratio(const double *ours, const double *peer, int pairs)
 {
 	double r[PAIRS_MOST];
 
 	for (int i = 0; i < pairs; i++)
-		r[i] = s[PEER].pass[i] / s[OURS].pass[i];
+		r[i] = peer[i] / ours[i];
 	return median(r, pairs);
+}
+
+static double ratio_wall(const struct side *s, int pairs)
+{
+	return ratio(s[OURS].pass, s[PEER].pass, pairs);
+}
+
+static double ratio_cpu(const struct side *s, int pairs)
+{
+	return ratio(s[OURS].cpu, s[PEER].cpu, pairs);
 }
 
 static void print_head(void)
 {
-	printf("%-13s %-6s %-7s %-5s %2s | %9s %9s %7s | %8s %8s %6s %8s | %7s %7s\n", "shape",
-	       "data", "method", "type", "th", "tokens/s", "peer", "ratio", "MiB", "peer", "share",
-	       "est/peak", "start", "peer");
+	printf("%-13s %-6s %-7s %-5s %2s | %9s %9s %7s %7s | %8s %8s %6s %8s | %7s %7s\n", "shape",
+	       "data", "method", "type", "th", "tokens/s", "peer", "ratio", "cpu", "MiB", "peer",
+	       "share", "est/peak", "start", "peer");
 }
 
 static void print_line(const struct cell *c, const struct side *s, const char *method,
 		       const double *seconds, double times)
 {
-	printf("%-13s %-6s %-7s %-5s %2d | %9.0f %9.0f %6.2fx |", c->shape->name, c->lengths->name,
+	printf("%-13s %-6s %-7s %-5s %2d | %9.0f %9.0f %6.2fx", c->shape->name, c->lengths->name,
 	       method, c->precision, c->threads, s[OURS].tokens / seconds[OURS],
 	       s[PEER].tokens / seconds[PEER], times);
 }
@@ -267,11 +295,11 @@ static void print_row(const struct cell *c, const struct side *s, int pairs)
 
 	if (!strcmp(c->method, "head")) { /* what it computes there is kept for later passes */
 		print_line(c, s, "head, 1", first, first[PEER] / first[OURS]);
-		printf(" the first epoch alone\n");
+		printf("         | the first epoch alone\n");
 	}
-	print_line(c, s, c->method, pass, ratio(s, pairs));
-	printf(" %8.0f %8.0f %6.2f %8.2f | %6.2fs %6.2fs\n", s[OURS].peak / (1 << 20),
-	       s[PEER].peak / (1 << 20), s[OURS].peak / s[PEER].peak,
+	print_line(c, s, c->method, pass, ratio_wall(s, pairs));
+	printf(" %6.2fx | %8.0f %8.0f %6.2f %8.2f | %6.2fs %6.2fs\n", ratio_cpu(s, pairs),
+	       s[OURS].peak / (1 << 20), s[PEER].peak / (1 << 20), s[OURS].peak / s[PEER].peak,
 	       s[OURS].estimate / s[OURS].peak, s[OURS].start, s[PEER].start);
 	fflush(stdout);
 }
@@ -316,7 +344,8 @@ static void write_row(struct jsonw *w, const struct cell *c, const struct side *
 	key_real(w, "steps", c->steps);
 	key_real(w, "tokens", s[OURS].tokens);
 	key_real(w, "trainable", s[OURS].trainable);
-	key_real(w, "ratio", ratio(s, pairs));
+	key_real(w, "ratio", ratio_wall(s, pairs));
+	key_real(w, "cpu_ratio", ratio_cpu(s, pairs));
 	jsonw_key(w, "trimtab");
 	write_side(w, &s[OURS], pairs);
 	jsonw_key(w, "peer");
