@@ -19,9 +19,9 @@
 enum { VOCAB = 30522, POSITIONS = 512, WORDS_FROM = 10000 };
 
 const struct shape folder_shapes[SHAPES] = {
-	[SHAPE_MINILM] = { "minilm-6x384", 6, 384, 12, 1536 },
-	[SHAPE_BASE] = { "bert-base", 12, 768, 12, 3072 },
-	[SHAPE_LARGE] = { "bert-large", 24, 1024, 16, 4096 },
+	[SHAPE_MINILM] = { "minilm-6x384", 6, 384, 12, 1536, 0 },
+	[SHAPE_BASE] = { "bert-base", 12, 768, 12, 3072, 0 },
+	[SHAPE_LARGE] = { "bert-large", 24, 1024, 16, 4096, 0 },
 };
 
 const struct lengths folder_lengths[] = {
