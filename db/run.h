@@ -165,7 +165,7 @@ struct run_value {
 struct run_list {
 	struct run *run;
 	size_t n, keys_n;
-	struct run_value *value; /* [n][keys_n]: value[i * keys_n + k] */
+	struct run_value *value; /* [n][keys_n]: value[i * keys_n + k]; never NULL */
 };
 
 int run_list(struct store *st, const struct run_filter *f, struct run_list *ret);

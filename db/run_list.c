@@ -137,7 +137,7 @@ static int list(struct store *st, const struct run_filter *f, struct listing *l)
 	if (code)
 		return code;
 	filter_sort(f, l->list.run, l->list.n, sizeof(*l->list.run));
-	return f->keys_n ? list_values(st, f, &l->list) : TT_OK;
+	return list_values(st, f, &l->list);
 }
 
 int run_list(struct store *st, const struct run_filter *f, struct run_list *ret)
