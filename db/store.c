@@ -394,9 +394,12 @@ static int open_read(struct store *st)
 		if (!code)
 			code = open_readable(st, &version);
 	}
-	/* Lists and curves read a page once, and the system has it: to read it again costs less than memory for it. */
+	/*
+	 * Lists and curves read a page once, and the system has it: to read it
+	 * again costs less than memory for it. But sorting must not go by that.
+	 */
 	if (!code)
-		code = sql_exec(st, "PRAGMA cache_size = -1000");
+		code = sql_exec(st, "PRAGMA cache_size = -1000; PRAGMA temp_store = MEMORY");
 	return code ? code : sql_int(st, "PRAGMA data_version", &st->seen);
 }
 
