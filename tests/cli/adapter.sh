@@ -2,11 +2,13 @@
 # adapter: sums of adapters, and folding one into its model.
 . "$top_srcdir/tests/cli/tap.sh"
 
-measure() { "$trimtab" eval "$@" --json | sed 's/\(\.[0-9]\{5\}\)[0-9]*/\1/g'; }
-quick() { set -- "$@" --set data.eval_limit=32 --set data.max_length=16; "$@"; }
+short="--set data.eval_limit=32 --set data.max_length=16"
+# shellcheck disable=SC2086 # several words
+measure() { "$trimtab" eval "$@" $short --json | sed 's/\(\.[0-9]\{5\}\)[0-9]*/\1/g'; }
 
 for seed in 1 2; do
-	quick "$trimtab" run mr-lora --set train.max_steps=3 --set data.per_label_limit=16 --set train.seed=$seed --name "s$seed" \
+	# shellcheck disable=SC2086
+	"$trimtab" run mr-lora $short --set train.max_steps=3 --set data.per_label_limit=16 --set train.seed=$seed --name "s$seed" \
 		>"$work/out" 2>"$work/err"
 	expect 0 "" "an adapter to add ($seed)" "$trimtab" export "s$seed" "$work/a$seed"
 done
@@ -24,8 +26,8 @@ expect 0 "" "and the other half" "$trimtab" adapter add "$work/half" "$work/half
 expect 0 "" "less itself" "$trimtab" adapter sub "$work/a1" "$work/a1" "$work/none"
 
 # the two halves are the whole: through eval, with the rank that they add up to
-quick measure mr-lora --adapter "$work/a1" >"$work/whole"
-quick measure mr-lora --adapter "$work/again" --set peft.r=16 --set peft.lora_alpha=16 >"$work/halves"
+measure mr-lora --adapter "$work/a1" >"$work/whole"
+measure mr-lora --adapter "$work/again" --set peft.r=16 --set peft.lora_alpha=16 >"$work/halves"
 [ -s "$work/whole" ] && cmp -s "$work/whole" "$work/halves"
 ok $? "two halves are the whole"
 
@@ -37,7 +39,7 @@ cat >"$work/as-it-is.json" <<EOT
   "data": { "validation": "$top_srcdir/data/mr/dev.jsonl" },
   "peft": { "method": "full" }, "train": { "num_train_epochs": 0 } }
 EOT
-quick measure "$work/as-it-is.json" >"$work/merged"
+measure "$work/as-it-is.json" >"$work/merged"
 cmp -s "$work/whole" "$work/merged"
 ok $? "that answers as the adapter does"
 
