@@ -24,18 +24,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "method/saved.h"
 #include "method/stages.h"
 #include "model/safetensors.h"
 
-enum {
-	CONFIG_MAX = 1 << 20,
-	LIST_MAX = 5 /* names that a sentence lists */
-};
+enum { LIST_MAX = 5 /* names that a sentence lists */ };
 
 static const char prefix[] = "base_model.model.";
 static const char adapter_file[] = "adapter_model.safetensors";
@@ -238,143 +233,6 @@ static void entries_free(struct entries *e)
 	arena_free(e->arena);
 }
 
-/* ---- adapter_config.json ---- */
-
-static const char *task_name(int task)
-{
-	switch (task) {
-	case TASK_SEQ_CLS:
-	case TASK_REGRESSION: return "SEQ_CLS";
-	case TASK_TOKEN_CLS: return "TOKEN_CLS";
-	case TASK_QUESTION_ANSWERING: return "QUESTION_ANS";
-	case TASK_CAUSAL_LM: return "CAUSAL_LM";
-	case TASK_SEQ2SEQ_LM: return "SEQ_2_SEQ_LM";
-	default: return NULL;
-	}
-}
-
-/* Without a task_type PEFT finds the model's class here. */
-static void write_mapping(struct jsonw *w, const struct model *m)
-{
-	char type[64];
-
-	snprintf(type, sizeof(type), "%s", m->hp.model_type);
-	for (char *p = type; *p; p++)
-		*p = *p == '-' ? '_' : *p;
-	jsonw_object(w);
-	jsonw_key(w, "base_model_class");
-	jsonw_text(w, m->ops->architectures[m->head]);
-	jsonw_key(w, "parent_library");
-	if (m->ops->architectures[m->head]) {
-		char library[192];
-
-		snprintf(library, sizeof(library), "transformers.models.%s.modeling_%s", type,
-			 type);
-		jsonw_text(w, library);
-	} else {
-		jsonw_null(w);
-	}
-	jsonw_end(w, '}');
-}
-
-static void write_saved(const struct method *m, struct jsonw *w)
-{
-	const char *const *heads = saved_heads(m->task);
-
-	jsonw_key(w, "modules_to_save");
-	if (!m->modules_to_save.n) {
-		jsonw_null(w);
-		return;
-	}
-	jsonw_array(w);
-	for (size_t i = 0; i < m->modules_to_save.n; i++)
-		jsonw_text(w, m->modules_to_save.item[i]);
-	for (; m->ops->lists_heads_twice && *heads; heads++)
-		jsonw_text(w, *heads);
-	jsonw_end(w, ']');
-}
-
-static void write_common(const struct method *m, struct jsonw *w, const char *base)
-{
-	const char *task = task_name(m->task);
-
-	jsonw_key(w, "auto_mapping");
-	if (task)
-		jsonw_null(w);
-	else
-		write_mapping(w, m->model);
-	jsonw_key(w, "base_model_name_or_path");
-	jsonw_text(w, base);
-	jsonw_key(w, "inference_mode");
-	jsonw_bool(w, true);
-	write_saved(m, w);
-	jsonw_key(w, "peft_type");
-	jsonw_text(w, m->ops->peft_type);
-	jsonw_key(w, "peft_version");
-	jsonw_text(w, "0.21.0");
-	jsonw_key(w, "revision");
-	jsonw_null(w);
-	jsonw_key(w, "task_type");
-	jsonw_text(w, task);
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/*
- * PEFT sorts the keys. The members were printed one by one with two spaces of
- * indent, so each begins at a line of exactly that indent; text in JSON holds no
- * line ends of its own.
- */
-int adapter_sort_members(char *text, struct buf *out)
-{
-	char *member[128] = { 0 };
-	size_t n = 0;
-
-	for (char *p = strchr(text, '\n'); p; p = strchr(p + 1, '\n')) {
-		if (strncmp(p, "\n  \"", 4) != 0 && strcmp(p, "\n}") != 0)
-			continue;
-		*p = '\0';
-		if (n && p[-1] == ',')
-			p[-1] = '\0';
-		if (p[1] == '}')
-			break;
-		if (n == COUNT(member))
-			return err_set(TT_INVALID, "an adapter's config has too many members");
-		member[n++] = p + 1;
-	}
-	qsort(member, n, sizeof(*member), by_text);
-	buf_text(out, "{\n");
-	for (size_t i = 0; i < n; i++) {
-		buf_text(out, member[i]);
-		buf_text(out, i + 1 < n ? ",\n" : "\n");
-	}
-	buf_text(out, "}");
-	return buf_check(out, "adapter_config.json");
-}
-
-static int config_write(const struct method *m, const char *base, struct buf *ret)
-{
-	struct buf plain;
-	struct jsonw w;
-	int code;
-
-	buf_init(&plain, CONFIG_MAX);
-	jsonw_init(&w, &plain, 2);
-	jsonw_object(&w);
-	write_common(m, &w, base);
-	code = m->ops->config(m, &w);
-	jsonw_end(&w, '}');
-	if (!code)
-		code = buf_check(&plain, "adapter_config.json");
-	if (!code)
-		code = adapter_sort_members(plain.data, ret);
-	buf_done(&plain);
-	return code;
-}
-
 /* ---- saving ---- */
 
 static int entries_write(const struct entries *e, const char *path)
@@ -425,8 +283,6 @@ static int encoder_write(const struct method *m, const char *dir)
 
 int adapter_save(struct method *m, const char *dir, const char *base)
 {
-	char path[4096];
-	struct buf config;
 	int code;
 
 	if (m->ops->saves_model || !m->ops->config)
@@ -439,121 +295,10 @@ int adapter_save(struct method *m, const char *dir, const char *base)
 		code = tensors_write(m, dir);
 	if (!code)
 		code = encoder_write(m, dir);
-	if (code)
-		return code;
-	buf_init(&config, CONFIG_MAX);
-	code = config_write(m, base, &config);
-	if (!code)
-		code = fs_join(path, sizeof(path), dir, "adapter_config.json");
-	if (!code)
-		code = fs_write_atomic(path, config.data, config.size);
-	buf_done(&config);
-	return code;
+	return code ? code : adapter_write_config(m, dir, base);
 }
 
 /* ---- loading ---- */
-
-static bool is_set(const struct json *j)
-{
-	switch (json_type(j)) {
-	case JSON_NULL: return false;
-	case JSON_BOOL: return json_bool(j);
-	case JSON_NUMBER: return json_number(j) < 0 || json_number(j) > 0;
-	case JSON_TEXT: return *json_text(j);
-	default: return json_count(j);
-	}
-}
-
-static bool named(const char *const *list, size_t n, const char *key)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (!strcmp(list[i], key))
-			return true;
-	}
-	return false;
-}
-
-int adapter_refuse_others(const struct json *config, const char *const *known, size_t n)
-{
-	static const char *const common[] = {
-		"auto_mapping",   "base_model_name_or_path",
-		"inference_mode", "method",
-		"peft_type",      "peft_version",
-		"revision",       "runtime_config",
-		"task_type",
-	};
-
-	for (const struct json *j = json_first(config); j; j = json_next(j)) {
-		const char *key = json_key(j);
-		char shown[80];
-
-		if (!is_set(j) || named(common, COUNT(common), key) || named(known, n, key))
-			continue;
-		return err_set(TT_INVALID,
-			       "%s is set, which may change what the adapter computes and is not "
-			       "supported",
-			       st_printable(key, shown, sizeof(shown)));
-	}
-	return TT_OK;
-}
-
-static int config_agrees(const struct method *m, const struct json *config)
-{
-	const struct json *type = json_get(config, "peft_type");
-	const char *text = type ? json_text(type) : NULL;
-	char shown[80];
-
-	if (json_type(config) != JSON_OBJECT || !text)
-		return err_set(TT_INVALID, "peft_type is missing");
-	if (strcmp(text, m->ops->peft_type) != 0)
-		return err_set(TT_INVALID, "peft_type is \"%s\", and method '%s' reads \"%s\"",
-			       st_printable(text, shown, sizeof(shown)), m->ops->name,
-			       m->ops->peft_type);
-	return m->ops->agrees(m, config);
-}
-
-int adapter_check_config(const struct method *m, const char *text, size_t size)
-{
-	struct json *config;
-	int code = json_parse(text, size, &config);
-
-	if (code)
-		return code;
-	code = config_agrees(m, config);
-	json_free(config);
-	return code;
-}
-
-/* Parts take what is theirs of a combination's config; it has passed config_agrees. */
-static int adopt(struct method *m, const struct json *config)
-{
-	const struct json *one = m->nparts ? json_first(json_get(config, "methods")) : NULL;
-	int code = TT_OK;
-
-	for (size_t i = 0; !code && i < m->nparts; i++, one = json_next(one))
-		code = adopt(m->part[i], one);
-	return !code && m->ops->adopt ? m->ops->adopt(m, config) : code;
-}
-
-static int config_load(struct method *m, const char *dir)
-{
-	char path[4096];
-	struct json *config;
-	int code = fs_join(path, sizeof(path), dir, "adapter_config.json");
-
-	if (!code && !fs_exists(path))
-		return err_set(TT_NOTFOUND,
-			       "'%s' is no adapter folder: it has no adapter_config.json", dir);
-	if (!code)
-		code = json_load(path, CONFIG_MAX, &config);
-	if (code)
-		return code;
-	code = config_agrees(m, config);
-	if (!code)
-		code = adopt(m, config);
-	json_free(config);
-	return code ? err_in("%s", path) : TT_OK;
-}
 
 /* Names for a sentence: the first few of them, without the prefix that all have. */
 struct names {
@@ -781,7 +526,7 @@ int adapter_load(struct method *m, const char *dir)
 		return err_set(TT_INVALID,
 			       "method '%s' has no adapters; start it from a model folder",
 			       m->ops->name);
-	code = config_load(m, dir);
+	code = adapter_read_config(m, dir);
 	if (!code)
 		code = fs_join(path, sizeof(path), dir, adapter_file);
 	if (!code && !fs_exists(path))

@@ -23,6 +23,9 @@ int adapter_save(struct method *m, const char *dir, const char *base_name);
  */
 int adapter_load(struct method *m, const char *dir);
 
+/* The config alone; reading it checks it, and methods adopt from it. */
+int adapter_write_config(const struct method *m, const char *dir, const char *base_name);
+int adapter_read_config(struct method *m, const char *dir);
 /* The members of a JSON object that was written with two spaces of indent, sorted by key; text is used up. */
 int adapter_sort_members(char *text, struct buf *out);
 /* For methods: members of adapter_config.json, as PEFT writes them. */
