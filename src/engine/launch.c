@@ -256,6 +256,7 @@ int launch_train(struct session *s, struct trainer *t, const struct launch *how)
 		log_line("%s", s->model->unused);
 	if (s->model->fresh)
 		log_line("%s", s->model->fresh);
+	session_say_notes(s);
 	t->sink = runlog_sink(log);
 	t->dir = how->dir;
 	code = train_run(t, how->resume, &end);

@@ -461,8 +461,15 @@ int session_text(struct session *s, const char *a, const char *b, struct dataset
 	return dataset_of_text(&how, a, b, ret);
 }
 
+void session_say_notes(const struct session *s)
+{
+	for (size_t i = 0; i < s->method->nnotes; i++)
+		log_line("%s", s->method->note[i]);
+}
+
 int session_evaluator(struct session *s, struct trainer *ret)
 {
+	session_say_notes(s);
 	*ret = (struct trainer){
 		.recipe = s->recipe,
 		.tokenizer = s->tokenizer,

@@ -59,6 +59,8 @@ int session_text(struct session *s, const char *a, const char *b, struct dataset
 /* A trainer over the session, for evaluation and prediction; the caller train_closes it. */
 int session_evaluator(struct session *s, struct trainer *ret);
 
+/* What the method noted, into the log. */
+void session_say_notes(const struct session *s);
 /* Keep what was timed to choose a backend; a failure costs the next start its milliseconds only. */
 void session_keep_times(const struct session *s);
 

@@ -26,7 +26,7 @@
 
 #include "base/err.h"
 #include "base/fs.h"
-#include "base/log.h"
+#include "method/heads.h"
 #include "method/stages.h"
 #include "model/safetensors.h"
 
@@ -39,7 +39,8 @@ static const char encoder_file[] = "prompt_encoder.safetensors";
 enum entry_use {
 	ENTRY_WANTED, /* loading fills it */
 	ENTRY_FIXED,  /* must be there, and hold what the base holds */
-	ENTRY_SPARE   /* may be there; not looked into */
+	ENTRY_SPARE,  /* may be there; not looked into */
+	ENTRY_PASSED  /* the same, whatever its shape: a head of other labels */
 };
 
 struct entry {
@@ -295,6 +296,8 @@ int adapter_save(struct method *m, const char *dir, const char *base)
 		code = tensors_write(m, dir);
 	if (!code)
 		code = encoder_write(m, dir);
+	if (!code && m->ops->leaves_heads)
+		code = heads_write(m, dir);
 	return code ? code : adapter_write_config(m, dir, base);
 }
 
@@ -422,7 +425,7 @@ static int check_tensors(const struct method *m, const struct entries *e, const 
 	int code = TT_OK;
 
 	for (size_t i = 0; i < e->n; i++) {
-		if (e->item[i].use != ENTRY_SPARE && !st_find(f, e->item[i].name))
+		if (e->item[i].use < ENTRY_SPARE && !st_find(f, e->item[i].name))
 			names_add(&missing, e->item[i].name);
 	}
 	code = find_extra(m, e, f, path, &extra);
@@ -442,7 +445,7 @@ static int check_tensors(const struct method *m, const struct entries *e, const 
 	for (size_t i = 0; !code && i < e->n; i++) {
 		const struct st_tensor *t = st_find(f, e->item[i].name);
 
-		if (t && !same_shape(t, e->item[i].tensor))
+		if (t && e->item[i].use != ENTRY_PASSED && !same_shape(t, e->item[i].tensor))
 			code = shape_error(t, e->item[i].tensor, path);
 		if (!code && t && e->item[i].use == ENTRY_FIXED)
 			code = check_base(t, e->item[i].tensor, e->item[i].tensor->data, path);
@@ -458,7 +461,33 @@ static int read_whole(const struct st_tensor *f, const struct tensor *to)
 	return TT_OK;
 }
 
-static int entries_load(struct method *m, struct entries *e, const char *path)
+/* The head of a file that knows other labels, or another number of them, is left where it is. */
+static int pass_over_heads(struct method *m, struct entries *e, const struct st_file *f,
+			   const char *dir)
+{
+	bool other;
+	const int code = heads_differ(m, dir, &other);
+
+	for (size_t i = 0; i < e->n; i++) {
+		const struct st_tensor *t = st_find(f, e->item[i].name);
+
+		other = other || (t && heads_have(m, e->item[i].tensor) &&
+				  !same_shape(t, e->item[i].tensor));
+	}
+	for (size_t i = 0; other && i < e->n; i++) {
+		if (heads_have(m, e->item[i].tensor))
+			e->item[i].use = ENTRY_PASSED;
+	}
+	if (other)
+		method_note(m,
+			    "%s: the adapter is of other labels; its head stays behind, and a new "
+			    "one begins",
+			    dir);
+	return code;
+}
+
+/* dir: of the adapter, whose head may be another's; NULL: of an encoder. */
+static int entries_load(struct method *m, struct entries *e, const char *path, const char *dir)
 {
 	struct st_file *f;
 	int code = st_open(path, &f);
@@ -466,7 +495,10 @@ static int entries_load(struct method *m, struct entries *e, const char *path)
 	if (code)
 		return code;
 	qsort(e->item, e->n, sizeof(*e->item), by_entry);
-	code = check_tensors(m, e, f, path);
+	if (dir && m->ops->leaves_heads)
+		code = pass_over_heads(m, e, f, dir);
+	if (!code)
+		code = check_tensors(m, e, f, path);
 	for (size_t i = 0; !code && i < e->n; i++) {
 		struct entry *x = &e->item[i];
 
@@ -484,13 +516,13 @@ static int entries_load(struct method *m, struct entries *e, const char *path)
 	return code;
 }
 
-static int tensors_load(struct method *m, const char *path)
+static int tensors_load(struct method *m, const char *path, const char *dir)
 {
 	struct entries e;
 	int code = entries_new(m, &e);
 
 	if (!code)
-		code = entries_load(m, &e, path);
+		code = entries_load(m, &e, path, dir);
 	entries_free(&e);
 	return code;
 }
@@ -508,9 +540,9 @@ static int encoder_load(struct method *m, const char *dir, bool *ret)
 	if (!code && fs_exists(path)) {
 		*ret = e.n;
 		if (e.n)
-			code = entries_load(m, &e, path);
+			code = entries_load(m, &e, path, NULL);
 		else
-			log_line("%s is not used: the recipe has no encoder", path);
+			method_note(m, "%s is not used: the recipe has no encoder", path);
 	}
 	entries_free(&e);
 	return code;
@@ -536,7 +568,7 @@ int adapter_load(struct method *m, const char *dir)
 			       "run programs)",
 			       dir);
 	if (!code)
-		code = tensors_load(m, path);
+		code = tensors_load(m, path, dir);
 	if (!code)
 		code = encoder_load(m, dir, &encoder);
 	if (code)

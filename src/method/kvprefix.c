@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "method/panel.h"
@@ -272,6 +273,29 @@ int kvprefix_make(struct method *m, struct kvprefix *p, struct graph *step)
 }
 
 struct softprompt *kvprefix_table(struct kvprefix *p) { return &p->table; }
+
+/* ---- adapter_config.json ---- */
+
+int kvprefix_config(const struct method *m, struct jsonw *w, bool projected, int64_t hidden,
+		    bool zero)
+{
+	jsonw_key(w, "encoder_hidden_size");
+	jsonw_int(w, hidden);
+	jsonw_key(w, "init_weights");
+	jsonw_text(w, zero ? "zero" : NULL);
+	jsonw_key(w, "prefix_projection");
+	jsonw_bool(w, projected);
+	return softprompt_config(m, w);
+}
+
+/* The prefix in a file is the same however it was made. */
+int kvprefix_agrees(const struct method *m, const struct json *config)
+{
+	static const char *const known[] = { "encoder_hidden_size", "init_weights",
+					     "prefix_projection" };
+
+	return softprompt_agrees(m, config, known, COUNT(known));
+}
 
 /* ---- the panel ---- */
 

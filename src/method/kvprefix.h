@@ -30,6 +30,10 @@ int kvprefix_new(struct method *m, const struct kvprefix_how *how, struct kvpref
 /* In before_step: every layer's rows. */
 int kvprefix_make(struct method *m, struct kvprefix *p, struct graph *step);
 struct softprompt *kvprefix_table(struct kvprefix *p);
+/* adapter_config.json of PEFT's prefix tuning, for settings that begin as softprompt.h has them. */
+int kvprefix_config(const struct method *m, struct jsonw *w, bool projected, int64_t hidden,
+		    bool zero);
+int kvprefix_agrees(const struct method *m, const struct json *config);
 /* The panel, "method/NAME/...": of the table, lengths of keys and values, and how much attention they get. */
 void kvprefix_watch(struct kvprefix *p, const char *name, const struct watch *out);
 

@@ -57,6 +57,7 @@ struct method_ops {
 	size_t targeting_at; /* offset of struct targeting in the settings, when wants != 0 */
 	const struct target_default *targets; /* PEFT's usual ones (target.h); NULL: LoRA's */
 	bool takes_modules_to_save; /* with wants 0: the settings have a struct targeting for it */
+	bool leaves_heads; /* an adapter of other labels is a start, but for its head (heads.h) */
 	bool lists_heads_twice; /* in modules_to_save of an adapter's config, as PEFT does for prompts */
 
 	/* Before any site: check the settings, train base parameters. */
@@ -172,8 +173,11 @@ struct method {
 	struct texts modules_to_save; /* as asked, with the task's own (classifier, score) */
 	const char **saved;           /* the modules these found; every parameter inside trains */
 	size_t nsaved;
-	bool saves_biases;       /* an adapter holds every bias of the model (bias "all") */
-	unsigned alarms;         /* those that were raised (panel.h): once is enough */
+	bool saves_biases; /* an adapter holds every bias of the model (bias "all") */
+	unsigned alarms;   /* those that were raised (panel.h): once is enough */
+	const char *
+		*note; /* what a person should know of the settings or of an adapter, for the log */
+	size_t nnotes, note_room;
 	const char *untrainable; /* what was loaded serves evaluation alone: why; else NULL */
 	void *state;             /* the method's own, in the model's arena */
 };
@@ -250,6 +254,8 @@ int method_make_base(struct method *m, struct tensor *t);
  * itself and take leaf->grad in `gradients`.
  */
 int method_make(struct method *m, struct tensor *leaf, struct tensor *value);
+/* A line for the log of the run. */
+void method_note(struct method *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Sit in a group (model_group); attach does it for modules. */
 int method_plug(struct method *m, struct site *s, const struct hooks *hooks, void *state);
 /* A method with settings of its own as a part of m: for methods that are made of others. */

@@ -17,7 +17,6 @@
 
 #include "base/array.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "method/adapter.h"
 #include "method/nearest.h"
 #include "tensor/op.h"
@@ -122,7 +121,8 @@ static int new_encoder(struct method *m, struct p_tuning *p)
 
 	if (set->encoder_reparameterization_type == MLP) {
 		if (set->encoder_num_layers != LAYERS_DEFAULT)
-			log_line("peft.encoder_num_layers is not used: an MLP has three layers");
+			method_note(m, "peft.encoder_num_layers is not used: an MLP has three "
+				       "layers");
 		return new_head(m, p, (int64_t[]){ wide, h, h, wide }, 3);
 	}
 	code = new_lstm(m, p);

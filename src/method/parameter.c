@@ -6,6 +6,8 @@
 #include "method/method.h"
 
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -312,6 +314,25 @@ int method_make(struct method *m, struct tensor *leaf, struct tensor *value)
 	}
 	memcpy(leaf->data, value->data, (size_t)tensor_count(leaf) * sizeof(float));
 	return TT_OK;
+}
+
+/* ---- notes ---- */
+
+/* Without memory there is none: it is no reason to fail. */
+void method_note(struct method *m, const char *fmt, ...)
+{
+	char text[512];
+	const char *copy;
+	va_list args;
+
+	while (m->whole)
+		m = m->whole;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	copy = arena_text(m->model->arena, text);
+	if (copy && !room_for(m, &m->note, m->nnotes, &m->note_room, sizeof(*m->note)))
+		m->note[m->nnotes++] = copy;
 }
 
 /* ---- whose ---- */

@@ -10,7 +10,6 @@
  */
 #include "method/kvprefix.h"
 
-#include "base/array.h"
 #include "base/err.h"
 
 struct prefix_settings {
@@ -84,22 +83,8 @@ static int prefix_config(const struct method *m, struct jsonw *w)
 {
 	const struct prefix_settings *set = m->settings;
 
-	jsonw_key(w, "encoder_hidden_size");
-	jsonw_int(w, hidden_size(m));
-	jsonw_key(w, "init_weights");
-	jsonw_text(w, set->init_weights == INIT_WEIGHTS_ZERO ? "zero" : NULL);
-	jsonw_key(w, "prefix_projection");
-	jsonw_bool(w, set->prefix_projection);
-	return softprompt_config(m, w);
-}
-
-/* The prefix in a file is the same however it was made. */
-static int prefix_agrees(const struct method *m, const struct json *config)
-{
-	static const char *const known[] = { "encoder_hidden_size", "init_weights",
-					     "prefix_projection" };
-
-	return softprompt_agrees(m, config, known, COUNT(known));
+	return kvprefix_config(m, w, set->prefix_projection, hidden_size(m),
+			       set->init_weights == INIT_WEIGHTS_ZERO);
 }
 
 static void prefix_watch(struct method *m, const struct watch *out)
@@ -120,7 +105,7 @@ const struct method_ops method_prefix = {
 	.before_step = prefix_before_step,
 	.after_step = prefix_after_step,
 	.config = prefix_config,
-	.agrees = prefix_agrees,
+	.agrees = kvprefix_agrees,
 	.file_name = softprompt_file_name,
 	.encoder_name = softprompt_encoder_name,
 	.loaded = prefix_loaded,

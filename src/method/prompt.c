@@ -15,7 +15,6 @@
 
 #include "base/array.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "base/rng.h"
 #include "method/nearest.h"
 
@@ -173,7 +172,7 @@ static int from_frequent(const struct method *m, struct tensor *rows, int64_t fr
 	return TT_OK;
 }
 
-static int from_labels(const struct method *m, struct tensor *rows)
+static int from_labels(struct method *m, struct tensor *rows)
 {
 	const int64_t cols = tensor_cols(rows);
 	int64_t at = 0;
@@ -182,8 +181,9 @@ static int from_labels(const struct method *m, struct tensor *rows)
 		return err_set(TT_INVALID, "peft.prompt_tuning_init CLASS_LABELS needs a task with "
 					   "labels");
 	if (rows->dim[0] < (int64_t)m->labels.n)
-		log_line("peft.num_virtual_tokens %lld: only so many of %zu labels have a row",
-			 (long long)rows->dim[0], m->labels.n);
+		method_note(m,
+			    "peft.num_virtual_tokens %lld: only so many of %zu labels have a row",
+			    (long long)rows->dim[0], m->labels.n);
 	for (size_t i = 0; i < m->labels.n && at < rows->dim[0]; i++) {
 		bool has = false;
 		const int code = from_label(m, m->labels.item[i], rows->data + at * cols, &has);
@@ -195,7 +195,7 @@ static int from_labels(const struct method *m, struct tensor *rows)
 	return from_frequent(m, rows, at);
 }
 
-static int fill(const struct method *m, struct tensor *rows)
+static int fill(struct method *m, struct tensor *rows)
 {
 	const struct prompt_tuning_settings *set = m->settings;
 

@@ -44,6 +44,18 @@ for name in mr-prefix mr-prompt mr-p_tuning; do
 		"$trimtab" run $name --set peft.num_virtual_tokens=256
 done
 
+# a prompt goes on at another task, whose labels are others
+tiny mr-p_tuning_v2 --name shared >"$work/out" 2>"$work/err"
+expect 0 "" "a prompt to share" "$trimtab" export shared "$work/shared"
+sed 's/"positive"/"good"/; s/"negative"/"bad"/' "$top_srcdir/data/mr/dev.jsonl" >"$work/other.jsonl"
+expect 0 "" "goes on at a task of other labels" tiny mr-p_tuning_v2 --set init_adapter="$work/shared" \
+	--set data.train="$work/other.jsonl" --set data.validation="$work/other.jsonl" --set task.labels='["bad", "good"]'
+grep -q "its head stays behind" "$("$trimtab" show latest --json | field dir)/log.txt"
+ok $? "and its log says that the head stays behind"
+expect 0 "" "goes on at its own task" tiny mr-p_tuning_v2 --set init_adapter="$work/shared"
+! grep -q "its head stays behind" "$("$trimtab" show latest --json | field dir)/log.txt"
+ok $? "with its head"
+
 tiny mr-prompt --set peft.prompt_tuning_init=TEXT --set peft.prompt_tuning_init_text="a film that moves" \
 	--json >"$work/out" 2>"$work/err"
 [ "$(field state <"$work/out")" = finished ]

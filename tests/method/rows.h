@@ -95,6 +95,9 @@ static const struct method_row method_rows[] = {
 		      "\"LSTM\", \"encoder_hidden_size\": 4, \"encoder_dropout\": 0.1}" },
 	{ "p_tuning", "{\"num_virtual_tokens\": 6, \"encoder_reparameterization_type\": "
 		      "\"LSTM\", \"encoder_hidden_size\": 3, \"encoder_num_layers\": 1}" },
+	{ "p_tuning_v2", "{\"num_virtual_tokens\": 3}" },
+	{ "p_tuning_v2", "{\"num_virtual_tokens\": 3, \"prefix_projection\": true, "
+			 "\"prefix_hidden_size\": 5}" },
 	{ "prefix", "{\"num_virtual_tokens\": 3}" },
 	{ "prefix", "{\"num_virtual_tokens\": 2, \"prefix_projection\": true, "
 		    "\"encoder_hidden_size\": 5}" },
