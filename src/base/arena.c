@@ -26,12 +26,19 @@ struct arena {
 
 struct arena *arena_new(void) { return calloc(1, sizeof(struct arena)); }
 
+/* The array of blocks stays. */
+static void blocks_free(struct arena *a)
+{
+	for (size_t i = 0; i < a->nblock; i++)
+		free(a->block[i].data);
+	a->nblock = a->at = a->used = 0;
+}
+
 void arena_free(struct arena *a)
 {
 	if (!a)
 		return;
-	for (size_t i = 0; i < a->nblock; i++)
-		free(a->block[i].data);
+	blocks_free(a);
 	free(a->block);
 	free(a);
 }
@@ -163,6 +170,20 @@ void arena_rewind(struct arena *a, struct arena_mark mark)
 {
 	a->at = mark.block;
 	a->used = mark.used;
+}
+
+int arena_reserve(struct arena *a, size_t size)
+{
+	const size_t reached = arena_reached(a), want = size > reached ? size : reached;
+
+	a->at = a->used = 0;
+	if (!want || (a->nblock == 1 && a->block->size >= want))
+		return TT_OK;
+	blocks_free(a);
+	if (want > SIZE_MAX / 4 || block_insert(a, 0, want))
+		return err_set(TT_NOMEM, "not enough memory for %zu bytes", want);
+	a->block->reached = reached;
+	return TT_OK;
 }
 
 size_t arena_bytes(const struct arena *a)

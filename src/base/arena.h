@@ -24,8 +24,13 @@ char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(
 struct arena_mark arena_mark(const struct arena *a);
 void arena_rewind(struct arena *a, struct arena_mark mark); /* blocks stay for reuse */
 size_t arena_bytes(const struct arena *a);                  /* held from the system */
-size_t arena_reached(
-	const struct arena
-		*a); /* of them those that were ever handed out: the others cost nothing */
+/* Of these the most that was ever handed out; the others cost nothing, as the system gives memory when it is touched. */
+size_t arena_reached(const struct arena *a);
+/*
+ * Room in one piece for so many bytes and for all that it has reached; what is in
+ * the arena is gone. With what another arena has reached, this one can do whatever
+ * the other did, or less, and allocates nothing for it.
+ */
+int arena_reserve(struct arena *a, size_t size);
 
 #endif

@@ -54,7 +54,8 @@ struct graph {
 	struct node *node;
 	size_t nodes, node_room;
 	int *uses; /* of each leaf in this shard; -1: its turn was passed on */
-	int leaf_count, leaf_room;
+	int leaf_count;
+	size_t leaf_room;
 	struct buffers grads, activations;
 	struct arena_mark pinned; /* what lies before must stay until backward */
 	uint32_t draws;
@@ -101,7 +102,7 @@ size_t graph_bytes(const struct graph *g)
 	return arena_bytes(g->arena) + arena_bytes(g->scratch) + arena_bytes(g->slopes) +
 	       g->node_room * sizeof(*g->node) +
 	       (g->grads.room + g->activations.room) * sizeof(struct buffer) +
-	       (size_t)g->leaf_room * sizeof(*g->uses);
+	       g->leaf_room * sizeof(*g->uses);
 }
 
 size_t graph_reached(const struct graph *g)
@@ -109,44 +110,104 @@ size_t graph_reached(const struct graph *g)
 	return arena_reached(g->arena) + arena_reached(g->scratch) + arena_reached(g->slopes);
 }
 
+/* The same array with room for so many; NULL without memory. */
+static void *make_room(void *array, size_t want, size_t *room, size_t size)
+{
+	void *p = array;
+
+	if (want > *room) {
+		p = realloc(array, want * size);
+		if (p)
+			*room = want;
+		else
+			err_set(TT_NOMEM, "not enough memory for a tape of %zu ops", want);
+	}
+	return p;
+}
+
 /* Make room for one more element; the array keeps its room over the steps. */
 static void *grow(struct graph *g, void *array, size_t n, size_t *room, size_t size)
 {
-	size_t want = *room ? *room * 2 : 64;
-	void *p;
+	void *p = n < *room ? array : make_room(array, *room ? *room * 2 : 64, room, size);
 
-	if (n < *room)
-		return array;
-	p = realloc(array, want * size);
-	if (!p) {
-		err_set(TT_NOMEM, "not enough memory for a tape of %zu ops", want);
+	if (!p)
 		g->failed = true;
-		return NULL;
-	}
-	*room = want;
 	return p;
 }
 
 static void count_leaves(struct graph *g)
 {
 	const int n = leaves_count(g->leaves);
+	int *uses = make_room(g->uses, (size_t)n, &g->leaf_room, sizeof(*uses));
 
 	g->leaf_count = 0;
-	if (n > g->leaf_room) {
-		int *uses = realloc(g->uses, (size_t)n * sizeof(*uses));
-
-		if (!uses) {
-			err_set(TT_NOMEM, "not enough memory for %d gradients", n);
-			g->failed = true;
-			return;
-		}
-		g->uses = uses;
-		g->leaf_room = n;
+	if (n && !uses) {
+		g->failed = true;
+		return;
 	}
+	g->uses = uses;
 	g->leaf_count = n;
 	for (int i = 0; i < n; i++)
 		g->uses[i] = 0;
 }
+
+/* ---- room for all threads alike ---- */
+
+struct room {
+	size_t nodes, grads, activations, leaves; /* elements */
+	size_t arena, scratch, slopes;            /* bytes, as reached */
+};
+
+static size_t more(size_t a, size_t b) { return a > b ? a : b; }
+
+static void room_widen(struct room *r, const struct graph *g)
+{
+	r->nodes = more(r->nodes, g->node_room);
+	r->grads = more(r->grads, g->grads.room);
+	r->activations = more(r->activations, g->activations.room);
+	r->leaves = more(r->leaves, g->leaf_room);
+	r->arena = more(r->arena, arena_reached(g->arena));
+	r->scratch = more(r->scratch, arena_reached(g->scratch));
+	r->slopes = more(r->slopes, arena_reached(g->slopes));
+}
+
+static bool buffers_take(struct buffers *b, size_t want)
+{
+	struct buffer *item = make_room(b->item, want, &b->room, sizeof(*item));
+
+	b->item = item ? item : b->item;
+	return b->room >= want;
+}
+
+static int room_take(const struct room *r, struct graph *g)
+{
+	struct node *node = make_room(g->node, r->nodes, &g->node_room, sizeof(*node));
+	int *uses = make_room(g->uses, r->leaves, &g->leaf_room, sizeof(*uses)), rc;
+
+	g->node = node ? node : g->node;
+	g->uses = uses ? uses : g->uses;
+	if (g->node_room < r->nodes || g->leaf_room < r->leaves ||
+	    !buffers_take(&g->grads, r->grads) || !buffers_take(&g->activations, r->activations))
+		return TT_NOMEM;
+	rc = arena_reserve(g->arena, r->arena);
+	if (!rc)
+		rc = arena_reserve(g->scratch, r->scratch);
+	return rc ? rc : arena_reserve(g->slopes, r->slopes);
+}
+
+int graph_share_room(struct graph *const *g, int n)
+{
+	struct room most = { 0 };
+	int rc = TT_OK;
+
+	for (int i = 0; i < n; i++)
+		room_widen(&most, g[i]);
+	for (int i = 0; i < n && !rc; i++)
+		rc = room_take(&most, g[i]);
+	return rc;
+}
+
+/* ---- a pass ---- */
 
 void graph_begin(struct graph *g, const struct pass *pass, struct leaves *leaves, int shard)
 {

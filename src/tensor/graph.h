@@ -112,6 +112,12 @@ void *graph_scratch(struct graph *g,
 		    size_t size); /* from graph_arena; NULL (and the graph fails) without memory */
 size_t graph_bytes(const struct graph *g);   /* held from the system: arenas and tape */
 size_t graph_reached(const struct graph *g); /* of the arenas what was ever handed out */
+/*
+ * Between passes: give all of them the room of the largest, in one piece each. So a
+ * shard that one of them could run, or a smaller one, allocates nothing in any.
+ * What they hold is gone. TT_NOMEM: some have less.
+ */
+int graph_share_room(struct graph *const *g, int n);
 
 static inline bool graph_needs(const struct tensor *t) /* NULL: no */ { return t && t->needs; }
 

@@ -134,8 +134,9 @@ static int run_round(struct work *w, size_t *at)
 		rc = pack_group(w, *at, &w->shard[n], at);
 	if (rc)
 		return rc;
-	pool_run(t->pool, n, run_group, w);
-	rc = fault_first(w->fault, t->threads);
+	rc = shard_run(t, n, run_group, w);
+	if (!rc)
+		rc = fault_first(w->fault, t->threads);
 	for (int i = 0; i < n && !rc; i++) {
 		w->loss += w->shard[i].loss.sum;
 		w->rows += w->shard[i].batch.rows;

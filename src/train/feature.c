@@ -294,8 +294,8 @@ static int fill_groups(struct fill *l, size_t groups)
 		rc = pack_group(l, i);
 	if (rc)
 		return rc;
-	pool_run(l->t->pool, (int)groups, run_group, l);
-	return fault_first(l->fault, l->t->threads);
+	rc = shard_run(l->t, (int)groups, run_group, l);
+	return rc ? rc : fault_first(l->fault, l->t->threads);
 }
 
 int features_fill(struct features *f, struct trainer *t, const int64_t *row, size_t n)

@@ -354,11 +354,14 @@ static int order_of(struct run *r, int64_t epoch, struct order **ret)
 		.batch = r->plan.window, /* not the micro-batch: that must not change a bit */
 	};
 	struct order *o = &r->order[epoch & 1];
+	struct arena *next = r->order[~epoch & 1].arena;
 	int rc = TT_OK;
 
 	if (o->epoch != epoch) {
 		arena_rewind(o->arena, (struct arena_mark){ 0, 0 });
 		rc = order_epoch(o->arena, &how, &o->row);
+		if (!rc && !arena_bytes(next)) /* now, and not when the epoch ends */
+			rc = arena_reserve(next, arena_reached(o->arena));
 	}
 	o->epoch = rc ? -1 : epoch;
 	*ret = o;

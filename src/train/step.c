@@ -46,6 +46,12 @@ int fault_first(const struct fault *f, int threads)
 	return first ? err_set(first->code, "%s", first->text) : TT_OK;
 }
 
+int shard_run(struct trainer *t, int n, void (*task)(void *arg, int i, int thread), void *arg)
+{
+	pool_run(t->pool, n, task, arg);
+	return graph_share_room(t->graph, t->threads);
+}
+
 /* ---- times ---- */
 
 /* This thread's processor time; 0 when nobody asks. */
@@ -221,8 +227,9 @@ static int pack(const struct trainer *t, const struct window *win)
 	int rc;
 
 	*to = (struct packed){ .arena = to->arena, .step = win->step };
-	arena_rewind(to->arena, (struct arena_mark){ 0, 0 });
-	rc = pack_shards(t, win, to);
+	rc = arena_reserve(to->arena, arena_reached(t->packed[~win->step & 1].arena));
+	if (!rc)
+		rc = pack_shards(t, win, to);
 	to->us = time_now(t) - start;
 	to->ahead = !rc;
 	return rc;
@@ -361,8 +368,9 @@ int step_gradients(struct trainer *t, const struct window *win, const struct win
 		return rc;
 	result = (struct gradients){ .rows = w.now->rows, .tokens = w.now->tokens };
 	packed = time_now(t) - start;
-	pool_run(t->pool, w.now->shards + (next != NULL), run_task, &w);
-	rc = fault_first(w.fault, t->threads);
+	rc = shard_run(t, w.now->shards + (next != NULL), run_task, &w);
+	if (!rc)
+		rc = fault_first(w.fault, t->threads);
 	if (!rc)
 		rc = step_tape_end(&w, &penalty);
 	leaves_finish(t->leaves);

@@ -46,6 +46,13 @@ int shard_pack(const struct trainer *t, struct arena *a, const struct example *e
 struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tensor *out,
 			  const struct batch *b, double smoothing, double total, struct loss *ret);
 
+/*
+ * Tasks on the pool, each with the graph of its thread. Afterwards no graph holds
+ * anything, and all have the room that any of them needed: so the run comes to a
+ * state in which it allocates nothing, whichever thread runs what.
+ */
+int shard_run(struct trainer *t, int n, void (*task)(void *arg, int i, int thread), void *arg);
+
 /* The first failure among tasks of a pool: one record a thread, so that nobody waits. */
 struct fault {
 	int shard, code;

@@ -1,7 +1,9 @@
 /* What the process takes of the machine: resident memory and processor time. */
 #include "train/usage.h"
 
-#include <stdio.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +20,24 @@ static int64_t cpu_now_us(void)
 	return (int64_t)t.tv_sec * second_us + t.tv_nsec / 1000;
 }
 
+/* The second number of /proc/self/statm, read without a stream, which would allocate; false: not here. */
+static bool pages_now(long *ret)
+{
+	char text[128];
+	const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	const char *second;
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = 0;
+	second = strchr(text, ' ');
+	*ret = second ? strtol(second, NULL, 10) : 0;
+	return true;
+}
+
 void usage_start(struct usage *u)
 {
 	u->wall_us = proc_clock_us();
@@ -27,17 +47,10 @@ void usage_start(struct usage *u)
 bool usage_look(struct usage *u, double *ret_rss_bytes, double *ret_cpu_percent)
 {
 	const int64_t wall = proc_clock_us(), cpu = cpu_now_us();
-	long pages = 0;
-	FILE *f;
+	long pages;
 
-	if (wall - u->wall_us < second_us)
+	if (wall - u->wall_us < second_us || !pages_now(&pages))
 		return false;
-	f = fopen("/proc/self/statm", "re");
-	if (!f)
-		return false;
-	if (fscanf(f, "%*s %ld", &pages) != 1)
-		pages = 0;
-	fclose(f);
 	*ret_rss_bytes = (double)pages * (double)sysconf(_SC_PAGESIZE);
 	*ret_cpu_percent = 100 * (double)(cpu - u->cpu_us) / (double)(wall - u->wall_us);
 	u->wall_us = wall;

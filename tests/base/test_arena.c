@@ -81,6 +81,45 @@ static void rounds_that_differ_share_blocks(void)
 	arena_free(a);
 }
 
+static void fill(struct arena *a, struct rng *r, size_t left)
+{
+	for (size_t size = rng_below(r, 90000); size + 64 < left; size = rng_below(r, 90000)) {
+		memset(arena_alloc(a, size), 1, size);
+		left -= size + 64;
+	}
+}
+
+/* What was reached in many blocks is one, in which any other sizes fit that are no more. */
+static void reserve_is_one_piece(void)
+{
+	struct arena *a = arena_new(), *like = arena_new();
+	const struct arena_mark mark = arena_mark(a);
+	size_t reached, held;
+	struct rng r;
+	bool stays = true;
+
+	for (int i = 0; i < 40; i++)
+		arena_alloc(a, (size_t)(i + 1) * 7000);
+	reached = arena_reached(a);
+	CHECK(arena_reserve(a, 1000) == TT_OK && arena_reached(a) == reached);
+	CHECK(arena_reserve(like, reached) == TT_OK && !arena_reached(like));
+	held = arena_bytes(a);
+	CHECK(held == reached && arena_bytes(like) == held);
+	rng_init(&r, 2, RNG_TEST, 0);
+	for (int round = 0; round < 50; round++) {
+		fill(a, &r, reached);
+		fill(like, &r, reached);
+		stays = stays && arena_bytes(a) == held && arena_bytes(like) == held;
+		arena_rewind(a, mark);
+		arena_rewind(like, mark);
+	}
+	CHECK(stays && arena_reached(like) > reached / 2);
+	CHECK(arena_reserve(a, held / 2) == TT_OK && arena_bytes(a) == held);
+	CHECK(arena_reserve(a, SIZE_MAX) == TT_NOMEM && arena_alloc(a, 100) != NULL);
+	arena_free(like);
+	arena_free(a);
+}
+
 static void rewind_keeps_what_is_older(void)
 {
 	struct arena *a = arena_new();
@@ -134,6 +173,7 @@ int main(void)
 	allocations_do_not_overlap();
 	rewind_reuses_blocks();
 	rounds_that_differ_share_blocks();
+	reserve_is_one_piece();
 	rewind_keeps_what_is_older();
 	zeros_and_texts();
 	what_cannot_be_is_refused();

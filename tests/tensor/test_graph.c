@@ -508,6 +508,31 @@ static void steady_state_allocates_nothing(void)
 	}
 }
 
+/* What one tape ran, another one can run without asking for more; so can it run less. */
+static void room_is_shared(void)
+{
+	struct bench b = bench_new("ref");
+	struct lm *m = lm_new(&b);
+
+	leaves_begin(m->leaves, SHARDS);
+	for (int i = 0; i < SHARDS; i++)
+		lm_shard(m, i, 0);
+	leaves_finish(m->leaves);
+	CHECK(graph_bytes(m->graph[1]) < graph_bytes(m->graph[0]));
+	CHECK(graph_share_room(m->graph, 4) == TT_OK);
+	for (int thread = 0; thread < 4; thread++) {
+		const size_t bytes = graph_bytes(m->graph[thread]);
+
+		leaves_begin(m->leaves, SHARDS);
+		for (int i = 0; i < SHARDS; i++)
+			lm_shard(m, i, thread);
+		leaves_finish(m->leaves);
+		CHECK(graph_bytes(m->graph[thread]) == bytes);
+	}
+	lm_free(m);
+	bench_free(&b);
+}
+
 /* ---- segments ---- */
 
 enum { DEEP = 40, TALL = 2000 };
@@ -748,6 +773,7 @@ int main(void)
 	keep_saves_memory_and_spares_what_trains();
 	gradients_share_buffers();
 	steady_state_allocates_nothing();
+	room_is_shared();
 	a_segment_keeps_its_result();
 	a_segment_is_what_it_builds();
 	for (int i = 0; gemm_all()[i]; i++)

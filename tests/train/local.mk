@@ -11,3 +11,6 @@ check_PROGRAMS += %D%/test_methods
 %C%_test_methods_LDADD = $(TRAIN_LIBS)
 check_PROGRAMS += %D%/test_layout
 %C%_test_layout_LDADD = $(TRAIN_LIBS)
+check_PROGRAMS += %D%/test_steady
+%C%_test_steady_LDFLAGS = $(AM_LDFLAGS) $(MEMORY_WRAPS)
+%C%_test_steady_LDADD = $(TRAIN_LIBS)
