@@ -14,6 +14,7 @@ include tests/model/local.mk
 include tests/method/local.mk
 include tests/train/local.mk
 include tests/db/local.mk
+include tests/engine/local.mk
 include tests/ui/local.mk
 include tests/cmd/local.mk
 include tests/cli/local.mk

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -19,6 +20,7 @@ enum {
 	SETTLE_US = 2000000, /* so long a checkpoint waits for the rows before it */
 	CLOSE_TRIES = 50,    /* ticks that runlog_close waits for a disk that is full */
 	KEYS_MAX = 512,
+	ROWS_START = 4096,    /* more than a tick has of them: room grows when the writer is late */
 	BACKLOG_MAX = 1 << 20 /* rows kept while the log cannot be written; more ends the run */
 };
 
@@ -61,6 +63,7 @@ struct runlog {
 	struct gate *gate; /* guards everything below */
 	struct pending in;
 	struct inbox inbox;
+	struct arena *keys;
 	char *key[KEYS_MAX];
 	size_t n_key;
 	bool closing, overflow;
@@ -97,7 +100,7 @@ static const char *intern(struct runlog *l, const char *key)
 			return l->key[i];
 	if (l->n_key == KEYS_MAX)
 		return NULL;
-	l->key[l->n_key] = strdup(key);
+	l->key[l->n_key] = arena_text(l->keys, key);
 	return l->key[l->n_key] ? l->key[l->n_key++] : NULL;
 }
 
@@ -408,6 +411,33 @@ static void writer(void *arg)
 	}
 }
 
+/* Room for keys and rows at once, so that a step that says as much as others takes no memory. */
+static int open_queue(struct runlog *l)
+{
+	struct pending *const both[] = { &l->in, &l->out };
+
+	l->keys = arena_new();
+	for (int i = 0; i < 2; i++) {
+		both[i]->step = -1;
+		both[i]->room = ROWS_START;
+		both[i]->metric = malloc(ROWS_START * sizeof(*both[i]->metric));
+	}
+	if (!l->keys || !l->in.metric || !l->out.metric || arena_reserve(l->keys, 1))
+		return err_set(TT_NOMEM, "not enough memory for the run log's queue");
+	return TT_OK;
+}
+
+/* Without its writer. */
+static void runlog_free(struct runlog *l)
+{
+	pending_done(&l->in);
+	pending_done(&l->out);
+	arena_free(l->keys);
+	gate_free(l->gate);
+	store_close(l->store);
+	free(l);
+}
+
 int runlog_open(const char *path, int64_t row, int attempt, struct runlog **ret)
 {
 	struct runlog *l = calloc(1, sizeof(*l));
@@ -419,22 +449,20 @@ int runlog_open(const char *path, int64_t row, int attempt, struct runlog **ret)
 				 on_paused, on_command, on_answer,   on_stop,  on_settle };
 	l->row = row;
 	l->attempt = attempt;
-	l->in.step = l->out.step = -1;
-	code = store_open(path, &l->store);
+	code = open_queue(l);
+	if (!code)
+		code = store_open(path, &l->store);
 	if (!code)
 		code = gate_new(&l->gate);
 	if (!code) {
 		take_commands(l); /* what was asked before the first change is seen */
 		code = thread_start(writer, l, &l->writer);
 	}
-	if (code) {
-		gate_free(l->gate);
-		store_close(l->store);
-		free(l);
-		return code;
-	}
-	*ret = l;
-	return TT_OK;
+	if (code)
+		runlog_free(l);
+	else
+		*ret = l;
+	return code;
 }
 
 const struct sink *runlog_sink(struct runlog *l) { return &l->sink; }
@@ -473,12 +501,6 @@ int runlog_close(struct runlog *l, enum run_state end, const char *cause)
 	gate_unlock(l->gate);
 	thread_join(l->writer);
 	code = close_all(l, end, cause);
-	for (size_t i = 0; i < l->n_key; i++)
-		free(l->key[i]);
-	pending_done(&l->in);
-	pending_done(&l->out);
-	gate_free(l->gate);
-	store_close(l->store);
-	free(l);
+	runlog_free(l);
 	return code;
 }

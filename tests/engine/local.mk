@@ -1,0 +1,5 @@
+# What the engine is made of without its verbs: a test names the files that it needs.
+check_PROGRAMS += %D%/test_runlog
+%C%_test_runlog_SOURCES = %D%/test_runlog.c src/engine/runlog.c
+%C%_test_runlog_LDFLAGS = $(AM_LDFLAGS) $(MEMORY_WRAPS)
+%C%_test_runlog_LDADD = $(TRAIN_LIBS) $(DB_LIBS) $(BASE_LIBS)
