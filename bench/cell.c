@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/proc.h"
 #include "bench/flops.h"
+#include "bench/logged.h"
 #include "engine/estimate.h"
 #include "engine/session.h"
 
@@ -49,6 +50,8 @@ struct watch_run {
 	struct session s;
 	struct trainer t;
 	struct step_times times;
+	struct sink sink;
+	struct runlog *log; /* NULL: nothing is kept of what the run says */
 	struct figures f;
 	int64_t started_us; /* the process, by the monotonic clock */
 	int64_t step_us;
@@ -98,11 +101,11 @@ static void print_figures(struct figures *f)
 	fflush(stdout);
 }
 
-/* All passes are done: the phases as shares of the best pass. */
+/* All passes are done: the phases of those after the first, as shares of the best. */
 static void conclude(struct watch_run *r)
 {
 	struct figures *f = &r->f;
-	const double passes = r->epochs, scale = 1e-6 / passes;
+	const double passes = r->epochs - 1, scale = 1e-6 / passes;
 	double all;
 
 	for (int i = 0; i < r->steps; i++) {
@@ -112,7 +115,7 @@ static void conclude(struct watch_run *r)
 	f->pack = scale * (double)r->times.pack_us;
 	f->forward = scale * (double)r->times.forward_us;
 	f->backward = scale * (double)r->times.backward_us;
-	all = f->rest / passes; /* until here: the processor time of all passes */
+	all = f->rest / passes; /* until here: the processor time of these passes */
 	all = all > 0 ? f->cpu / all : 0;
 	f->pack *= all;
 	f->forward *= all;
@@ -161,15 +164,12 @@ static bool step_begins(void *arg)
 	return false;
 }
 
-static void step_ends(void *arg, int64_t step, double epoch)
+static void step_measured(struct watch_run *r)
 {
-	struct watch_run *r = arg;
 	const double wall = 1e-6 * (double)(proc_clock_us() - r->step_us);
 	const double cpu = cpu_now() - r->step_cpu;
 	const int i = r->at % r->steps;
 
-	(void)step;
-	(void)epoch;
 	r->at++;
 	if (r->paced)
 		return;
@@ -179,7 +179,11 @@ static void step_ends(void *arg, int64_t step, double epoch)
 		r->f.first_cpu += cpu;
 		r->f.rss = resident_most(); /* before the peak of the products is measured */
 	}
-	if (r->at <= 2 * r->steps) { /* the first pass warms caches and memory up */
+	if (r->at == r->steps) { /* it warms caches and memory up, and may compute what is kept */
+		r->times = (struct step_times){ 0 };
+		r->f.rest = 0;
+	}
+	if (r->at <= 2 * r->steps) {
 		r->wall[i] = wall;
 		r->cpu[i] = cpu;
 	}
@@ -187,6 +191,31 @@ static void step_ends(void *arg, int64_t step, double epoch)
 	r->cpu[i] = fmin(r->cpu[i], cpu);
 	if (r->at == r->steps * r->epochs)
 		conclude(r);
+}
+
+static void say_metric(void *arg, const char *key, int64_t step, double value)
+{
+	const struct watch_run *r = arg;
+	const struct sink *to = r->log ? runlog_sink(r->log) : NULL;
+
+	if (to)
+		to->metric(to->arg, key, step, value);
+}
+
+static void say_progress(const struct watch_run *r, int64_t step, double epoch)
+{
+	const struct sink *to = r->log ? runlog_sink(r->log) : NULL;
+
+	if (to)
+		to->progress(to->arg, step, epoch);
+}
+
+static void step_ends(void *arg, int64_t step, double epoch)
+{
+	struct watch_run *r = arg;
+
+	say_progress(r, step, epoch);
+	step_measured(r);
 }
 
 static int open_all(struct watch_run *r, const char *recipe)
@@ -221,7 +250,6 @@ static int open_all(struct watch_run *r, const char *recipe)
 
 static int train(struct watch_run *r, const char *recipe)
 {
-	const struct sink sink = { .arg = r, .stop = step_begins, .progress = step_ends };
 	enum train_end end;
 	struct train_plan plan;
 	int rc = open_all(r, recipe);
@@ -239,8 +267,14 @@ static int train(struct watch_run *r, const char *recipe)
 		r->f.flops += flops_needed(r->s.method, dataset_lengths(r->s.train) + from,
 					   left < (size_t)plan.window ? left : (size_t)plan.window);
 	}
-	r->t.sink = &sink;
-	rc = train_run(&r->t, false, &end);
+	r->sink = (struct sink){
+		.arg = r, .stop = step_begins, .metric = say_metric, .progress = step_ends
+	};
+	r->t.sink = &r->sink;
+	if (r->s.recipe->train.logging_steps == 1) /* cell.log */
+		rc = logged_open(r->t.dir, &r->log);
+	if (!rc)
+		rc = train_run(&r->t, false, &end);
 	return rc ? rc : err_set(TT_INVALID, "the run ended before its last step");
 }
 
@@ -320,15 +354,24 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 		key_int(w, "num_virtual_tokens", 20);
 	if (!strcmp(c->method, "delta_lora"))
 		key_int(w, "start_steps", 0);
+	if (c->top) {
+		jsonw_key(w, "layers_to_transform");
+		jsonw_array(w);
+		jsonw_int(w, c->shape->layers - 2);
+		jsonw_int(w, c->shape->layers - 1);
+		jsonw_end(w, ']');
+	}
 	jsonw_end(w, '}');
 	jsonw_key(w, "train");
 	jsonw_object(w);
 	key_int(w, "num_train_epochs", c->epochs);
 	key_int(w, "per_device_train_batch_size", c->lengths->batch);
 	key_int(w, "save_steps", 1000000);
-	key_int(w, "logging_steps", 1000000);
+	key_int(w, "logging_steps", c->log ? 1 : 1000000);
 	key_bool(w, "gradient_checkpointing", c->checkpointing);
 	key_int(w, "seed", 1);
+	if (c->top)
+		key_int(w, "dropout", 0);
 	jsonw_end(w, '}');
 	jsonw_key(w, "compute");
 	jsonw_object(w);
@@ -411,7 +454,8 @@ double cell_mfu_cpu(const struct figures *f, int threads)
 
 const char *cell_method(const struct cell *c, char *ret, size_t size)
 {
-	snprintf(ret, size, "%s%s", c->method, c->checkpointing ? " gc" : "");
+	snprintf(ret, size, "%s%s%s%s", c->method, c->top ? " top" : "",
+		 c->checkpointing ? " gc" : "", c->log ? " log" : "");
 	return ret;
 }
 
@@ -424,6 +468,8 @@ void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w)
 	key_text(w, "data", c->lengths->name);
 	key_text(w, "method", c->method);
 	key_bool(w, "gradient_checkpointing", c->checkpointing);
+	key_bool(w, "last_layers", c->top);
+	key_bool(w, "run_log", c->log);
 	key_text(w, "precision", c->precision);
 	key_int(w, "threads", c->threads);
 	key_int(w, "batch", c->lengths->batch);

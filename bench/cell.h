@@ -19,6 +19,8 @@ struct cell {
 	const struct lengths *lengths;
 	const char *method, *precision;
 	bool checkpointing; /* of gradients: blocks are built again in backward */
+	bool log;           /* every step's values go to a run log, as in a run */
+	bool top;           /* the last two layers alone, without dropout: what is below is kept */
 	int threads, r;     /* r: of lora and dora */
 	int steps, epochs;
 	const char *model, *data; /* folder, file */
@@ -53,7 +55,7 @@ void cell_paced_main(int argc, char **argv);
 /* Share of the peak, by wall clock and by processor time. */
 double cell_mfu(const struct figures *f);
 double cell_mfu_cpu(const struct figures *f, int threads);
-/* The method as tables call it: "lora gc" is lora with gradient checkpointing. */
+/* The method as tables call it: "lora gc" is lora with gradient checkpointing, "lora top" that of the last two layers. */
 const char *cell_method(const struct cell *c, char *ret, size_t size);
 void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w);
 /* "machine": processor, cores, load. */

@@ -8,8 +8,8 @@ EXTRA_PROGRAMS += %D%/screen
 %C%_screen_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_screen_LDADD = $(UI_LIBS) -lutil
 # What the engine trains with, without its verbs.
-bench_cell = %D%/cell.c %D%/cell.h %D%/flops.c %D%/flops.h %D%/folder.c %D%/folder.h \
-	src/engine/estimate.c src/engine/estimate.h src/engine/session.c src/engine/session.h
+bench_cell = %D%/cell.c %D%/cell.h %D%/flops.c %D%/flops.h %D%/folder.c %D%/folder.h %D%/logged.c %D%/logged.h \
+	src/engine/estimate.c src/engine/estimate.h src/engine/runlog.c src/engine/runlog.h src/engine/session.c src/engine/session.h
 bench_cell_libs = $(TRAIN_LIBS) $(DB_LIBS) $(BASE_LIBS)
 EXTRA_PROGRAMS += %D%/step
 %C%_step_SOURCES = %D%/step.c $(bench_cell)
