@@ -1,5 +1,5 @@
 /* DoRA: norms without B A, first values, dropout, files, rates, folding in, and the panel. */
-#include "tests/method/bench.h"
+#include "tests/method/told.h"
 
 #include "base/array.h"
 #include "method/lowrank.h"
@@ -157,8 +157,7 @@ static void files(void)
 	struct buf text;
 
 	CHECK(bench_open(&b, "dora", both, TASK_SEQ_CLS) == TT_OK);
-	snprintf(dir, sizeof(dir), "%.4000s/adapter", b.dir);
-	CHECK(adapter_save(b.method, dir, "toy") == TT_OK);
+	told_folder(&b, dir, sizeof(dir));
 	CHECK(fs_join(path, sizeof(path), dir, "adapter_model.safetensors") == TT_OK &&
 	      st_open(path, &f) == TT_OK);
 	t = st_find(f, "base_model.model." QUERY ".lora_magnitude_vector");
@@ -234,42 +233,6 @@ static void tied_weights_do_not_merge(void)
 	bench_close(&b);
 }
 
-struct heard {
-	double c_min, c_max, drift, direction, layer, ms;
-	int n, alarms;
-	char text[256];
-};
-
-static void hear(void *arg, const char *key, double value)
-{
-	struct heard *h = arg;
-	const struct {
-		const char *key;
-		double *to;
-	} wanted[] = {
-		{ "method/dora/c_min", &h->c_min },
-		{ "method/dora/c_max", &h->c_max },
-		{ "method/dora/magnitude_drift_max", &h->drift },
-		{ "method/dora/direction_drift_max", &h->direction },
-		{ "method/dora/magnitude_drift/layer_1", &h->layer },
-		{ "method/dora/norm_ms", &h->ms },
-	};
-
-	h->n++;
-	for (size_t i = 0; i < COUNT(wanted); i++) {
-		if (!strcmp(key, wanted[i].key))
-			*wanted[i].to = value;
-	}
-}
-
-static void hear_alarm(void *arg, const char *text)
-{
-	struct heard *h = arg;
-
-	h->alarms++;
-	snprintf(h->text, sizeof(h->text), "%s", text);
-}
-
 /* 1 - cos(W, W + s B A) of a row. */
 static double turned(const struct bench *b, int64_t o)
 {
@@ -285,8 +248,7 @@ static double turned(const struct bench *b, int64_t o)
 
 static void the_panel(void)
 {
-	struct heard h = { 0 };
-	const struct watch out = { .metric = hear, .arg = &h, .alarm = hear_alarm };
+	struct told h = { 0 };
 	struct bench b;
 	double turn = 0;
 
@@ -294,22 +256,26 @@ static void the_panel(void)
 			 "{\"r\": 2, \"target_modules\": [\"query\"], \"layers_to_transform\": 0}",
 			 TASK_SEQ_CLS) == TT_OK);
 	CHECK(stage_refresh(b.method) == TT_OK);
-	stage_watch(b.method, &out);
-	CHECK(h.c_min == 1 && h.c_max == 1 && h.drift <= 0 && h.direction < 1e-7 && h.ms >= 0);
-	CHECK(h.n == 11 && !h.alarms);
+	told_panel(&b, &h);
+	CHECK(told_value(&h, "method/dora/c_min") == 1 && told_value(&h, "method/dora/c_max") == 1);
+	CHECK(told_value(&h, "method/dora/magnitude_drift_max") <= 0 &&
+	      told_value(&h, "method/dora/direction_drift_max") < 1e-7);
+	CHECK(told_value(&h, "method/dora/norm_ms") >= 0 && h.n == 11 && !*h.alarm);
 	for (int64_t i = 0; i < 16; i++)
 		at(&b, QUERY)->step.b->data[i] = 0.1f * (float)(i - 7);
 	lengths(&b, QUERY)->m->data[3] *= 1.5f;
 	CHECK(stage_refresh(b.method) == TT_OK);
-	stage_watch(b.method, &out);
+	told_panel(&b, &h);
 	for (int64_t o = 0; o < 8; o++)
 		turn += turned(&b, o) / 8;
-	CHECK_NEAR(h.direction, turn, 1e-6);
-	CHECK_NEAR(h.drift, 0.5 / 8, 1e-6);
+	CHECK_NEAR(told_value(&h, "method/dora/direction_drift_max"), turn, 1e-6);
+	CHECK_NEAR(told_value(&h, "method/dora/magnitude_drift/layer_0"), 0.5 / 8, 1e-6);
 	lengths(&b, QUERY)->m->data[3] *= -1;
-	stage_watch(b.method, &out);
-	stage_watch(b.method, &out);
-	CHECK(h.alarms == 1 && h.c_min < 0 && strstr(h.text, "dora: m / |W + s B A| is from -"));
+	told_panel(&b, &h);
+	CHECK(told_value(&h, "method/dora/c_min") < 0);
+	CHECK(!strncmp(h.alarm, "dora: m / |W + s B A| is from -", 31));
+	told_panel(&b, &h);
+	CHECK(!*h.alarm); /* once is enough */
 	bench_close(&b);
 }
 

@@ -1,5 +1,5 @@
 /* LoRA: first values, scales, dropout, LoRA+ rates, folding in, and the size of the step. */
-#include "tests/method/bench.h"
+#include "tests/method/told.h"
 
 #include "base/array.h"
 #include "method/decompose.h"
@@ -339,18 +339,9 @@ static void delta_norm(const char *json)
 }
 
 struct heard {
-	int n, alarms;
+	int n;
 	double mean, most, layer;
-	char text[256];
 };
-
-static void hear_alarm(void *arg, const char *text)
-{
-	struct heard *h = arg;
-
-	h->alarms++;
-	snprintf(h->text, sizeof(h->text), "%s", text);
-}
 
 static void hear(void *arg, const char *key, double value)
 {
@@ -392,23 +383,22 @@ static void the_panel(void)
 /* B that is zero after 50 steps is told once, with a name. */
 static void what_stays_zero(void)
 {
-	struct heard h = { 0 };
-	struct watch out = { .metric = hear, .arg = &h, .alarm = hear_alarm, .step = 49 };
+	struct told h = { .step = 49 };
 	struct bench b;
 
 	CHECK(bench_open(&b, "lora",
 			 "{\"r\": 2, \"target_modules\": [\"query\", \"word_embeddings\"]}",
 			 TASK_SEQ_CLS) == TT_OK);
-	stage_watch(b.method, &out);
-	CHECK(h.alarms == 0);
+	told_panel(&b, &h);
+	CHECK(!*h.alarm);
 	bench_train(&b, 0.01);
 	memset(at(&b, QUERY)->step.b->data, 0, 16 * sizeof(float));
-	out.step = 50;
-	stage_watch(b.method, &out);
-	stage_watch(b.method, &out);
-	CHECK(h.alarms == 1);
-	CHECK_STR(h.text, "lora: '" QUERY ".lora_B.weight' is still exactly 0 after 50 steps: no "
-			  "gradient reaches it");
+	h.step = 50;
+	told_panel(&b, &h);
+	CHECK_STR(h.alarm, "lora: '" QUERY ".lora_B.weight' is still exactly 0 after 50 steps: no "
+			   "gradient reaches it");
+	told_panel(&b, &h);
+	CHECK(!*h.alarm);
 	bench_close(&b);
 }
 

@@ -1,5 +1,5 @@
 /* VeRA: projections as PEFT draws them, first values, files both ways, folding in, and the panel. */
-#include "tests/method/bench.h"
+#include "tests/method/told.h"
 
 #include "base/array.h"
 #include "model/safetensors.h"
@@ -106,8 +106,7 @@ static int carry(struct bench *a, const char *there, struct bench *ret)
 {
 	char dir[PATH_MAX];
 
-	snprintf(dir, sizeof(dir), "%.4000s/adapter", a->dir);
-	CHECK(adapter_save(a->method, dir, "toy") == TT_OK);
+	told_folder(a, dir, sizeof(dir));
 	CHECK(bench_open(ret, "vera", there, TASK_SEQ_CLS) == TT_OK);
 	return adapter_load(ret->method, dir);
 }
@@ -168,8 +167,7 @@ static void names(bool saved)
 	CHECK(bench_open(&b, "vera",
 			 saved ? "{\"r\": 4}" : "{\"r\": 4, \"save_projection\": false}",
 			 TASK_SEQ_CLS) == TT_OK);
-	snprintf(dir, sizeof(dir), "%.4000s/adapter", b.dir);
-	CHECK(adapter_save(b.method, dir, "toy") == TT_OK);
+	told_folder(&b, dir, sizeof(dir));
 	CHECK(fs_join(path, sizeof(path), dir, "adapter_model.safetensors") == TT_OK &&
 	      st_open(path, &f) == TT_OK);
 	CHECK((st_find(f, "base_model.vera_A") != NULL) == saved &&
@@ -203,40 +201,6 @@ static void what_is_refused(void)
 	bench_close(&b);
 }
 
-struct heard {
-	double delta, b, d, idle, saved;
-	int alarms;
-	char text[256];
-};
-
-static void hear(void *arg, const char *key, double value)
-{
-	struct heard *h = arg;
-	const struct {
-		const char *key;
-		double *to;
-	} wanted[] = {
-		{ "method/vera/delta_ratio_max", &h->delta },
-		{ "method/vera/lambda_b_norm_max", &h->b },
-		{ "method/vera/lambda_d_norm_max", &h->d },
-		{ "method/vera/lambda_b_idle_max", &h->idle },
-		{ "method/vera/bytes_saved", &h->saved },
-	};
-
-	for (size_t i = 0; i < COUNT(wanted); i++) {
-		if (!strcmp(key, wanted[i].key))
-			*wanted[i].to = value;
-	}
-}
-
-static void hear_alarm(void *arg, const char *text)
-{
-	struct heard *h = arg;
-
-	h->alarms++;
-	snprintf(h->text, sizeof(h->text), "%s", text);
-}
-
 /* |lb B ld A| / |W| of one site, plainly. */
 static double ratio(const struct bench *b)
 {
@@ -260,27 +224,27 @@ static double ratio(const struct bench *b)
 
 static void the_panel(void)
 {
-	struct heard h = { 0 };
-	struct watch out = { .metric = hear, .arg = &h, .alarm = hear_alarm, .step = 49 };
+	struct told h = { .step = 49 };
 	struct bench b;
 
 	CHECK(bench_open(&b, "vera",
 			 "{\"r\": 3, \"target_modules\": [\"query\"], \"layers_to_transform\": 0}",
 			 TASK_SEQ_CLS) == TT_OK);
-	stage_watch(b.method, &out);
-	CHECK(h.delta <= 0 && h.b <= 0 && h.idle == 1 && !h.alarms);
-	CHECK_NEAR(h.d, 0.1 * sqrt(3), 1e-7);
-	CHECK_NEAR(h.saved, 4 * (3 * 16 - 11), 0);
-	out.step = 50;
-	stage_watch(b.method, &out);
-	stage_watch(b.method, &out);
-	CHECK(h.alarms == 1);
-	CHECK_STR(h.text, "vera: '" QUERY ".vera_lambda_d' has not moved in 50 steps: no gradient "
-			  "reaches it");
+	told_panel(&b, &h);
+	CHECK(told_value(&h, "method/vera/delta_ratio_max") <= 0 &&
+	      told_value(&h, "method/vera/lambda_b_norm/layer_0") <= 0);
+	CHECK(told_value(&h, "method/vera/lambda_b_idle_max") == 1 && !*h.alarm);
+	CHECK_NEAR(told_value(&h, "method/vera/lambda_d_norm_max"), 0.1 * sqrt(3), 1e-7);
+	CHECK_NEAR(told_value(&h, "method/vera/bytes_saved"), 4 * (3 * 16 - 11), 0);
+	h.step = 50;
+	told_panel(&b, &h);
+	CHECK_STR(h.alarm, "vera: '" QUERY ".vera_lambda_d' has not moved in 50 steps: no gradient "
+			   "reaches it");
 	bench_shake(&b, 0.2f);
-	stage_watch(b.method, &out);
-	CHECK_NEAR(h.delta, ratio(&b), 1e-6);
-	CHECK(h.idle < 0.5 && h.b > 0.1);
+	told_panel(&b, &h);
+	CHECK_NEAR(told_value(&h, "method/vera/delta_ratio_max"), ratio(&b), 1e-6);
+	CHECK(told_value(&h, "method/vera/lambda_b_idle_max") < 0.5 &&
+	      told_value(&h, "method/vera/lambda_b_norm_mean") > 0.1 && !*h.alarm);
 	bench_close(&b);
 }
 

@@ -10,6 +10,7 @@ struct told {
 	double value[64];
 	int n;
 	char alarm[256]; /* the last one */
+	int64_t step;    /* how many the panel hears of */
 };
 
 static inline void told_add(void *arg, const char *key, double value)
@@ -30,7 +31,9 @@ static inline void told_alarm(void *arg, const char *text)
 /* The panel as it is now; what was told before is forgotten. */
 static inline void told_panel(const struct bench *b, struct told *ret)
 {
-	const struct watch out = { .metric = told_add, .arg = ret, .alarm = told_alarm };
+	const struct watch out = {
+		.metric = told_add, .arg = ret, .alarm = told_alarm, .step = ret->step
+	};
 
 	ret->n = 0;
 	*ret->alarm = 0;
