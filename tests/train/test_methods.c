@@ -1,7 +1,7 @@
 /*
  * Every row of tests/method/rows.h over whole runs of a toy experiment, with
  * dropout on: it comes to its end, with the same bits on any number of threads,
- * and after a stop or a kill and a resume.
+ * with gradient checkpointing, and after a stop or a kill and a resume.
  */
 #include "tests/train/runs.h"
 
@@ -81,6 +81,17 @@ static void after_a_kill(const struct trial *t)
 	is_the_same(t, &o, 5);
 }
 
+/* Nor does it matter what of the tape is kept. */
+static void with_blocks_built_again(const struct trial *t)
+{
+	const char *const set[] = { t->set[0], "train.gradient_checkpointing=true", NULL };
+	const struct outcome o = fresh(set, 2, &other);
+
+	if (!CHECK_NAMED(o.rc == TT_OK && o.hash == t->base.hash, t->what))
+		printf("# %s\n", o.rc ? err_text() : "other bits");
+	CHECK_NAMED(same_curve(&ear, &other, "train/loss", 1, STEPS), t->what);
+}
+
 static void walk(const struct method_row *row)
 {
 	char what[120];
@@ -93,6 +104,7 @@ static void walk(const struct method_row *row)
 		t.set[0] = set.data;
 		comes_to_its_end(&t);
 		on_any_number_of_threads(&t);
+		with_blocks_built_again(&t);
 		after_a_stop(&t, 1);
 		after_a_stop(&t, 4);
 		after_a_kill(&t);
