@@ -85,8 +85,12 @@ enum { ALARM_STILL, STILL_STEPS = 50 };
 static struct tensor *vera_linear(struct graph *g, struct site *s, struct tensor *x)
 {
 	const struct vera *v = s->state;
+	struct tensor *z = op_dropout(g, x, v->dropout);
+	struct tensor *y = op_linear_vectors(g, x, z, s->weight, s->bias, &v->step);
 
-	return op_linear_vectors(g, x, op_dropout(g, x, v->dropout), s->weight, s->bias, &v->step);
+	if (z != x)
+		graph_done(g, z);
+	return y;
 }
 
 static const struct hooks hooks = { .linear = vera_linear };

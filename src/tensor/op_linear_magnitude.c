@@ -110,6 +110,14 @@ static void backward(struct node *n)
 
 static const struct op op = { "linear_magnitude", forward, backward };
 
+/* z, or x in its place, is read for the gradient of a; w has none. */
+static unsigned spared(struct tensor *const *in)
+{
+	const bool a = graph_needs(in[STEP_A]);
+
+	return (a && !in[Z] ? 0 : 1u << X) | (a ? 0 : 1u << Z);
+}
+
 struct tensor *op_linear_magnitude(struct graph *g, struct tensor *x, struct tensor *z,
 				   struct tensor *w, struct tensor *b, const struct low_rank *step,
 				   const struct magnitude *how)
@@ -142,5 +150,7 @@ struct tensor *op_linear_magnitude(struct graph *g, struct tensor *x, struct ten
 		if (!arg->k)
 			return NULL;
 	}
-	return arg->stretch && arg->u ? graph_record(g, &op, out, in, INPUTS, arg) : NULL;
+	if (!arg->stretch || !arg->u)
+		return NULL;
+	return graph_record_as(g, &op, out, in, INPUTS, arg, spared(in));
 }

@@ -136,6 +136,12 @@ static void backward(struct node *n)
 
 static const struct op op = { "linear_vectors", forward, backward };
 
+/* Only the gradient of w asks for x, and none for z: the matrices are frozen. */
+static unsigned spared(struct tensor *const *in)
+{
+	return 1u << Z | (graph_needs(in[W]) ? 0 : 1u << X);
+}
+
 struct tensor *op_linear_vectors(struct graph *g, struct tensor *x, struct tensor *z,
 				 struct tensor *w, struct tensor *b, const struct vector_step *step)
 {
@@ -158,5 +164,5 @@ struct tensor *op_linear_vectors(struct graph *g, struct tensor *x, struct tenso
 		return NULL;
 	*s = (struct step){ step->a, step->b, NULL };
 	s->u = graph_alloc(g, (size_t)(tensor_rows(x) * step->a->dim[0]) * sizeof(*s->u));
-	return s->u ? graph_record(g, &op, out, in, INPUTS, s) : NULL;
+	return s->u ? graph_record_as(g, &op, out, in, INPUTS, s, spared(in)) : NULL;
 }
