@@ -44,12 +44,20 @@ struct probe {
 	void *arg;
 };
 
+/*
+ * How AdamW goes: as torch's, or as transformers' own did, which PEFT's LoRA-FA
+ * is made after: epsilon (1e-6) is added before the bias of the second moment is
+ * corrected, decay follows the step, and no parameter is spared from it.
+ */
+enum adamw_form { ADAMW_TORCH, ADAMW_TRANSFORMERS };
+
 struct method_ops {
 	const char *name, *title, *cite;
 	const char *peft_type; /* as in adapter_config.json */
 	unsigned wants;        /* site kinds it can be attached to; 0: it picks in begin */
 	bool starts_at_base;   /* step 0 is the frozen model, exactly */
 	bool kinked;           /* gradients jump here and there (hard gates) */
+	enum adamw_form adamw; /* of its parameters; but for torch's it must be train.optim */
 	bool detached;         /* gradients take what before_step made as constant (DoRA's norms) */
 	bool saves_model;      /* exported as a model folder, never as an adapter (full) */
 	const struct knob *knobs; /* ends with a name of NULL */

@@ -188,3 +188,10 @@ double stage_weight_decay(const struct method *m, const struct tensor *t, double
 
 	return owner && owner->ops->weight_decay ? owner->ops->weight_decay(owner, t, base) : base;
 }
+
+enum adamw_form stage_adamw(const struct method *m, const struct tensor *t)
+{
+	const struct method *owner = method_owner(m, t);
+
+	return owner ? owner->ops->adamw : ADAMW_TORCH;
+}

@@ -31,5 +31,6 @@ int stage_refresh(struct method *m);
 /* What the optimizer uses for a parameter, as its owner wants it. */
 double stage_learning_rate(const struct method *m, const struct tensor *t, double base);
 double stage_weight_decay(const struct method *m, const struct tensor *t, double base);
+enum adamw_form stage_adamw(const struct method *m, const struct tensor *t);
 
 #endif

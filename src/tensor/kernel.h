@@ -132,11 +132,15 @@ void kernel_to_bf16(uint16_t *y, const float *x,
 		    int64_t n); /* to the nearest, ties to even; NaN stays NaN */
 void kernel_from_f16(float *y, const uint16_t *x, int64_t n);
 
-/* AdamW as torch computes it, step t = 1, 2, ...; grad is multiplied by grad_scale first (clipping). */
+/*
+ * AdamW as torch computes it, step t = 1, 2, ...; grad is multiplied by grad_scale first (clipping). late: as
+ * transformers did, eps is added before the bias of v is corrected, and decay follows the step.
+ */
 struct kernel_adamw {
 	double lr, beta1, beta2, eps, decay;
 	double grad_scale;
 	int64_t step;
+	int late;
 };
 void kernel_adamw(float *p, float *m, float *v, const float *grad, const struct kernel_adamw *k,
 		  int64_t n);

@@ -1,5 +1,5 @@
 /*
- * Optimizers. AdamW and SGD are torch's, Adafactor is transformers' with
+ * Optimizers. AdamW (but for ADAMW_TRANSFORMERS) and SGD are torch's, Adafactor is transformers' with
  * scale_parameter and relative_step off (formats-and-models 6.1 to 6.4).
  *
  * Every parameter is cut into pieces of PIECE numbers; the pool takes pieces in
@@ -273,6 +273,9 @@ static void adamw_range(const struct tensor *t, const struct slot *s, int64_t fr
 	}
 }
 
+/* The only epsilon that ADAMW_TRANSFORMERS is ever given. */
+static const double transformers_eps = 1e-6;
+
 static void adamw_piece(void *arg, int i, int thread)
 {
 	const struct optim *o = arg;
@@ -280,14 +283,16 @@ static void adamw_piece(void *arg, int i, int thread)
 	const struct tensor *t = o->param[p->param];
 	const struct slot *s = &o->slot[p->param];
 	const struct optim_rule *rule = &o->rule[p->param];
+	const bool late = rule->form == ADAMW_TRANSFORMERS;
 	const struct kernel_adamw how = {
 		.lr = o->lr * rule->scale,
 		.beta1 = o->how->adam_beta1,
 		.beta2 = o->how->adam_beta2,
-		.eps = o->how->adam_epsilon,
+		.eps = late ? transformers_eps : o->how->adam_epsilon,
 		.decay = rule->decay,
 		.grad_scale = 1,
 		.step = o->step,
+		.late = late,
 	};
 
 	(void)thread;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/recipe.h"
+#include "method/method.h"
 #include "tensor/pool.h"
 #include "tensor/tensor.h"
 
@@ -14,6 +15,7 @@
 struct optim_rule {
 	double scale; /* its learning rate is this times the step's */
 	double decay;
+	enum adamw_form form; /* of optim adamw; others have one form */
 };
 
 /*

@@ -69,6 +69,22 @@ static int check_task(const struct trainer *t)
 	return TT_OK;
 }
 
+/* A method that has a form of AdamW for itself is not what it is with another optimizer. */
+static int check_optim(const struct trainer *t)
+{
+	const struct method *m = t->method;
+
+	for (size_t i = 0; t->recipe->train.optim != OPTIM_ADAMW && i < m->nparam; i++) {
+		if (stage_adamw(m, m->param[i]) != ADAMW_TORCH)
+			return err_set(
+				TT_INVALID,
+				"method '%s' has an AdamW of its own, so train.optim must be "
+				"adamw",
+				method_owner(m, m->param[i])->ops->name);
+	}
+	return TT_OK;
+}
+
 static int check_settings(const struct trainer *t)
 {
 	const struct train_settings *s = &t->recipe->train;
@@ -95,7 +111,7 @@ static int check_settings(const struct trainer *t)
 			TT_INVALID,
 			"train.lr_scheduler_type polynomial ends at 1e-7, so train.learning_rate "
 			"must be larger");
-	return TT_OK;
+	return check_optim(t);
 }
 
 /* ---- making ---- */
@@ -120,8 +136,11 @@ static int open_graphs(struct trainer *t)
 static struct optim_rule rule_of(const struct trainer *t, const struct tensor *p)
 {
 	const struct train_settings *s = &t->recipe->train;
+	const enum adamw_form form = stage_adamw(t->method, p);
+	const bool decays = form == ADAMW_TRANSFORMERS || optim_decays(p->name);
 	struct optim_rule rule = { .scale = 1,
-				   .decay = optim_decays(p->name) ? s->weight_decay : 0 };
+				   .decay = decays ? s->weight_decay : 0,
+				   .form = form };
 
 	if (s->learning_rate > 0)
 		rule.scale = stage_learning_rate(t->method, p, s->learning_rate) / s->learning_rate;

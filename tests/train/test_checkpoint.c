@@ -25,7 +25,7 @@ struct small {
 
 static void small_new(struct small *s, unsigned seed)
 {
-	const struct optim_rule rule[2] = { { 1, 0 }, { 1, 0 } };
+	const struct optim_rule rule[2] = { { .scale = 1 }, { .scale = 1 } };
 	struct pool *pool = NULL;
 
 	memset(s, 0, sizeof(*s));

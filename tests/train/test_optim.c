@@ -28,13 +28,15 @@ static void fill_start(float *p, int n)
 		p[i] = (float)((i * 3) % 7 - 3) * 0.25f;
 }
 
-static const struct {
+struct formula {
 	const char *what;
 	int optim, rank;
 	int64_t dim[4];
 	double momentum, decay, scale;
 	double end[MOST];
-} cases[] = {
+};
+
+static const struct formula cases[] = {
 	{ "adamw with decay",
 	  OPTIM_ADAMW,
 	  2,
@@ -97,44 +99,56 @@ static const struct {
 	    0.287511188, -0.864111839, -0.0715618862, 0.860151854, -0.328651518, 0.439579048 } },
 };
 
+/* Computed by peft.optimizers.lorafa of PEFT 0.21, for a parameter that is not LoRA's. */
+static const struct formula transformers = { "adamw as transformers had it",
+					     OPTIM_ADAMW,
+					     2,
+					     { 2, 3 },
+					     0,
+					     0.1,
+					     1,
+					     { -0.782927573, 0.136093646, 0.636907756, -0.177393109,
+					       0.621475697, -0.568960845 } };
+
+static void try_formula(struct pool *pool, const struct formula *f, enum adamw_form form)
+{
+	const struct train_settings how = {
+		.optim = f->optim,
+		.adam_beta1 = 0.9,
+		.adam_beta2 = 0.99,
+		.adam_epsilon = form == ADAMW_TORCH ? 1e-6 : 1, /* the other has its own */
+		.sgd_momentum = f->momentum,
+	};
+	const struct optim_rule rule = { f->scale, f->decay, form };
+	float data[MOST], grad[MOST];
+	struct tensor t = { .name = "w", .rank = f->rank, .data = data, .grad = grad }, *list = &t;
+	struct optim *o = NULL;
+	int n;
+
+	memcpy(t.dim, f->dim, sizeof(t.dim));
+	n = (int)tensor_count(&t);
+	fill_start(data, n);
+	CHECK_NAMED(optim_new(&how, &list, &rule, 1, &o) == TT_OK, f->what);
+	for (int step = 1; step <= STEPS; step++) {
+		fill_grad(grad, n, step);
+		optim_step(o, pool, rate[step - 1], step);
+	}
+	for (int k = 0; k < n; k++) /* a few fp32 roundings of numbers below one */
+		CHECK_NAMED(fabs((double)data[k] - f->end[k]) < 5e-7, f->what);
+	optim_free(o);
+}
+
 static void formulas(struct pool *pool)
 {
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		const struct train_settings how = {
-			.optim = cases[i].optim,
-			.adam_beta1 = 0.9,
-			.adam_beta2 = 0.99,
-			.adam_epsilon = 1e-6,
-			.sgd_momentum = cases[i].momentum,
-		};
-		const struct optim_rule rule = { cases[i].scale, cases[i].decay };
-		float data[MOST], grad[MOST];
-		struct tensor t = { .name = "w",
-				    .rank = cases[i].rank,
-				    .data = data,
-				    .grad = grad },
-			      *list = &t;
-		struct optim *o = NULL;
-		int n;
-
-		memcpy(t.dim, cases[i].dim, sizeof(t.dim));
-		n = (int)tensor_count(&t);
-		fill_start(data, n);
-		CHECK_NAMED(optim_new(&how, &list, &rule, 1, &o) == TT_OK, cases[i].what);
-		for (int step = 1; step <= STEPS; step++) {
-			fill_grad(grad, n, step);
-			optim_step(o, pool, rate[step - 1], step);
-		}
-		for (int k = 0; k < n; k++) /* a few fp32 roundings of numbers below one */
-			CHECK_NAMED(fabs((double)data[k] - cases[i].end[k]) < 5e-7, cases[i].what);
-		optim_free(o);
-	}
+	for (size_t i = 0; i < COUNT(cases); i++)
+		try_formula(pool, &cases[i], ADAMW_TORCH);
+	try_formula(pool, &transformers, ADAMW_TRANSFORMERS);
 }
 
 static void clipping(struct pool *pool)
 {
 	const struct train_settings how = { .optim = OPTIM_SGD };
-	const struct optim_rule rule[2] = { { 1, 0 }, { 1, 0 } };
+	const struct optim_rule rule[2] = { { .scale = 1 }, { .scale = 1 } };
 	float data[9] = { 0 }, grad[9];
 	struct tensor a = { .name = "a", .rank = 1, .dim = { 6 }, .data = data, .grad = grad };
 	struct tensor b = {
@@ -163,7 +177,7 @@ static double run_large(int threads, float *data)
 	const struct train_settings how = {
 		.optim = OPTIM_ADAMW, .adam_beta1 = 0.9, .adam_beta2 = 0.99, .adam_epsilon = 1e-8
 	};
-	const struct optim_rule rule = { 1, 0.01 };
+	const struct optim_rule rule = { .scale = 1, .decay = 0.01 };
 	float *grad = malloc(LARGE * sizeof(*grad));
 	struct tensor t = { .name = "w", .rank = 1, .dim = { LARGE }, .data = data, .grad = grad },
 		      *list = &t;
@@ -209,7 +223,7 @@ static void resting_parts_change_nothing(struct pool *pool)
 	static const struct train_settings how = {
 		.optim = OPTIM_ADAMW, .adam_beta1 = 0.9, .adam_beta2 = 0.99, .adam_epsilon = 1e-8
 	};
-	const struct optim_rule rule = { 1, 0.01 };
+	const struct optim_rule rule = { .scale = 1, .decay = 0.01 };
 	float *all = calloc(5 * (size_t)LARGE, sizeof(*all));
 	float *data = all, *grad = all + LARGE, *other = grad + LARGE, *m = other + LARGE,
 	      *v = m + LARGE;
@@ -268,7 +282,7 @@ static const struct {
 static void eight_bits_are_refused(void)
 {
 	const struct train_settings how = { .optim = OPTIM_ADAMW_8BIT };
-	const struct optim_rule rule = { 1, 0 };
+	const struct optim_rule rule = { .scale = 1 };
 	float x[2] = { 0 };
 	struct tensor t = { .name = "w", .rank = 1, .dim = { 1 }, .data = x, .grad = x + 1 },
 		      *list = &t;
