@@ -347,7 +347,7 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	jsonw_key(w, "peft");
 	jsonw_object(w);
 	key_text(w, "method", c->method);
-	if (!strcmp(c->method, "lora") || !strcmp(c->method, "dora") ||
+	if (!strncmp(c->method, "lora", 4) || !strcmp(c->method, "dora") ||
 	    !strcmp(c->method, "delta_lora"))
 		key_int(w, "r", c->r);
 	if (!strcmp(c->method, "prefix"))

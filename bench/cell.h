@@ -21,7 +21,7 @@ struct cell {
 	bool checkpointing; /* of gradients: blocks are built again in backward */
 	bool log;           /* every step's values go to a run log, as in a run */
 	bool top;           /* the last two layers alone, without dropout: what is below is kept */
-	int threads, r;     /* r: of lora and dora */
+	int threads, r;     /* r: of lora and its kin */
 	int steps, epochs;
 	const char *model, *data; /* folder, file */
 };

@@ -33,6 +33,7 @@ static const struct {
 	{ .name = "adalora" },
 	{ .name = "delta_lora" },
 	{ .name = "vera" },
+	{ .name = "lora_fa" },
 	{ .name = "full" },
 	{ .name = "full", .checkpointing = true },
 	{ .name = "head" },

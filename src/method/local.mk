@@ -1,6 +1,6 @@
 noinst_LIBRARIES += %D%/libmethod.a
 method_plugins = %D%/adalora.c %D%/bitfit.c %D%/delta_lora.c %D%/bottleneck_adapter.c \
-	%D%/diff_pruning.c %D%/dora.c %D%/full.c %D%/head.c %D%/ia3.c %D%/lora.c %D%/p_tuning.c %D%/p_tuning_v2.c %D%/vera.c \
+	%D%/diff_pruning.c %D%/dora.c %D%/full.c %D%/head.c %D%/ia3.c %D%/lora.c %D%/lora_fa.c %D%/p_tuning.c %D%/p_tuning_v2.c %D%/vera.c \
 	%D%/mask.c %D%/prefix.c %D%/prompt.c
 %C%_libmethod_a_SOURCES = %D%/adalora.h %D%/adalora_file.c %D%/adalora_rank.c %D%/adapter.c \
 	%D%/adapter.h %D%/adapter_config.c %D%/arithmetic.c %D%/arithmetic.h %D%/bottleneck.c \

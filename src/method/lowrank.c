@@ -300,6 +300,7 @@ static int new_linear(struct method *m, struct site *s, struct lowrank *l)
 {
 	const struct lowrank_settings *set = m->settings;
 	const int64_t out = s->weight->dim[0], in = s->weight->dim[1];
+	const int64_t a_dim[] = { l->r, in };
 	const double a_bound = 1 / sqrt((double)in), b_bound = 1 / sqrt((double)l->r);
 	enum method_init a_how = INIT_UNIFORM, b_how = INIT_ZERO;
 	double a_size = a_bound;
@@ -316,8 +317,9 @@ static int new_linear(struct method *m, struct site *s, struct lowrank *l)
 	} else if (init != FIRST_TRUE) {
 		a_how = INIT_ZERO; /* filled in below */
 	}
-	l->step.a = method_param(m, s->name, "lora_A.weight", 2, (int64_t[]){ l->r, in }, a_how,
-				 a_size);
+	l->step.a = l->frozen ? method_fixed(m, s->name, "lora_A.weight", 2, a_dim, a_how, a_size,
+					     true)
+			      : method_param(m, s->name, "lora_A.weight", 2, a_dim, a_how, a_size);
 	l->step.b = method_param(m, s->name, "lora_B.weight", 2, (int64_t[]){ out, l->r }, b_how,
 				 b_bound);
 	if (set->lora_bias)
@@ -365,7 +367,7 @@ int lowrank_start(struct method *m, struct site *s, struct lowrank *l)
 	return set->bias == LOWRANK_BIAS_ONLY && s->bias ? method_train_base(m, s->bias) : TT_OK;
 }
 
-int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
+static int make(struct method *m, struct site *s, bool frozen, struct lowrank **ret)
 {
 	const struct lowrank_settings *set = m->settings;
 	struct lowrank *l = method_alloc(m, sizeof(*l));
@@ -382,6 +384,7 @@ int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
 		return code;
 	l->r = (int64_t)r;
 	l->scale = lowrank_scale(r, l->alpha, set->use_rslora);
+	l->frozen = frozen;
 	code = lowrank_start(m, s, l);
 	if (!code)
 		code = l->kind == LOWRANK_EMBED ? new_embed(m, s, l) : new_linear(m, s, l);
@@ -390,12 +393,25 @@ int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
 	return code;
 }
 
+int lowrank_new(struct method *m, struct site *s, struct lowrank **ret)
+{
+	return make(m, s, false, ret);
+}
+
+int lowrank_new_frozen(struct method *m, struct site *s, struct lowrank **ret)
+{
+	return make(m, s, true, ret);
+}
+
 struct tensor *lowrank_linear(struct graph *g, struct site *s, struct tensor *x)
 {
 	const struct lowrank *l = s->state;
 	struct tensor *z = op_dropout(g, x, l->dropout);
+	struct tensor *y = op_linear_low_rank(g, x, z, s->weight, s->bias, &l->step);
 
-	return op_linear_low_rank(g, x, z, s->weight, s->bias, &l->step);
+	if (z != x)
+		graph_done(g, z); /* where A is frozen, backward does not read it */
+	return y;
 }
 
 int lowrank_merge(struct method *m, struct site *s) { return lowrank_fold(m, s, s->state); }

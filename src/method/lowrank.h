@@ -47,6 +47,7 @@ enum lowrank_kind { LOWRANK_LINEAR, LOWRANK_EMBED };
  */
 struct lowrank {
 	enum lowrank_kind kind;
+	bool frozen; /* A does not train */
 	int64_t r;
 	double alpha, scale;
 	float dropout;
@@ -62,6 +63,8 @@ struct lowrank {
 int lowrank_begin(struct method *m);
 /* Factors with first values; trains the site's bias if asked. */
 int lowrank_new(struct method *m, struct site *s, struct lowrank **ret);
+/* The same of a linear layer whose A stays at its first values. */
+int lowrank_new_frozen(struct method *m, struct site *s, struct lowrank **ret);
 /* The same but for the factors, which the method makes itself; r, alpha and scale are set. */
 int lowrank_start(struct method *m, struct site *s, struct lowrank *l);
 /* A hook: s->state is a struct lowrank of a linear layer. */

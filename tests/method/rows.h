@@ -111,6 +111,13 @@ static const struct method_row method_rows[] = {
 		  "\"target_modules\": [\"query\", \"key\", \"value\"]}" },
 	{ "mask", "[\"mask\", {\"density\": 0.5, \"selection\": \"pafi\", \"target_modules\": "
 		  "[\"intermediate.dense\"]}, \"lora\", {}]" },
+	{ "lora_fa", "{}" },
+	{ "lora_fa", "{\"r\": 2, \"lora_alpha\": 6, \"target_modules\": \"all-linear\", "
+		     "\"use_rslora\": true, \"bias\": \"all\"}" },
+	{ "lora_fa", "{\"r\": 3, \"lora_alpha\": 5, \"lora_dropout\": 0.3, \"rank_pattern\": "
+		     "{\"layer.1.*query\": 2}}" },
+	{ "lora_fa", "{\"init_lora_weights\": \"pissa_niter_2\", \"r\": 2, \"lora_alpha\": 3, "
+		     "\"bias\": \"lora_only\"}" },
 	{ "vera", "{}" },
 	{ "vera",
 	  "{\"r\": 5, \"projection_prng_key\": 7, \"target_modules\": [\"query\", \"value\", "

@@ -886,6 +886,8 @@ static const struct {
 	  "load_best_model_at_end needs data.validation" },
 	{ { "task.metric=pearson" }, "task.metric pearson does not fit task seq_cls" },
 	{ { "train.optim=adamw_8bit" }, "adamw_8bit is not in this version" },
+	{ { "train.optim=sgd", "peft={\"method\": \"lora_fa\"}" },
+	  "method 'lora_fa' has an AdamW of its own, so train.optim must be adamw" },
 	{ { "train.lr_scheduler_type=polynomial", "train.learning_rate=1e-8" },
 	  "polynomial ends at 1e-7" },
 	{ { "task={\"type\": \"regression\"}", "data.label=score",
