@@ -177,29 +177,56 @@ static int64_t runtime(const struct session *s, const struct layout *l)
 	       (s->other ? (int64_t)dataset_bytes(s->other) : 0) + feature_bytes(s);
 }
 
-/* The total if every weight trained: its tape is laid out with flags that are put back. */
+/* What is put back behind a layout of full fine-tuning. */
+struct found {
+	struct tensor *param;       /* [nparam] */
+	const struct hooks **hooks; /* [nsite] */
+};
+
+/* Every weight trains, and no method is plugged in. */
+static void train_all(struct model *m, const struct found *f)
+{
+	for (size_t i = 0; i < m->nparam; i++) {
+		f->param[i] = *m->param[i];
+		m->param[i]->needs = m->param[i]->trainable = true;
+	}
+	for (size_t i = 0; i < m->nsite; i++) {
+		f->hooks[i] = m->site[i].hooks;
+		m->site[i].hooks = NULL;
+	}
+}
+
+static void as_it_was(struct model *m, const struct found *f)
+{
+	for (size_t i = 0; i < m->nparam; i++)
+		*m->param[i] = f->param[i];
+	for (size_t i = 0; i < m->nsite; i++)
+		m->site[i].hooks = f->hooks[i];
+}
+
+/* The total if every weight trained and nothing else. */
 static int full_finetune(struct session *s, const struct lookups *look, int64_t *ret)
 {
 	const struct trainer t = trainer_of(s);
 	struct model *m = s->model;
 	struct trained all = { m->param, m->nparam, look, 0 };
-	struct tensor *was = calloc(m->nparam ? m->nparam : 1, sizeof(*was));
+	const struct found f = { calloc(m->nparam + 1, sizeof(*f.param)),
+				 calloc(m->nsite + 1, sizeof(*f.hooks)) };
 	struct layout l;
 	int code;
 
-	if (!was)
-		return err_set(TT_NOMEM, "not enough memory for an estimate");
-	for (size_t i = 0; i < m->nparam; i++) {
-		was[i] = *m->param[i];
-		m->param[i]->needs = m->param[i]->trainable = true;
+	if (f.param && f.hooks) {
+		train_all(m, &f);
+		code = layout_make(&t, &l);
+		all.shards = l.shards;
+		*ret = 4 * model_param_count(m) + gradient_bytes(s, &all) +
+		       optimizer_bytes(s, &all) + tapes(s, &l) * l.tape + runtime(s, &l);
+		as_it_was(m, &f);
+	} else {
+		code = err_set(TT_NOMEM, "not enough memory for an estimate");
 	}
-	code = layout_make(&t, &l);
-	all.shards = l.shards;
-	*ret = 4 * model_param_count(m) + gradient_bytes(s, &all) + optimizer_bytes(s, &all) +
-	       tapes(s, &l) * l.tape + runtime(s, &l);
-	for (size_t i = 0; i < m->nparam; i++)
-		*m->param[i] = was[i];
-	free(was);
+	free(f.param);
+	free(f.hooks);
 	return code;
 }
 

@@ -12,6 +12,7 @@ for recipe in "$top_srcdir"/recipes/*.json; do
 	has_keys eval/accuracy eval/loss
 	ok $? "$name reports"
 	seen=$(field eval/loss <"$work/out" | cut -c1-10)
+	expect 0 "full fine-tuning" "$name is estimated" "$trimtab" estimate "$name" --set data.limit=64 --set data.max_length=16
 	expect 0 "" "$name evaluates again" "$trimtab" eval "$recipe" --json --set data.eval_limit=32 --set data.max_length=16
 	has_keys loss accuracy f1 macro_f1 mcc n per_label confusion precision recall
 	ok $? "$name: the keys of eval --json"
