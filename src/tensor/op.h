@@ -10,6 +10,8 @@
  * outside their table are a bug of the caller.
  */
 
+enum activation { ACT_GELU, ACT_GELU_TANH, ACT_RELU, ACT_SILU, ACT_TANH };
+
 /* e[N,H] = word[id] + position[pos] + type[type] (each table may be NULL). Rows word[pad] get no gradient. */
 struct tensor *op_embedding(struct graph *g, struct tensor *word, struct tensor *position,
 			    struct tensor *type, const int32_t *id, const int32_t *pos,
@@ -93,7 +95,6 @@ struct attention {
 };
 struct tensor *op_attention(struct graph *g, struct tensor *q, struct tensor *k, struct tensor *v,
 			    const struct attention *how);
-enum activation { ACT_GELU, ACT_GELU_TANH, ACT_RELU, ACT_SILU, ACT_TANH };
 int activation_parse(
 	const char *name,
 	enum activation *ret); /* the names of transformers: gelu, gelu_new, relu, ... */
@@ -132,6 +133,30 @@ struct lstm {
 	struct tensor *w_ih, *w_hh, *b_ih, *b_hh;
 };
 struct tensor *op_lstm(struct graph *g, struct tensor *x, const struct lstm *l, bool reverse);
+/*
+ * y[N,H] = sum_i p_i u_i of n frozen bottleneck adapters u_i = up_i(f_i(down_i(z))): p is the softmax over them of
+ * q . (u_i key^T + key_bias) / temperature; while training dropout on these scores. q is [N,d], key [d,H], key_bias [d].
+ */
+struct fusion_part {
+	int64_t size; /* of adapter i, k_i */
+	enum activation kind;
+};
+struct fusion {
+	int64_t n;
+	const struct fusion_part *part; /* [n] */
+	/*
+	 * All of them, C = sum of k_i + 1: down [C,H] and down_bias [C] one below the other, each with a
+	 * last row that is not looked at; up [H,C] side by side, each with its bias as last column.
+	 */
+	const struct tensor *down, *down_bias, *up;
+	struct tensor *key, *key_bias;
+	float dropout, temperature;
+};
+/* ret_p: where p [N,n] is, until the graph is rewound. */
+struct tensor *op_fusion(struct graph *g, struct tensor *z, struct tensor *q,
+			 const struct fusion *how, const float **ret_p);
+/* weight |w - I|^2, Frobenius, scalar: how far a square matrix is from the identity. */
+struct tensor *op_near_identity(struct graph *g, struct tensor *w, float weight);
 struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);
 struct tensor *op_scale(struct graph *g, struct tensor *x, float s);
 /* weight |x x^T - I|, Frobenius, scalar: how far the rows of x are from orthonormal; rows false: its columns. */

@@ -15,6 +15,7 @@
 
 #include "base/array.h"
 #include "base/err.h"
+#include "tensor/activation.h"
 #include "tensor/kernel.h"
 
 static const struct {
@@ -52,6 +53,17 @@ int activation_parse(const char *name, enum activation *ret)
 		       "gelu_pytorch_tanh, gelu_fast, "
 		       "relu, silu, swish and tanh",
 		       name);
+}
+
+void activation_run(enum activation kind, float *y, const float *x, int64_t n)
+{
+	kernels[kind].run(y, x, n);
+}
+
+void activation_back(enum activation kind, float *dx, float beta, const float *x, const float *dy,
+		     int64_t n)
+{
+	kernels[kind].back(dx, beta, x, dy, n);
 }
 
 static void forward(struct node *n)

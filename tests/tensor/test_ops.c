@@ -33,6 +33,7 @@ struct world {
 	struct vector_step vectors;
 	float norm[OUT];
 	struct add_linear plus;
+	struct fusion mix;
 	enum activation kind;
 	double smoothing;
 	enum pool_scores pool;
@@ -461,6 +462,110 @@ static void vectors_naive(const struct world *w, double *y)
 						(double)w->t[5]->data[r] * num(w->t[4], o, r);
 			y[i * OUT + o] = linear_at(w, i, o) + (double)w->t[6]->data[o] * step;
 		}
+}
+
+/*
+ * Fusion of adapters of 2 and 3 numbers: t = z, q, key, its bias; the adapters do not train. Their
+ * second halves and the biases of these lie in one matrix.
+ */
+enum { PARTS = 2, FIRST = 2, SECOND = 3, STACK = FIRST + 1 + SECOND + 1 };
+
+static const struct fusion_part fusion_parts[PARTS] = { { FIRST, ACT_TANH }, { SECOND, ACT_GELU } };
+
+static void fusion_setup(struct world *w)
+{
+	add(w, w->n, IN);
+	add(w, w->n, OUT)->origin = &w->origin;
+	w->mix = (struct fusion){
+		.n = PARTS,
+		.part = fusion_parts,
+		.down = world_frozen(w->a, &w->r, STACK, IN, 0.7),
+		.down_bias = world_frozen(w->a, &w->r, STACK, 0, 0.7),
+		.up = world_frozen(w->a, &w->r, IN, STACK, 0.7),
+		.key = add(w, OUT, IN),
+		.key_bias = add(w, OUT, 0),
+		.temperature = 1,
+	};
+	/* added to all scores alike, it has no gradient until dropout takes some of them */
+	w->mix.key_bias->trainable = w->mix.key_bias->needs = false;
+}
+
+static void fusion_setup_warm(struct world *w)
+{
+	fusion_setup(w);
+	w->mix.key_bias->trainable = w->mix.key_bias->needs = true;
+	w->mix.temperature = 2;
+	w->mix.dropout = 0.4F;
+}
+
+static struct tensor *fusion_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+	const float *p = NULL;
+
+	return op_fusion(g, rows_of(g, w, 0), rows_of(g, w, 1), &w->mix, &p);
+}
+
+static double activate(enum activation kind, double x);
+
+/* u_i of row r, and its score. */
+static double fusion_part(const struct world *w, int64_t r, int i, double *u)
+{
+	const struct fusion *f = &w->mix;
+	const int64_t from = i ? FIRST + 1 : 0, k = f->part[i].size;
+	double score = 0;
+
+	for (int64_t j = 0; j < IN; j++)
+		u[j] = num(f->up, j, from + k);
+	for (int64_t c = from; c < from + k; c++) {
+		double a = (double)f->down_bias->data[c];
+
+		for (int64_t j = 0; j < IN; j++)
+			a += num(w->t[0], r, j) * num(f->down, c, j);
+		a = activate(f->part[i].kind, a);
+		for (int64_t j = 0; j < IN; j++)
+			u[j] += a * num(f->up, j, c);
+	}
+	for (int64_t o = 0; o < OUT; o++) {
+		double key = (double)f->key_bias->data[o];
+
+		for (int64_t j = 0; j < IN; j++)
+			key += u[j] * num(f->key, o, j);
+		score += num(w->t[1], r, o) * key;
+	}
+	return score / (double)f->temperature;
+}
+
+static void fusion_naive(const struct world *w, double *y)
+{
+	for (int64_t r = 0; r < w->n; r++) {
+		double u[PARTS][IN], p[PARTS], sum = 0;
+
+		for (int i = 0; i < PARTS; i++) {
+			p[i] = exp(fusion_part(w, r, i, u[i]));
+			sum += p[i];
+		}
+		for (int64_t j = 0; j < IN; j++) {
+			y[r * IN + j] = 0;
+			for (int i = 0; i < PARTS; i++)
+				y[r * IN + j] += p[i] / sum * u[i][j];
+		}
+	}
+}
+
+/* A matrix that is not far from the identity. */
+static void identity_setup(struct world *w) { add(w, IN, IN); }
+
+static struct tensor *identity_build(struct graph *g, void *arg)
+{
+	return op_near_identity(g, rows_of(g, arg, 0), 0.1F);
+}
+
+static void identity_naive(const struct world *w, double *y)
+{
+	*y = 0;
+	for (int64_t i = 0; i < IN * IN; i++)
+		*y += 0.1 * pow(num(w->t[0], i / IN, i % IN) - (i / IN == i % IN), 2);
 }
 
 /* Embeddings. */
@@ -1206,6 +1311,9 @@ static const struct test tests[] = {
 	{ "added linear, to itself", plus_setup_same, plus_build_same, plus_naive_same },
 	{ "vectors", vectors_setup, vectors_build, vectors_naive },
 	{ "vectors, own input", vectors_setup_z, vectors_build, vectors_naive },
+	{ "fusion", fusion_setup, fusion_build, fusion_naive },
+	{ "fusion, warm, dropout", fusion_setup_warm, fusion_build, fusion_naive },
+	{ "near the identity", identity_setup, identity_build, identity_naive },
 	{ "embedding", embedding_setup, embedding_build, embedding_naive },
 	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
 	{ "embedding, low rank", embedding_low_rank_setup, embedding_low_rank_build,
