@@ -42,6 +42,7 @@ void knob_defaults(const struct knob *table, void *settings)
 		case KNOB_TEXT: *(const char **)at = k->text; break;
 		case KNOB_PATH: *(const char **)at = NULL; break;
 		case KNOB_TEXTS:
+		case KNOB_PATHS:
 		case KNOB_SELECT: *(struct texts *)at = (struct texts){ NULL, 0, false }; break;
 		case KNOB_INTS: *(struct ints *)at = (struct ints){ NULL, 0 }; break;
 		case KNOB_JSON: *(const struct json **)at = NULL; break;
@@ -127,6 +128,7 @@ void knob_allowed(const struct knob *k, char *ret, size_t size)
 	case KNOB_TEXT: snprintf(ret, size, "a string"); break;
 	case KNOB_PATH: snprintf(ret, size, "a path"); break;
 	case KNOB_TEXTS: snprintf(ret, size, "an array of strings"); break;
+	case KNOB_PATHS: snprintf(ret, size, "an array of paths"); break;
 	case KNOB_SELECT: snprintf(ret, size, "a string or an array of strings"); break;
 	case KNOB_INTS:
 		range_text(k, "a whole number", ret, size);
@@ -160,7 +162,7 @@ static int refuse_item(const struct reading *r, const struct knob *k, size_t i,
 	struct knob one = *k;
 	char is[96], allowed[128];
 
-	one.type = k->type == KNOB_INTS ? KNOB_INT : KNOB_TEXT;
+	one.type = k->type == KNOB_INTS ? KNOB_INT : k->type == KNOB_PATHS ? KNOB_PATH : KNOB_TEXT;
 	one.flags &= ~(unsigned)KNOB_OPTIONAL;
 	found(j, is, sizeof(is));
 	knob_allowed(&one, allowed, sizeof(allowed));
@@ -342,21 +344,40 @@ static int read_choice(const struct reading *r, const struct knob *k, const stru
 	return refuse(r, k, j);
 }
 
-static int read_path(const struct reading *r, const struct knob *k, const struct json *j,
-		     const char **ret)
+/* A path that is made absolute. */
+static int place_path(const struct reading *r, const struct knob *k, const char *text,
+		      const char **ret)
 {
 	char joined[PATH_MAX], whole[PATH_MAX];
-	const char *text = json_text(j);
-	int rc;
+	int rc = fs_join(joined, sizeof(joined), r->dir ? r->dir : ".", text);
 
-	if (!text || !*text)
-		return refuse(r, k, j);
-	rc = fs_join(joined, sizeof(joined), r->dir ? r->dir : ".", text);
 	if (!rc)
 		rc = fs_absolute(whole, sizeof(whole), joined);
 	if (rc)
 		return err_in("%s%s%s", r->where, dot(r->where), k->name);
 	*ret = arena_text(r->arena, whole);
+	return *ret ? TT_OK : TT_NOMEM;
+}
+
+static int read_path(const struct reading *r, const struct knob *k, const struct json *j,
+		     const char **ret)
+{
+	const char *text = json_text(j);
+
+	return text && *text ? place_path(r, k, text, ret) : refuse(r, k, j);
+}
+
+/* One string of a list. */
+static int read_item(const struct reading *r, const struct knob *k, size_t i, const struct json *j,
+		     const char **ret)
+{
+	const char *text = json_text(j);
+
+	if (!text || (k->type == KNOB_PATHS && !*text))
+		return refuse_item(r, k, i, j);
+	if (k->type == KNOB_PATHS)
+		return place_path(r, k, text, ret);
+	*ret = arena_text(r->arena, text);
 	return *ret ? TT_OK : TT_NOMEM;
 }
 
@@ -374,11 +395,10 @@ static int read_texts(const struct reading *r, const struct knob *k, const struc
 	if (!item)
 		return TT_NOMEM;
 	for (size_t i = 0; i < n; i++) {
-		if (!json_text(c))
-			return refuse_item(r, k, i, c);
-		item[i] = arena_text(r->arena, json_text(c));
-		if (!item[i])
-			return TT_NOMEM;
+		const int rc = read_item(r, k, i, c, &item[i]);
+
+		if (rc)
+			return rc;
 		c = one ? NULL : json_next(c);
 	}
 	*ret = (struct texts){ item, n, !one };
@@ -434,6 +454,7 @@ static int read_value(const struct reading *r, const struct knob *k, const struc
 		return TT_OK;
 	case KNOB_PATH: return read_path(r, k, j, at);
 	case KNOB_TEXTS:
+	case KNOB_PATHS:
 	case KNOB_SELECT: return read_texts(r, k, j, at);
 	case KNOB_INTS: return read_ints(r, k, j, at);
 	case KNOB_JSON: *(const struct json **)at = j; return TT_OK;
@@ -574,6 +595,7 @@ static void write_value(const struct knob *k, const void *at, struct jsonw *w)
 	case KNOB_TEXT:
 	case KNOB_PATH: write_text(k->name, *(const char *const *)at, w); break;
 	case KNOB_TEXTS:
+	case KNOB_PATHS:
 	case KNOB_SELECT: write_texts(k->name, at, k->type == KNOB_SELECT, w); break;
 	case KNOB_INTS: write_ints(k->name, at, w); break;
 	case KNOB_JSON:

@@ -25,6 +25,7 @@ enum knob_type {
 	KNOB_TEXT,   /* const char * */
 	KNOB_PATH,   /* const char *; relative to the recipe's folder, made absolute */
 	KNOB_TEXTS,  /* struct texts: an array of strings */
+	KNOB_PATHS,  /* the same of paths, each as KNOB_PATH has it */
 	KNOB_SELECT, /* struct texts: a string (is_list false, one item) or an array of strings (is_list true) */
 	KNOB_INTS, /* struct ints: one whole number or an array of them */
 	KNOB_JSON  /* const struct json *: checked by its user (patterns, maps) */
@@ -75,7 +76,7 @@ void knob_defaults(const struct knob *table, void *settings);
  * nearest known key on a typo: "peft.lora_alhpa is not a key; did you mean
  * lora_alpha?". "note" is allowed and ignored. Strings and arrays are copied
  * into the arena, but KNOB_JSON points into the object, which must live as
- * long as the settings. dir resolves KNOB_PATH. An unfinished struct is left on failure.
+ * long as the settings. dir resolves paths. An unfinished struct is left on failure.
  */
 int knob_parse(const struct knob *table, const struct json *object, const char *where,
 	       const char *dir, struct arena *a, void *settings);

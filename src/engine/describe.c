@@ -20,10 +20,10 @@
 static const char *type_name(enum knob_type type)
 {
 	static const char *const name[] = {
-		[KNOB_INT] = "int",       [KNOB_REAL] = "real",     [KNOB_BOOL] = "bool",
-		[KNOB_CHOICE] = "choice", [KNOB_TEXT] = "text",     [KNOB_PATH] = "path",
-		[KNOB_TEXTS] = "texts",   [KNOB_SELECT] = "select", [KNOB_INTS] = "ints",
-		[KNOB_JSON] = "json",
+		[KNOB_INT] = "int",       [KNOB_REAL] = "real",   [KNOB_BOOL] = "bool",
+		[KNOB_CHOICE] = "choice", [KNOB_TEXT] = "text",   [KNOB_PATH] = "path",
+		[KNOB_TEXTS] = "texts",   [KNOB_PATHS] = "paths", [KNOB_SELECT] = "select",
+		[KNOB_INTS] = "ints",     [KNOB_JSON] = "json",
 	};
 
 	return name[type];

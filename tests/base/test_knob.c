@@ -13,7 +13,7 @@ struct box {
 	bool on;
 	int kind, other;
 	const char *word, *may_word, *path;
-	struct texts words, select;
+	struct texts words, paths, select;
 	struct ints ranks;
 	const struct json *any;
 };
@@ -63,6 +63,7 @@ static const struct knob table[] = {
 	{ .name = "may_word", .type = KNOB_TEXT, .at = AT(may_word), .flags = KNOB_OPTIONAL },
 	{ .name = "path", .type = KNOB_PATH, .at = AT(path), .flags = KNOB_OPTIONAL },
 	{ .name = "words", .type = KNOB_TEXTS, .at = AT(words), .flags = KNOB_OPTIONAL },
+	{ .name = "paths", .type = KNOB_PATHS, .at = AT(paths), .flags = KNOB_OPTIONAL },
 	{ .name = "select", .type = KNOB_SELECT, .at = AT(select), .flags = KNOB_OPTIONAL },
 	{ .name = "ranks",
 	  .type = KNOB_INTS,
@@ -106,6 +107,9 @@ static const struct {
 	{ "{\"path\":\"\"}", "x.path is an empty string; it must be a path" },
 	{ "{\"words\":\"one\"}", "x.words is \"one\"; it must be an array of strings" },
 	{ "{\"words\":[\"a\",5]}", "x.words.1 is 5; it must be a string" },
+	{ "{\"paths\":\"one\"}", "x.paths is \"one\"; it must be an array of paths" },
+	{ "{\"paths\":[\"a\",\"\"]}", "x.paths.1 is an empty string; it must be a path" },
+	{ "{\"paths\":[3]}", "x.paths.0 is 3; it must be a path" },
 	{ "{\"select\":{}}", "x.select is an object; it must be a string or an array of strings" },
 	{ "{\"ranks\":[1,65]}", "x.ranks.1 is 65; it must be a whole number from 1 to 64" },
 	{ "{\"ranks\":0}", "x.ranks is 0; it must be a whole number from 1 to 64, or an array" },
@@ -129,7 +133,7 @@ static bool are_defaults(const struct box *b)
 	return b->count == 3 && b->maybe == KNOB_NONE && b->size == KNOB_NONE && b->rate == 0.5 &&
 	       b->open == 1 && isnan(b->may_rate) && b->on && b->kind == 1 && b->other == 2 &&
 	       !strcmp(b->word, "hello") && !b->may_word && !b->path && !b->words.item &&
-	       !b->select.item && !b->ranks.item && !b->any;
+	       !b->paths.item && !b->select.item && !b->ranks.item && !b->any;
 }
 
 static void defaults(void)
@@ -223,9 +227,11 @@ static void values_and_back(void)
 		"\"may_rate\": 1e-05, \"on\": false, "
 		"\"kind\": \"blue\", \"other\": \"a\", \"word\": \"\", \"may_word\": \"w\", "
 		"\"path\": \"/dir/p/q\", "
-		"\"words\": [], \"select\": \"one\", \"ranks\": 8, \"any\": {\"k\": [1, \"x\"]}}";
+		"\"words\": [], \"paths\": [\"/p\"], \"select\": \"one\", \"ranks\": 8, \"any\": "
+		"{\"k\": [1, \"x\"]}}";
 	static const char lists[] =
-		"{\"path\":\"../up\",\"select\":[\"one\"],\"words\":[\"a\",\"b\"],\"ranks\":[1,2]}";
+		"{\"path\":\"../up\",\"paths\":[\"a\",\"/"
+		"b\"],\"select\":[\"one\"],\"words\":[\"a\",\"b\"],\"ranks\":[1,2]}";
 	struct arena *a = arena_new();
 	struct json *doc = NULL, *second = NULL;
 	struct buf out;
@@ -246,6 +252,8 @@ static void values_and_back(void)
 	CHECK(read(lists, a, &second, &b) == TT_OK);
 	json_free(second);
 	CHECK_STR(b.path, "/up");
+	CHECK(b.paths.n == 2 && b.paths.is_list && !strcmp(b.paths.item[0], "/dir/a") &&
+	      !strcmp(b.paths.item[1], "/b"));
 	CHECK(b.select.is_list && b.select.n == 1 && b.words.n == 2 &&
 	      !strcmp(b.words.item[1], "b"));
 	CHECK(b.ranks.n == 2 && b.ranks.item[1] == 2);
