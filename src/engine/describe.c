@@ -119,7 +119,9 @@ static void methods(struct buf *out, bool json)
 {
 	for (const struct method_ops *const *m = method_all(); *m; m++) {
 		const char *const value[] = { (*m)->name, (*m)->title, (*m)->cite, (*m)->peft_type,
-					      (*m)->merge || !(*m)->wants ? "merges" : NULL };
+					      (*m)->merge || (!(*m)->wants && !(*m)->seated)
+						      ? "merges"
+						      : NULL };
 
 		record(out, json, "method", method_fields, 5, value);
 		knobs(out, json, (*m)->name, (*m)->knobs);

@@ -117,6 +117,7 @@ const struct method_ops method_bottleneck_adapter = {
 	.cite = "Houlsby et al. 2019, Pfeiffer et al. 2020",
 	.peft_type = "TRIMTAB_ADAPTER",
 	.takes_modules_to_save = true,
+	.seated = true,
 	.knobs = knobs,
 	.settings_size = sizeof(struct bottleneck_settings),
 	.targeting_at = offsetof(struct bottleneck_settings, targeting),

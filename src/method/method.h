@@ -60,6 +60,7 @@ struct method_ops {
 	enum adamw_form adamw; /* of its parameters; but for torch's it must be train.optim */
 	bool detached;         /* gradients take what before_step made as constant (DoRA's norms) */
 	bool saves_model;      /* exported as a model folder, never as an adapter (full) */
+	bool seated;           /* sits in groups, which have no weight to fold it into */
 	const struct knob *knobs; /* ends with a name of NULL */
 	size_t settings_size;
 	size_t targeting_at; /* offset of struct targeting in the settings, when wants != 0 */

@@ -281,6 +281,7 @@ const struct method_ops method_p_tuning = {
 	.knobs = knobs,
 	.settings_size = sizeof(struct p_tuning_settings),
 	.takes_modules_to_save = true,
+	.seated = true,
 	.begin = p_tuning_begin,
 	.before_step = p_tuning_before_step,
 	.after_step = p_tuning_after_step,

@@ -108,6 +108,7 @@ const struct method_ops method_p_tuning_v2 = {
 	.knobs = knobs,
 	.settings_size = sizeof(struct p_tuning_v2_settings),
 	.takes_modules_to_save = true,
+	.seated = true,
 	.begin = p_tuning_v2_begin,
 	.before_step = p_tuning_v2_before_step,
 	.after_step = p_tuning_v2_after_step,

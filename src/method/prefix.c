@@ -101,6 +101,7 @@ const struct method_ops method_prefix = {
 	.knobs = knobs,
 	.settings_size = sizeof(struct prefix_settings),
 	.takes_modules_to_save = true,
+	.seated = true,
 	.begin = prefix_begin,
 	.before_step = prefix_before_step,
 	.after_step = prefix_after_step,

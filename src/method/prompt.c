@@ -318,6 +318,7 @@ const struct method_ops method_prompt = {
 	.knobs = knobs,
 	.settings_size = sizeof(struct prompt_tuning_settings),
 	.takes_modules_to_save = true,
+	.seated = true,
 	.begin = prompt_begin,
 	.after_step = prompt_after_step,
 	.config = prompt_config,
