@@ -1,8 +1,5 @@
 /*
  * Bottleneck adapters: where they sit, their parameters and their part of a pass.
- *
- * What they add is looked at in evaluations, on their first rows: each row has a
- * place of its own, whatever thread it is in.
  */
 #include "method/bottleneck.h"
 
@@ -11,10 +8,9 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "method/look.h"
 #include "method/panel.h"
 #include "tensor/kernel.h"
-
-enum { LOOKED = 32 }; /* rows of an evaluation that are looked at */
 
 struct bottleneck_look {
 	double added[LOOKED], beside[LOOKED]; /* sums of squares: of a(x), of h */
@@ -54,13 +50,30 @@ struct site *bottleneck_site(const struct model *m, const struct bottleneck_how 
 
 /* ---- parameters ---- */
 
-static struct tensor *param(struct method *m, const char *module, const char *leaf, int64_t rows,
-			    int64_t cols, enum method_init how, double bound)
+/* A parameter, or (frozen) a tensor of zeros that does not train. */
+static struct tensor *tensor(struct method *m, const struct bottleneck *b, const char *leaf,
+			     int64_t rows, int64_t cols, enum method_init how, double bound)
 {
-	return method_param(m, module, leaf, cols ? 2 : 1, (int64_t[]){ rows, cols }, how, bound);
+	const int64_t dim[2] = { rows, cols };
+	const int rank = cols ? 2 : 1;
+
+	return b->frozen ? method_fixed(m, b->site, leaf, rank, dim, INIT_ZERO, 0, true)
+			 : method_param(m, b->site, leaf, rank, dim, how, bound);
 }
 
-static int new_params(struct method *m, struct bottleneck *b, const char *module)
+static int new_scale(struct method *m, struct bottleneck *b)
+{
+	const int64_t n = b->how->scaling == SCALING_CHANNEL ? m->model->hp.hidden_size : 1;
+
+	if (b->how->scaling == SCALING_FIXED)
+		return TT_OK;
+	b->scale = tensor(m, b, "scaling", n, 0, INIT_ZERO, 0);
+	for (int64_t i = 0; b->scale && i < n; i++)
+		b->scale->data[i] = 1;
+	return b->scale ? TT_OK : TT_NOMEM;
+}
+
+static int new_tensors(struct method *m, struct bottleneck *b)
 {
 	static const enum method_init hows[] = { [BOTTLENECK_BERT] = INIT_NORMAL,
 						 [BOTTLENECK_MAM] = INIT_UNIFORM,
@@ -71,20 +84,25 @@ static int new_params(struct method *m, struct bottleneck *b, const char *module
 			     : init == BOTTLENECK_MAM ? 1 / sqrt((double)hidden)
 						      : 0.01;
 
-	b->down = param(m, module, "adapter_down.0.weight", k, hidden, hows[init], bound);
-	b->down_bias = param(m, module, "adapter_down.0.bias", k, 0, INIT_ZERO, 0);
-	b->up = param(m, module, "adapter_up.weight", hidden, k,
-		      init == BOTTLENECK_MAM ? INIT_ZERO : hows[init], bound);
-	b->up_bias = param(m, module, "adapter_up.bias", hidden, 0, INIT_ZERO, 0);
-	if (!b->down || !b->down_bias || !b->up || !b->up_bias)
+	b->down = tensor(m, b, "adapter_down.0.weight", k, hidden, hows[init], bound);
+	b->down_bias = tensor(m, b, "adapter_down.0.bias", k, 0, INIT_ZERO, 0);
+	b->up = tensor(m, b, "adapter_up.weight", hidden, k,
+		       init == BOTTLENECK_MAM ? INIT_ZERO : hows[init], bound);
+	b->up_bias = tensor(m, b, "adapter_up.bias", hidden, 0, INIT_ZERO, 0);
+	return b->down && b->down_bias && b->up && b->up_bias ? new_scale(m, b) : TT_NOMEM;
+}
+
+int bottleneck_frozen(struct method *m, const struct bottleneck_how *how, const char *module,
+		      struct bottleneck **ret)
+{
+	struct bottleneck *b = method_alloc(m, sizeof(*b));
+
+	if (!b)
 		return TT_NOMEM;
-	if (b->how->scaling == SCALING_FIXED)
-		return TT_OK;
-	b->scale = param(m, module, "scaling", b->how->scaling == SCALING_CHANNEL ? hidden : 1, 0,
-			 INIT_ZERO, 0);
-	for (int64_t i = 0; b->scale && i < tensor_count(b->scale); i++)
-		b->scale->data[i] = 1;
-	return b->scale ? TT_OK : TT_NOMEM;
+	*b = (struct bottleneck){ .how = how, .frozen = true };
+	b->site = arena_text(m->model->arena, module);
+	*ret = b;
+	return b->site ? new_tensors(m, b) : TT_NOMEM;
 }
 
 int bottleneck_new(struct method *m, const struct bottleneck_how *how, const char *module,
@@ -97,7 +115,7 @@ int bottleneck_new(struct method *m, const struct bottleneck_how *how, const cha
 		return TT_NOMEM;
 	*b = (struct bottleneck){ .how = how, .look = method_alloc(m, sizeof(*b->look)) };
 	b->site = arena_text(m->model->arena, module);
-	code = b->look && b->site ? new_params(m, b, module) : TT_NOMEM;
+	code = b->look && b->site ? new_tensors(m, b) : TT_NOMEM;
 	if (!code && how->kind == ACT_RELU) {
 		b->look->alive = method_alloc(m, (size_t)(LOOKED * how->size));
 		code = b->look->alive ? TT_OK : TT_NOMEM;
@@ -120,43 +138,32 @@ struct tensor *bottleneck_input(struct graph *g, enum bottleneck_place place,
 	}
 }
 
-/* Rows from .. to-1 are one example's, number row. */
-static void look_at(const struct bottleneck *b, const struct tensor *h, const struct tensor *t,
-		    const struct tensor *y, int64_t from, int64_t to, uint32_t row)
+/* What is looked at: h, the adapter's inner numbers t, and h with what was added. */
+struct sight {
+	const struct bottleneck *b;
+	const struct tensor *h, *t, *y;
+};
+
+static void look_at(void *arg, int64_t from, int64_t to, uint32_t place)
 {
-	const int64_t cols = tensor_cols(h), k = tensor_cols(t);
-	struct bottleneck_look *l = b->look;
+	const struct sight *v = arg;
+	const int64_t cols = tensor_cols(v->h), k = tensor_cols(v->t);
+	struct bottleneck_look *l = v->b->look;
 
-	l->seen[row] = true;
-	l->added[row] = 0;
-	l->beside[row] = kernel_sum_squares(h->data + from * cols, (to - from) * cols);
+	l->seen[place] = true;
+	l->added[place] = 0;
+	l->beside[place] = kernel_sum_squares(v->h->data + from * cols, (to - from) * cols);
 	for (int64_t i = from * cols; i < to * cols; i++) {
-		const double a = (double)y->data[i] - (double)h->data[i];
+		const double a = (double)v->y->data[i] - (double)v->h->data[i];
 
-		l->added[row] += a * a;
+		l->added[place] += a * a;
 	}
 	for (int64_t c = 0; l->alive && c < k; c++) {
-		bool *alive = l->alive + row * k + c;
+		bool *alive = l->alive + place * k + c;
 
 		*alive = false;
 		for (int64_t i = from; i < to && !*alive; i++)
-			*alive = t->data[i * k + c] > 0;
-	}
-}
-
-static void look(struct graph *g, const struct bottleneck *b, const struct tensor *h,
-		 const struct tensor *t, const struct tensor *y)
-{
-	const struct origin *who = h->origin;
-	const int64_t rows = tensor_rows(h);
-
-	if (graph_pass(g)->train || !who)
-		return;
-	for (int64_t from = 0, to; from < rows; from = to) {
-		for (to = from + 1; to < rows && who->example[to] == who->example[from];)
-			to++;
-		if (who->example[from] < LOOKED)
-			look_at(b, h, t, y, from, to, who->example[from]);
+			*alive = v->t->data[i * k + c] > 0;
 	}
 }
 
@@ -176,7 +183,7 @@ struct tensor *bottleneck_add(struct graph *g, const struct bottleneck *b, struc
 	struct tensor *y = op_add_linear(g, h, t, &how);
 
 	if (y)
-		look(g, b, h, t, y);
+		look(g, h, look_at, &(struct sight){ b, h, t, y });
 	return y;
 }
 

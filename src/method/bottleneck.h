@@ -45,9 +45,10 @@ struct bottleneck_how {
 struct bottleneck {
 	const struct bottleneck_how *how;
 	const char *site;
+	bool frozen; /* trained before: it is mixed with others */
 	struct tensor *down, *down_bias, *up, *up_bias;
-	struct tensor *scale; /* NULL: fixed */
-	struct bottleneck_look *look;
+	struct tensor *scale;         /* NULL: fixed */
+	struct bottleneck_look *look; /* NULL when frozen */
 };
 
 /* What a recipe says. */
@@ -72,6 +73,9 @@ struct site *bottleneck_site(const struct model *m, const struct bottleneck_how 
 /* New parameters MODULE.adapter_down.0.weight and so on; how must outlive the method. */
 int bottleneck_new(struct method *m, const struct bottleneck_how *how, const char *module,
 		   struct bottleneck **ret);
+/* The same of zeros that do not train, to be read from a file. */
+int bottleneck_frozen(struct method *m, const struct bottleneck_how *how, const char *module,
+		      struct bottleneck **ret);
 /* What an adapter in this place reads. */
 struct tensor *bottleneck_input(struct graph *g, enum bottleneck_place place,
 				const struct sublayer *in);
@@ -89,6 +93,7 @@ void bottleneck_watch(struct method *m, struct bottleneck *const *b, size_t n, c
 /* adapter_config.json: the members that say how, and reading them. */
 void bottleneck_config(const struct bottleneck_how *how, struct jsonw *w);
 int bottleneck_parse(const struct json *config, struct bottleneck_how *ret);
+const char *bottleneck_place_name(enum bottleneck_place place);
 /* Does a file's mean the same function? Refuses by key name. */
 int bottleneck_agrees(const struct bottleneck_how *how, const struct json *config);
 

@@ -50,6 +50,8 @@ static const char *activation_name(enum activation kind)
 	return NULL;
 }
 
+const char *bottleneck_place_name(enum bottleneck_place place) { return places[place].name; }
+
 /* ---- settings ---- */
 
 static int scaling_parse(const struct json *j, const char *key, struct bottleneck_how *ret)
@@ -191,8 +193,9 @@ int bottleneck_parse(const struct json *config, struct bottleneck_how *ret)
 int bottleneck_agrees(const struct bottleneck_how *how, const struct json *config)
 {
 	static const char *const known[] = {
-		"bottleneck_size", "dropout",       "init_weights", "leave_out",
-		"modules_to_save", "non_linearity", "placement",    "scaling",
+		"bottleneck_size", "dropout",         "init_weights",
+		"leave_out",       "modules_to_save", "name",
+		"non_linearity",   "placement",       "scaling",
 	};
 	const enum bottleneck_place place = how->place == PLACE_SCALED_PARALLEL ? PLACE_PARALLEL
 										: how->place;

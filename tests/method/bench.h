@@ -173,7 +173,8 @@ static inline int bench_ready(struct bench *b)
 
 /*
  * Settings from JSON, as in a recipe but without "method". An array is a
- * combination, whatever name says: ["lora", {...}, "head", {...}].
+ * combination, whatever name says: ["lora", {...}, "head", {...}]. Paths are
+ * relative to the model's folder.
  */
 static inline int bench_attach(struct bench *b, const char *name, const char *json, int task,
 			       uint64_t seed)
@@ -203,7 +204,8 @@ static inline int bench_attach(struct bench *b, const char *name, const char *js
 		b->peft[i] = (struct recipe_peft){ .name = ops->name,
 						   .settings = arena_zero(b->arena, 1,
 									  ops->settings_size + 1) };
-		code = knob_parse(ops->knobs, settings, "peft", "/", b->arena, b->peft[i].settings);
+		code = knob_parse(ops->knobs, settings, "peft", bench_base, b->arena,
+				  b->peft[i].settings);
 		at = many ? json_next(settings) : NULL;
 	}
 	if (!code)

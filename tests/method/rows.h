@@ -21,6 +21,23 @@ struct method_row {
 	const char *method, *json;
 };
 
+/* Adapters that others start from, in folders of these names beside the model or the recipe. */
+static const struct row_adapter {
+	const char *folder, *json;
+} row_adapters[] = {
+	{ "one", "{\"bottleneck_size\": 3}" },
+	{ "two",
+	  "{\"bottleneck_size\": 2, \"non_linearity\": \"tanh\", \"scaling\": \"channel\"}" },
+	{ "three", "{\"bottleneck_size\": 4, \"scaling\": 2, \"leave_out\": [0]}" },
+	{ "tall",
+	  "{\"placement\": \"houlsby\", \"bottleneck_size\": 3, \"scaling\": \"learned\"}" },
+	{ "low", "{\"placement\": \"houlsby\", \"bottleneck_size\": 2}" },
+	{ "wide", "{\"placement\": \"scaled_parallel\", \"bottleneck_size\": 3}" },
+	{ "side", "{\"placement\": \"parallel\", \"bottleneck_size\": 2}" },
+};
+
+enum { ROW_ADAPTERS = sizeof(row_adapters) / sizeof(row_adapters[0]) };
+
 static const struct method_row method_rows[] = {
 	{ "adapter", "{}" },
 	{ "adapter",
@@ -34,6 +51,11 @@ static const struct method_row method_rows[] = {
 	  "\"modules_to_save\": [\"pooler\"]}" },
 	{ "adapter", "{\"placement\": \"scaled_parallel\", \"init_weights\": \"mam_adapter\", "
 		     "\"non_linearity\": \"gelu_new\"}" },
+	{ "adapter_fusion", "{\"adapters\": [\"one\", \"two\", \"three\"]}" },
+	{ "adapter_fusion", "{\"adapters\": [\"tall\", \"low\"], \"fusion\": \"static\", "
+			    "\"modules_to_save\": [\"pooler\"]}" },
+	{ "adapter_fusion", "{\"adapters\": [\"side\", \"wide\", \"side\"], \"temperature\": true, "
+			    "\"regularization\": false, \"dropout_prob\": 0.2}" },
 	{ "adalora", "{}" },
 	{ "adalora",
 	  "{\"init_r\": 4, \"target_r\": 2, \"tinit\": 1, \"tfinal\": 2, \"deltaT\": 2, "

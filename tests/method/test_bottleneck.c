@@ -5,11 +5,12 @@
 #include "tests/method/told.h"
 
 #include "base/array.h"
+#include "tests/method/sublayer.h"
 
 #define OUTPUT "bert.encoder.layer.1.output"
 #define ADAPTER OUTPUT ".adapters"
 
-enum { HIDDEN = 8, ROWS = 3, MOST = 16 };
+enum { HIDDEN = SUBLAYER_HIDDEN, ROWS = SUBLAYER_ROWS, MOST = 16 };
 
 static struct tensor *param(const struct bench *b, const char *name)
 {
@@ -31,20 +32,6 @@ static double act(const char *kind, double x)
 	if (!strcmp(kind, "gelu"))
 		return x / 2 * (1 + erf(x / sqrt(2)));
 	return x / (1 + exp(-x)); /* swish */
-}
-
-static void norm(const struct sublayer *in, const double *x, double *y)
-{
-	double mean = 0, var = 0;
-
-	for (int i = 0; i < HIDDEN; i++)
-		mean += x[i] / HIDDEN;
-	for (int i = 0; i < HIDDEN; i++)
-		var += (x[i] - mean) * (x[i] - mean) / HIDDEN;
-	for (int i = 0; i < HIDDEN; i++)
-		y[i] = (x[i] - mean) / sqrt(var + (double)in->eps) *
-			       (double)in->norm->weight->data[i] +
-		       (double)in->norm->bias->data[i];
 }
 
 static double scale_of(const struct bench *b, double by, int column)
@@ -93,11 +80,11 @@ static void expected(const struct bench *b, const char *place, const char *kind,
 		read[i] = !strcmp(place, "houlsby") ? h[i] : x[i];
 	}
 	if (!strcmp(place, "pfeiffer"))
-		norm(in, sum, read);
+		sublayer_norm(in, sum, read);
 	bottleneck(b, kind, by, read, a);
 	for (int i = 0; i < HIDDEN; i++)
 		sum[i] += a[i];
-	norm(in, sum, y);
+	sublayer_norm(in, sum, y);
 }
 
 static const struct {
@@ -115,15 +102,6 @@ static const struct {
 	{ "{\"placement\": \"houlsby\", \"scaling\": \"channel\"}", "houlsby", "swish", 1 },
 };
 
-static struct tensor *some_rows(struct bench *b, double shift)
-{
-	struct tensor *t = graph_tensor(b->graph, ROWS, HIDDEN, false);
-
-	for (int64_t i = 0; t && i < ROWS * HIDDEN; i++)
-		t->data[i] = (float)sin(1.7 * (double)i + shift);
-	return t;
-}
-
 static void numbers_of_a_sublayer(void)
 {
 	static const struct pass reading = { .train = false };
@@ -138,11 +116,7 @@ static void numbers_of_a_sublayer(void)
 			    formulas[i].json);
 		bench_shake(&b, 0.5f);
 		graph_begin(b.graph, &reading, NULL, 0);
-		in = (struct sublayer){ .h = some_rows(&b, 0),
-					.u = some_rows(&b, 1),
-					.x = some_rows(&b, 2),
-					.norm = model_site(b.model, OUTPUT ".LayerNorm"),
-					.eps = 1e-12f };
+		in = sublayer_make(&b, OUTPUT ".LayerNorm");
 		y = site_sublayer(b.graph,
 				  (struct site *)(uintptr_t)b.method->site[b.method->nsite - 1],
 				  &in);

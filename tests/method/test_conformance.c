@@ -8,10 +8,9 @@
  * Where gradients are small beside the sum of many outputs, rounding needs a
  * larger step, and a kink nearby a smaller one; a wrong gradient is wrong at any.
  */
-#include "tests/method/bench.h"
+#include "tests/method/adapters.h"
 
 #include "base/array.h"
-#include "tests/method/rows.h"
 
 static const int tasks[] = { TASK_SEQ_CLS, TASK_REGRESSION, TASK_MLM };
 
@@ -207,6 +206,11 @@ static void merges(const struct trial *t)
 	CHECK_NAMED(bench_open(&b, t->ops->name, t->json, t->task) == TT_OK, t->what);
 	bench_shake(&b, 0.1f);
 	live = bench_logits(&b, &n);
+	/* what the catalogue says of it */
+	CHECK_NAMED(*t->json == '[' ||
+			    method_mergeable(b.method) ==
+				    (!t->ops->seated && (t->ops->merge || !t->ops->wants)),
+		    t->what);
 	if (!method_mergeable(b.method)) {
 		CHECK_NAMED(method_merge(b.method) == TT_INVALID, t->what);
 	} else if (t->task != TASK_MLM || !strstr(t->json, "word_embeddings")) {
@@ -281,12 +285,14 @@ static void speaks_for_itself(const struct method_ops *ops)
 		    ops->name);
 	CHECK_NAMED(!ops->wants == !ops->attach, ops->name);
 	CHECK_NAMED(ops->saves_model || (ops->config && ops->agrees), ops->name);
+	CHECK_NAMED(!ops->seated || (!ops->wants && !ops->merge), ops->name);
 	for (const struct knob *k = ops->knobs; k->name; k++)
 		CHECK_NAMED(k->help && *k->help && k->at < ops->settings_size, k->name);
 }
 
 int main(void)
 {
+	CHECK(adapters_make() == TT_OK);
 	for (const struct method_ops *const *ops = method_all(); *ops; ops++) {
 		speaks_for_itself(*ops);
 		CHECK_NAMED(method_has_row((*ops)->name), (*ops)->name);
