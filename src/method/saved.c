@@ -42,10 +42,11 @@ void saved_add(const char **list, size_t *n, const char *name)
 int saved_gather(struct method *m)
 {
 	const char *const *heads = saved_heads(m->task);
-	const struct targeting *t = (const struct targeting *)((char *)m->settings +
-							       m->ops->targeting_at);
 	const bool asks = m->ops->wants || m->ops->takes_modules_to_save;
-	const size_t given = asks ? t->modules_to_save.n : 0;
+	const struct targeting *t = asks ? (const struct targeting *)((char *)m->settings +
+								      m->ops->targeting_at)
+					 : NULL;
+	const size_t given = t ? t->modules_to_save.n : 0;
 	const char **item = arena_zero(m->model->arena, given + 3, sizeof(*item));
 
 	if (!item)
