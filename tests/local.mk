@@ -3,7 +3,7 @@ SH_LOG_DRIVER = $(LOG_DRIVER)
 TEST_EXTENSIONS = .sh
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
 AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir;
-EXTRA_DIST += %D%/check.h %D%/memory.h
+EXTRA_DIST += %D%/check.h %D%/memory.h %D%/nfs.h
 MEMORY_WRAPS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc \
 	-Wl,--wrap=strdup,--wrap=fopen,--wrap=opendir,--wrap=mmap
 

@@ -6,12 +6,12 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
 #include "db/metric.h"
 #include "tests/db/home.h"
+#include "tests/nfs.h"
 
 /* --- a file system without locks --------------------------------------------------------- */
 
@@ -50,19 +50,6 @@ int fcntl64(int fd, int cmd, ...)
 }
 
 /* --- a network file system --------------------------------------------------------------- */
-
-static bool on_nfs;
-
-static int fake_statfs(const char *path, void *ret) { return (int)syscall(SYS_statfs, path, ret); }
-
-int statfs(const char *path, struct statfs *ret)
-{
-	const int code = fake_statfs(path, ret);
-
-	if (!code && on_nfs)
-		ret->f_type = 0x6969;
-	return code;
-}
 
 /* A trainer that was killed: its last rows are in the write-ahead log only. */
 static int killed_writer(const char *db, int64_t run)

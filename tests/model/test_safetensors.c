@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "model/safetensors.h"
 #include "tests/model/toy.h"
+#include "tests/nfs.h"
 
 /* A header and how many bytes follow it. */
 struct given {
@@ -619,6 +620,75 @@ static void folders(const char *dir)
 	CHECK(st_open(sub, &f) == TT_INVALID);
 }
 
+/* ---- memory that is given back ---- */
+
+enum { MANY = 2 << 20 };
+
+/* What the process holds of files, in bytes. */
+static long held_of_files(void)
+{
+	long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f && fscanf(f, "%*d %*d %ld", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
+static bool all_there(const float *x)
+{
+	for (int i = 0; i < MANY; i++)
+		if (x[i] != (float)(i + 1))
+			return false;
+	return true;
+}
+
+/*
+ * Of a mapped file pages are given back and come again. On a network file system the
+ * numbers are a copy: nothing of it may be given back, as it would come again as zeros.
+ */
+static void forgotten(const char *path, bool network)
+{
+	const long size = (long)(MANY * sizeof(float));
+	const float *x;
+	struct st_file *f;
+	long before;
+
+	on_nfs = network;
+	if (!CHECK(st_open(path, &f) == TT_OK))
+		return;
+	network = fs_network(path) != NULL;
+	on_nfs = false;
+	x = st_map_f32(st_at(f, 0));
+	CHECK(st_maps(f, x) == !network && st_maps(f, x + MANY - 1) == !network);
+	CHECK(all_there(x));
+	before = held_of_files();
+	st_forget(f, x, (size_t)size);
+	CHECK((before - held_of_files() > size / 2) == !network);
+	CHECK(all_there(x));
+	st_forget_around(f, x + MANY / 2);
+	CHECK(all_there(x));
+	st_close(f);
+}
+
+static void forgetting(const char *dir)
+{
+	const int64_t dim = MANY;
+	float *x = malloc(MANY * sizeof(*x));
+	struct st_writer *w = NULL;
+
+	for (int i = 0; x && i < MANY; i++)
+		x[i] = (float)(i + 1);
+	CHECK(x && st_writer_new(&w) == TT_OK && st_writer_add(w, "x", "F32", 1, &dim, x) == TT_OK);
+	CHECK(st_write(w, at(dir, "many.safetensors")) == TT_OK);
+	st_writer_free(w);
+	free(x);
+	forgotten(at(dir, "many.safetensors"), false);
+	forgotten(at(dir, "many.safetensors"), true);
+}
+
 int main(void)
 {
 	char dir[PATH_MAX];
@@ -638,6 +708,7 @@ int main(void)
 	shards(dir);
 	hub_cache(dir);
 	folders(dir);
+	forgetting(dir);
 	fs_remove_tree(dir);
 	return check_done();
 }
