@@ -267,14 +267,24 @@ static int choose_backend(struct session *s)
 	return code;
 }
 
+static int keep_times(const struct gemm_times *t)
+{
+	char home[PATH_MAX], path[PATH_MAX];
+	int code = fs_home(home, sizeof(home));
+
+	if (!code)
+		code = fs_mkdirs(home);
+	if (!code)
+		code = fs_join(path, sizeof(path), home, "backends.json");
+	return code ? code : gemm_times_save(t, path);
+}
+
 void session_keep_times(const struct session *s)
 {
-	char path[PATH_MAX];
-
-	if (!s->times)
-		return;
-	if (home_path("backends.json", path, sizeof(path)) || gemm_times_save(s->times, path))
+	if (s->times && keep_times(s->times)) {
+		err_in("the backends' timings are not kept");
 		log_line("%s", err_text());
+	}
 }
 
 /* A cloze task asks for the scores of single words, which an adapter of the whole output layer would not change. */
