@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "db/store.h"
+#include "db/where.h"
 
 /*
  * Runs. A run has two names: `id`, what people and folders see, and `row`, a
@@ -140,16 +141,17 @@ int run_find(struct store *st, const char *what, struct run *ret);
 
 /*
  * Zeroed, a filter lists everything that is not in the trash, newest first.
- * sort is "created" (also ""), "id", "name", "state", "method", "model", "task",
- * "started", "ended", "step", "epoch", "trainable_params", "total_params",
- * "best", or a metric key with a '/'. Words sort from a to z, times and numbers
- * from the greatest, keys that end in loss or perplexity from the least; a '-'
- * in front turns it round. Runs without a value come last.
+ * sort is a column as in db/where.h, a metric key (with a '/') or a path of the
+ * recipe (with a '.'); "" is "created". Words sort from a to z, settings from
+ * the least, times and numbers from the greatest, metrics that end in loss or
+ * perplexity from the least; a '-' in front turns it round. Runs without a
+ * value come last.
  */
 struct run_filter {
-	unsigned states;          /* bits 1u << RUN_...; 0: any. Of the state as of now. */
-	const char *tag, *method; /* exactly; NULL: any */
-	const char *text;         /* somewhere in name or id, letter case aside */
+	unsigned states;           /* bits 1u << RUN_...; 0: any. Of the state as of now. */
+	const char *tag, *method;  /* exactly; NULL: any */
+	const char *text;          /* somewhere in name or id, letter case aside */
+	const struct where *where; /* and this; NULL: nothing more */
 	const char *sort;
 	size_t limit; /* 0: all */
 	bool with_trashed, only_trashed;
@@ -199,6 +201,10 @@ struct run_index {
 };
 int run_index(struct store *st, const struct run_filter *f, struct run_index **ret,
 	      size_t *ret_n); /* free() it */
+/* The columns a filter, a sort or a list knows: the i-th; NULL behind the last. */
+const char *run_column_name(size_t i);
+/* Paths of settings that the newest recipes have, sorted. One malloc'ed block: free() the array only. */
+int run_setting_paths(struct store *st, char ***ret, size_t *ret_n);
 /* The shortest id prefix, at least 5, that tells all runs of the store apart. */
 int run_id_width(struct store *st, int *ret);
 

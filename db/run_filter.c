@@ -4,28 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/array.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/knob.h"
-
-static const struct {
-	const char *word, *sql;
-	bool rising; /* its natural direction */
-} order[] = { { "id", "run.id", true },
-	      { "name", "run.name COLLATE NOCASE", true },
-	      { "state", "state", true },
-	      { "method", "method", true },
-	      { "model", "model", true },
-	      { "task", "task", true },
-	      { "created", "created", false },
-	      { "started", "nullif(started, 0)", false },
-	      { "ended", "nullif(ended, 0)", false },
-	      { "step", "run.step", false },
-	      { "epoch", "epoch", false },
-	      { "trainable_params", "nullif(trainable_params, 0)", false },
-	      { "total_params", "nullif(total_params, 0)", false },
-	      { "best", "iif(best_greater, best_value, -best_value)", false } };
+#include "db/run_column.h"
+#include "db/setting.h"
+#include "db/where_tree.h"
 
 static bool ends_in(const char *text, const char *end)
 {
@@ -36,18 +19,14 @@ static bool ends_in(const char *text, const char *end)
 
 static int fail_sort(const char *word)
 {
-	const char *name[COUNT(order)], *near;
+	const char *near = run_key_nearest(word);
 
-	for (size_t i = 0; i < COUNT(order); i++)
-		name[i] = order[i].word;
-	near = knob_nearest(word, name, COUNT(order));
 	if (near)
 		return err_set(TT_INVALID, "runs cannot be sorted by '%.60s'; did you mean '%s'?",
 			       word, near);
 	return err_set(TT_INVALID,
 		       "runs cannot be sorted by '%.60s': it takes a column such as created, name, "
-		       "step or "
-		       "best, or a metric such as eval/accuracy",
+		       "step or best, a metric such as eval/accuracy, or a setting such as peft.r",
 		       word);
 }
 
@@ -56,37 +35,52 @@ bool filter_by_age(const struct run_filter *f)
 	return !f->sort || !f->sort[0] || !strcmp(f->sort, "-");
 }
 
-/* The ORDER BY of a sort word. */
-static int sort_sql(const char *sort, struct buf *sql)
+/* What is sorted by, and that alone: a '-' in front turns the order. */
+static const char *sort_word(const struct run_filter *f)
 {
-	const bool turned = sort[0] == '-';
-	const char *word = sort + turned;
-	const char *by = NULL;
-	bool rising = false;
+	return f->sort && !filter_by_age(f) ? f->sort + (f->sort[0] == '-') : "created";
+}
 
-	for (size_t i = 0; i < COUNT(order); i++) {
-		if (!strcmp(word, order[i].word)) {
-			by = order[i].sql;
-			rising = order[i].rising;
-		}
+/* The ORDER BY of a sort word. */
+static int sort_sql(const struct run_filter *f, struct buf *sql)
+{
+	const char *word = sort_word(f), *by = "s.value";
+	bool rising = ends_in(word, "loss") || ends_in(word, "perplexity");
+	struct run_key key;
+
+	if (!run_key_find(word, &key))
+		return fail_sort(word);
+	if (key.kind == KEY_COLUMN) {
+		by = key.column->sort ? key.column->sort : key.column->sql;
+		rising = key.column->rising;
+	} else if (key.kind == KEY_SETTING) {
+		rising = true;
 	}
-	if (!by && strchr(word, '/')) {
-		by = "s.value";
-		rising = ends_in(word, "loss") || ends_in(word, "perplexity");
-	}
-	if (!by)
+	if (!by[0])
 		return fail_sort(word);
 	buf_printf(sql, " ORDER BY %s IS NULL, %s %s, run.id DESC", by, by,
-		   rising != turned ? "ASC" : "DESC");
+		   rising != (f->sort[0] == '-') ? "ASC" : "DESC");
 	return TT_OK;
 }
 
-/* Parameters: ?1 states, ?2 tag, ?3 method, ?4 text, ?5 the key sorted by. */
+enum { STATES = 1, TAG, METHOD, TEXT, SORT_KEY, GROUP_KEY, PARAMETERS = GROUP_KEY };
+
+static void sort_from(const struct run_filter *f, struct buf *sql)
+{
+	struct run_key key;
+
+	if (!run_key_find(sort_word(f), &key) || key.kind == KEY_COLUMN)
+		return;
+	buf_printf(sql, " LEFT JOIN %s = ?%d AND s.run = run.row",
+		   key.kind == KEY_METRIC ? "last s ON s.key" : "temp.setting s ON s.path",
+		   SORT_KEY);
+}
+
+/* Parameters: as above, then those of f->where. */
 static void from_sql(const struct run_filter *f, struct buf *sql)
 {
 	buf_text(sql, " FROM run");
-	if (f->sort && strchr(f->sort, '/'))
-		buf_text(sql, " LEFT JOIN last s ON s.key = ?5 AND s.run = run.row");
+	sort_from(f, sql);
 	buf_text(sql, f->only_trashed   ? " WHERE trashed > 0"
 		      : f->with_trashed ? " WHERE 1"
 					: " WHERE trashed = 0");
@@ -100,6 +94,10 @@ static void from_sql(const struct run_filter *f, struct buf *sql)
 	if (f->text)
 		buf_text(sql,
 			 " AND (instr(lower(run.name), lower(?4)) OR instr(run.id, lower(?4)))");
+	if (!f->where)
+		return;
+	buf_text(sql, " AND ");
+	where_sql(f->where, PARAMETERS, sql);
 }
 
 bool filter_wants(const struct run_filter *f, enum run_state now)
@@ -112,7 +110,7 @@ static int filter_sql(const struct run_filter *f, const char *columns, bool by_r
 	buf_printf(sql, "SELECT %s", columns);
 	from_sql(f, sql);
 	if (!filter_by_age(f))
-		return sort_sql(f->sort, sql);
+		return sort_sql(f, sql);
 	buf_printf(sql, " ORDER BY %s%s", by_row ? "row" : "run.id",
 		   f->sort && f->sort[0] ? "" : " DESC");
 	return TT_OK;
@@ -124,37 +122,51 @@ static int filter_prepare(struct store *st, const struct run_filter *f,
 	struct buf sql;
 	int code;
 
-	buf_init(&sql, 8192);
+	buf_init(&sql, 1 << 20);
 	code = filter_sql(f, r->columns, r->by_row, &sql);
 	if (!code)
 		code = buf_check(&sql, "the list of runs");
+	if (!code && strstr(sql.data, "temp.setting"))
+		code = setting_ready(st);
 	if (!code)
 		code = sql_prepare_once(st, sql.data, ret);
 	buf_done(&sql);
 	return code;
 }
 
+/* The number of a metric or a setting; that of a column is not asked for. */
+static int bind_key(struct store *st, const char *name, int at, sqlite3_stmt *q)
+{
+	struct run_key key;
+	int64_t number = 0;
+	int code = TT_OK;
+
+	if (!run_key_find(name, &key) || key.kind == KEY_COLUMN)
+		return TT_OK;
+	code = key.kind == KEY_METRIC ? sql_key_find(st, name, &number)
+				      : setting_need(st, name, &number);
+	if (!code)
+		sqlite3_bind_int64(q, at, number);
+	return code;
+}
+
 static int filter_bind(struct store *st, const struct run_filter *f, sqlite3_stmt *q)
 {
 	const unsigned live = 1u << RUN_RUNNING | 1u << RUN_PAUSED;
-	const int parameters = sqlite3_bind_parameter_count(q);
-	int64_t key = 0;
 	int code;
 
 	/* A lost run is stored as running or paused. */
 	if (f->states)
-		sqlite3_bind_int64(q, 1, f->states & 1u << RUN_LOST ? f->states | live : f->states);
+		sqlite3_bind_int64(q, STATES,
+				   f->states & 1u << RUN_LOST ? f->states | live : f->states);
 	if (f->tag)
-		sql_bind_text(q, 2, f->tag);
+		sql_bind_text(q, TAG, f->tag);
 	if (f->method)
-		sql_bind_text(q, 3, f->method);
+		sql_bind_text(q, METHOD, f->method);
 	if (f->text)
-		sql_bind_text(q, 4, f->text);
-	if (parameters < 5)
-		return TT_OK;
-	code = sql_key_find(st, f->sort + (f->sort[0] == '-'), &key);
-	sqlite3_bind_int64(q, 5, key);
-	return code;
+		sql_bind_text(q, TEXT, f->text);
+	code = bind_key(st, sort_word(f), SORT_KEY, q);
+	return code || !f->where ? code : where_bind(st, f->where, PARAMETERS, q);
 }
 
 int filter_read(struct store *st, const struct run_filter *f, const struct filter_reader *r)

@@ -14,6 +14,7 @@
 #include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
+#include "db/setting.h"
 #include "db/sql.h"
 
 enum {
@@ -89,7 +90,7 @@ static int connect_to(struct store *st, const char *name, int flags)
 	sqlite3_db_config(st->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, (int *)NULL);
 	sqlite3_db_config(st->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, (int *)NULL);
 	sqlite3_busy_handler(st->db, busy, st);
-	return TT_OK;
+	return setting_open(st);
 }
 
 /* What sort of file is this? Also the first read, so damage and missing locks show here. */

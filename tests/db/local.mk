@@ -1,4 +1,4 @@
-check_PROGRAMS += %D%/test_event %D%/test_full %D%/test_metric %D%/test_note %D%/test_run %D%/test_store
+check_PROGRAMS += %D%/test_event %D%/test_full %D%/test_metric %D%/test_note %D%/test_run %D%/test_store %D%/test_where
 %C%_test_event_SOURCES = %D%/test_event.c %D%/home.h
 %C%_test_event_LDADD = $(DB_LIBS) $(BASE_LIBS)
 %C%_test_full_SOURCES = %D%/test_full.c %D%/home.h
@@ -11,4 +11,6 @@ check_PROGRAMS += %D%/test_event %D%/test_full %D%/test_metric %D%/test_note %D%
 %C%_test_run_LDADD = $(DB_LIBS) $(BASE_LIBS)
 %C%_test_store_SOURCES = %D%/test_store.c %D%/home.h
 %C%_test_store_LDADD = $(DB_LIBS) $(BASE_LIBS)
+%C%_test_where_SOURCES = %D%/test_where.c %D%/home.h
+%C%_test_where_LDADD = $(DB_LIBS) $(BASE_LIBS)
 EXTRA_DIST += %D%/schema.golden

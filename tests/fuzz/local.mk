@@ -1,5 +1,6 @@
 # Each target links with libFuzzer under --enable-fuzzing (clang), else with a plain main that replays and mutates the corpus.
-fuzz_programs = %D%/fuzz_adapter %D%/fuzz_recipe %D%/fuzz_rows %D%/fuzz_safetensors %D%/fuzz_store %D%/fuzz_tokenizer
+fuzz_programs = %D%/fuzz_adapter %D%/fuzz_recipe %D%/fuzz_rows %D%/fuzz_safetensors %D%/fuzz_store %D%/fuzz_tokenizer \
+	%D%/fuzz_where
 check_PROGRAMS += $(fuzz_programs)
 EXTRA_DIST += %D%/corpus
 if FUZZING
@@ -27,4 +28,7 @@ endif
 %C%_fuzz_tokenizer_SOURCES = %D%/fuzz_tokenizer.c $(fuzz_main)
 %C%_fuzz_tokenizer_LDADD = $(DATA_LIBS) $(BASE_LIBS)
 %C%_fuzz_tokenizer_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_where_SOURCES = %D%/fuzz_where.c $(fuzz_main)
+%C%_fuzz_where_LDADD = db/libdb.a $(SQLITE_LIBS) $(BASE_LIBS)
+%C%_fuzz_where_LDFLAGS = $(fuzz_ldflags)
 fuzz: $(fuzz_programs)
