@@ -362,17 +362,24 @@ static void draw_footer(struct app *app, WINDOW *w)
 			x = draw_key(app, w, x, width, k);
 }
 
-static void draw_message(struct app *app, WINDOW *w)
+static void draw_message(const struct app *app, WINDOW *w, int y)
+{
+	theme_set(&app->theme, w, app->message_bad ? ROLE_BAD : ROLE_STRONG);
+	text_put(w, y, 1, getmaxx(w) - 2, app->message);
+	theme_set(&app->theme, w, ROLE_TEXT);
+}
+
+/* Whoever is asked has no use for the names of keys: what there is to say stands there. */
+static void draw_bottom(struct app *app, WINDOW *w)
 {
 	const int y = getmaxy(w) - 2;
 
-	if (app->prompt.kind) {
+	if (app->prompt.kind)
 		prompt_draw(&app->prompt, &app->theme, w, y);
-	} else if (app->message[0]) {
-		theme_set(&app->theme, w, app->message_bad ? ROLE_BAD : ROLE_STRONG);
-		text_put(w, y, 1, getmaxx(w) - 2, app->message);
-		theme_set(&app->theme, w, ROLE_TEXT);
-	}
+	if (app->message[0])
+		draw_message(app, w, app->prompt.kind ? y + 1 : y);
+	if (!app->prompt.kind || !app->message[0])
+		draw_footer(app, w);
 }
 
 static void draw_small(WINDOW *w)
@@ -409,6 +416,5 @@ void app_draw(struct app *app, WINDOW *w)
 		return;
 	s->ops->draw(s, body);
 	(void)delwin(body);
-	draw_message(app, w);
-	draw_footer(app, w);
+	draw_bottom(app, w);
 }

@@ -10,12 +10,13 @@
 /* The line at the bottom that asks for a text, or for yes or no. */
 
 enum prompt_kind { PROMPT_OFF, PROMPT_LINE, PROMPT_YES_NO };
+enum { PROMPT_TEXT = 1024 };
 
 typedef unsigned prompt_done(struct screen *s, const char *text);
 
 struct prompt {
 	enum prompt_kind kind;
-	char label[192], text[256];
+	char label[192], text[PROMPT_TEXT];
 	prompt_done *done; /* enter, or yes; text is "" for yes */
 };
 

@@ -123,18 +123,23 @@ static int write_json(struct store *st, const struct run_filter *f, const struct
 	return code;
 }
 
-static int filter_of(const struct args *a, struct run_filter *ret)
+/* where is the caller's to free(). */
+static int filter_of(const struct args *a, struct run_filter *ret, struct where **where)
 {
 	static const char *const keys[] = { "train/loss" };
 	const char *state = args_value(a, "--state");
+	const char *filter = args_value(a, "--filter");
 	enum run_state s;
 	long long limit;
 
+	if (filter && where_parse(filter, where))
+		return err_set(TT_USAGE, "--filter, %s", err_text());
 	if (args_int(a, "--limit", 1, 1000000, 0, &limit))
 		return err_set(TT_USAGE, "%s", err_text());
 	*ret = (struct run_filter){
 		.tag = args_value(a, "--tag"),
 		.method = args_value(a, "--method"),
+		.where = *where,
 		.sort = args_value(a, "--sort"),
 		.limit = (size_t)limit,
 		.only_trashed = args_has(a, "--trash"),
@@ -191,24 +196,31 @@ static int list_plain(struct store *st, const struct run_filter *f, struct buf *
 	return cmd_print(out);
 }
 
-static int ls(const struct args *a)
+static int list(const struct args *a, struct run_filter *filter)
 {
-	struct run_filter filter;
 	struct store *st;
 	struct buf out;
-	int code = filter_of(a, &filter);
-
-	if (code)
-		return code;
-	code = cmd_open_read(&st);
+	int code = cmd_open_read(&st);
 	if (code == TT_NOTFOUND && args_has(a, "--json"))
 		return TT_OK; /* no run log: no lines */
 	if (code)
 		return code;
 	buf_init(&out, (size_t)1 << 30);
-	code = args_has(a, "--json") ? list_json(st, &filter, &out) : list_plain(st, &filter, &out);
+	code = args_has(a, "--json") ? list_json(st, filter, &out) : list_plain(st, filter, &out);
 	store_close(st);
 	buf_done(&out);
+	return code;
+}
+
+static int ls(const struct args *a)
+{
+	struct run_filter filter;
+	struct where *where = NULL;
+	int code = filter_of(a, &filter, &where);
+
+	if (!code)
+		code = list(a, &filter);
+	free(where);
 	return code;
 }
 
@@ -216,9 +228,11 @@ static const struct arg options[] = {
 	{ "--state", 0, "STATE", "queued, running, paused, finished, stopped, failed or lost" },
 	{ "--tag", 0, "TAG", "with this tag" },
 	{ "--method", 0, "METHOD", "trained by this method" },
+	{ "--filter", 0, "FILTER",
+	  "words of a name, and tests such as 'peft.r=8 eval/accuracy>0.85 not state:failed'" },
 	{ "--sort", 0, "KEY",
-	  "created, name, state, method, best, ..., or a metric such as eval/accuracy; -KEY turns "
-	  "it round" },
+	  "created, name, state, method, best, ..., a metric such as eval/accuracy, or a setting "
+	  "such as peft.r; -KEY turns it round" },
 	{ "--limit", 0, "N", "at most N" },
 	{ "--trash", 0, NULL, "the runs in the trash" },
 	{ "--json", 0, NULL, "JSON lines, each as `show` prints it, without the recipe" },
@@ -227,7 +241,8 @@ static const struct arg options[] = {
 
 const struct command command_ls = {
 	.name = "ls",
-	.usage = "[--state S] [--tag T] [--method M] [--sort KEY] [--limit N] [--json]",
+	.usage =
+		"[--filter F] [--state S] [--tag T] [--method M] [--sort KEY] [--limit N] [--json]",
 	.summary = "List the runs, newest first.",
 	.options = options,
 	.max_args = 0,

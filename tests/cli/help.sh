@@ -36,6 +36,7 @@ one argument too many|run a b
 --limit is '0'; it takes a whole number|ls --limit 0
 -k is '0'; it takes a whole number|fill mini-bert-en a -k 0
 --state is 'asleep'; it takes queued, running|ls --state asleep
+--filter, column 1: there is no key "nmae"; did you mean name?|ls --filter nmae:x
 --detach and --wait exclude each other|run mr-lora --detach --wait
 leave --detach out|run mr-lora --detach --seeds 2
 --seeds is 'x'|run mr-lora --seeds x

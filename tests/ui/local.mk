@@ -6,6 +6,8 @@ EXTRA_DIST += %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.scr
 	%D%/run-small.keys %D%/run-small.screen %D%/run-wide.keys %D%/run-wide.screen %D%/runs.keys %D%/runs.screen \
 	%D%/runs-ascii.keys %D%/runs-ascii.screen %D%/runs-delete.keys %D%/runs-delete.screen \
 	%D%/runs-empty.keys %D%/runs-empty.screen %D%/runs-filter.keys %D%/runs-filter.screen \
+	%D%/runs-tests.keys %D%/runs-tests.screen %D%/runs-wrong.keys %D%/runs-wrong.screen \
+	%D%/runs-wrong-small.keys %D%/runs-wrong-small.screen \
 	%D%/runs-wide.keys %D%/runs-wide.screen %D%/small.keys %D%/small.screen
 %C%_test_ema_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_ema_LDADD = $(UI_LIBS)

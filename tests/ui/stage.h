@@ -191,7 +191,7 @@ static inline void stage_add(struct store *st, int n, const struct stage_run *r,
 	struct run_process who = {
 		.pid = 4242, .pid_start = 7, .boot_id = "boot", .host = "trainbox"
 	};
-	char id[RUN_ID_SIZE], dir[PATH_MAX];
+	char id[RUN_ID_SIZE], dir[PATH_MAX], recipe[256];
 	struct run run = { .id = id,
 			   .name = r->name,
 			   .method = r->method,
@@ -215,7 +215,11 @@ static inline void stage_add(struct store *st, int n, const struct stage_run *r,
 	run_id_make(id, began, (uint32_t)n);
 	snprintf(dir, sizeof(dir), "%.200s/runs/%s",
 		 getenv("STAGE_DIR") ? getenv("STAGE_DIR") : "/nowhere", id);
-	stage_must(run_add(st, &run, "{}", &row));
+	snprintf(recipe, sizeof(recipe),
+		 "{\"name\": \"run %d\", \"peft\": {\"method\": \"lora\", \"r\": %d}, "
+		 "\"train\": {\"seed\": %d, \"learning_rate\": 0.0005}}",
+		 n, n < 3 ? 8 : 4, n);
+	stage_must(run_add(st, &run, recipe, &row));
 	if (live)
 		stage_must(run_start(st, row, &who, &attempt));
 	if (r->step) {

@@ -9,9 +9,9 @@
 #include "tests/ui/stage.h"
 
 static const char *const pictures[] = {
-	"runs",        "runs-ascii", "runs-wide", "runs-empty", "runs-filter",
-	"runs-delete", "run",        "run-ascii", "run-wide",   "run-block",
-	"run-nan",     "run-log",    "run-small", "help",       "small",
+	"runs",      "runs-ascii", "runs-wide", "runs-empty", "runs-filter", "runs-delete",
+	"run",       "run-ascii",  "run-wide",  "run-block",  "run-nan",     "run-log",
+	"run-small", "help",       "small",     "runs-tests", "runs-wrong",  "runs-wrong-small",
 };
 
 struct script {

@@ -47,6 +47,13 @@ static void add_screen(struct help *h, const struct screen_ops *ops)
 static int help_open(struct screen *s, const char *arg)
 {
 	static const char *const legend[] = {
+		"Filters",
+		"  lora running           in name or id; a state",
+		"  method:lora* tag:keep  a pattern of * ? [ ]; name, state, tag, note, age, ...",
+		"  peft.r=8 state!=lost   exactly; another than. A '.' makes a setting",
+		"  eval/accuracy>0.85     > >= < <=. A '/' makes a metric",
+		"  not (a or b) \"or\"      tests side by side must all hold",
+		"",
 		"Marks of charts",
 		"  A column of a chart spans the smallest and the largest of all values in it.",
 		"  N  not a number    I  infinite    v  not above zero on a log axis",

@@ -3,7 +3,6 @@
  * (run_index); whole rows and sparklines only of those on the screen, and a
  * sparkline again only when its run moved on.
  */
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,7 @@
 #include "ui/widget/table.h"
 #include "ui/widget/text.h"
 
-enum { SPARK_MAX = 24, SHOWN_MAX = 512, WORD = 256 };
+enum { SPARK_MAX = 24, SHOWN_MAX = 512 };
 
 static const int64_t look_us =
 	2000000; /* how often live runs are looked up again: lost is no change of the log */
@@ -40,8 +39,8 @@ struct runs {
 	size_t shown_n, total;
 	size_t count[RUN_STATES], trashed;
 	int id_width, sort;
-	char filter[WORD], search[WORD], tag[WORD], method[WORD], text[WORD];
-	unsigned states;
+	char filter[PROMPT_TEXT], search[PROMPT_TEXT];
+	struct where *where; /* the filter, read */
 	int64_t now, looked_us;
 	char trouble[512];
 };
@@ -80,10 +79,7 @@ static const struct {
 static struct run_filter filter_of(const struct runs *r)
 {
 	return (struct run_filter){
-		.states = r->states,
-		.tag = r->tag[0] ? r->tag : NULL,
-		.method = r->method[0] ? r->method : NULL,
-		.text = r->text[0] ? r->text : NULL,
+		.where = r->where,
 		.sort = sorts[r->sort].word,
 	};
 }
@@ -733,52 +729,29 @@ static const char *why_not_next(const struct screen *s)
 	return why_not_any(s);
 }
 
-/* Sort one word of a filter into its place; false when it names a state that does not exist. */
-static bool filter_word(struct runs *r, const char *word)
-{
-	enum run_state state;
-	const size_t used = strlen(r->text);
-
-	if (!strncmp(word, "method:", 7)) {
-		snprintf(r->method, sizeof(r->method), "%s", word + 7);
-	} else if (!strncmp(word, "tag:", 4)) {
-		snprintf(r->tag, sizeof(r->tag), "%s", word + 4);
-	} else if (!strncmp(word, "state:", 6)) {
-		if (!run_state_parse(word + 6, &state))
-			return false;
-		r->states |= 1u << state;
-	} else if (run_state_parse(word, &state)) {
-		r->states |= 1u << state;
-	} else {
-		snprintf(r->text + used, sizeof(r->text) - used, "%s%s", used ? " " : "", word);
-	}
-	return true;
-}
+static const char filter_label[] = "filter:";
 
 static void filter_clear(struct runs *r)
 {
-	r->filter[0] = r->tag[0] = r->method[0] = r->text[0] = 0;
-	r->states = 0;
+	free(r->where);
+	r->where = NULL;
+	r->filter[0] = 0;
 }
 
+/* A wrong filter leaves the old one, and stands there again to be put right. */
 static unsigned filter_by(struct screen *s, const char *text)
 {
 	struct runs *r = s->state;
-	char words[WORD], *at = words, *word;
+	struct where *where;
 
-	filter_clear(r);
-	snprintf(words, sizeof(words), "%s", text);
-	for (word = strsep(&at, " "); word; word = strsep(&at, " ")) {
-		if (!*word || filter_word(r, word))
-			continue;
-		app_complain(s->app,
-			     "%s is no state; there are queued, running, paused, finished, "
-			     "stopped, failed, lost",
-			     word);
-		filter_clear(r);
-		return UI_DRAW | UI_RELOAD;
+	if (where_parse(text, &where)) {
+		prompt_line(&s->app->prompt, filter_label, text, filter_by);
+		app_complain(s->app, "%s", err_text());
+		return UI_DRAW;
 	}
-	if (r->states || r->text[0] || r->tag[0] || r->method[0])
+	filter_clear(r);
+	r->where = where;
+	if (where)
 		snprintf(r->filter, sizeof(r->filter), "%s", text);
 	return UI_DRAW | UI_RELOAD;
 }
@@ -787,8 +760,8 @@ static unsigned runs_filter(struct screen *s)
 {
 	const struct runs *r = s->state;
 
-	prompt_line(&s->app->prompt,
-		    "filter (a state, method:lora, tag:x, part of a name):", r->filter, filter_by);
+	prompt_line(&s->app->prompt, filter_label, r->filter, filter_by);
+	app_say(s->app, "such as: lora running tag:x method:lora* peft.r=8 eval/accuracy>0.85");
 	return UI_DRAW;
 }
 
@@ -868,6 +841,7 @@ static void runs_close(struct screen *s)
 
 	free_shown(r->shown, r->shown_n);
 	free(r->place);
+	free(r->where);
 }
 
 static const struct keybind keys[] = {
@@ -882,7 +856,7 @@ static const struct keybind keys[] = {
 	{ 'f',
 	  { 0 },
 	  "filter",
-	  "show some: a state, method:NAME, tag:WORD, part of name or id",
+	  "show some: words and tests, and or not ( ) between; see below",
 	  runs_filter,
 	  why_not_list,
 	  false },
