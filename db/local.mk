@@ -6,7 +6,7 @@ EXTRA_DIST += $(migrations) %D%/README.md
 	%D%/event.c %D%/event.h \
 	%D%/metric.c %D%/metric.h %D%/metric_add.c %D%/metric_bucket.c \
 	%D%/note.c %D%/note.h \
-	%D%/run.c %D%/run.h %D%/run_column.c %D%/run_column.h %D%/run_filter.c %D%/run_filter.h %D%/run_find.c %D%/run_index.c \
+	%D%/run.c %D%/run.h %D%/run_column.c %D%/run_column.h %D%/run_field.c %D%/run_filter.c %D%/run_filter.h %D%/run_find.c %D%/run_index.c \
 	%D%/run_list.c %D%/run_row.c %D%/run_row.h %D%/run_values.c %D%/run_walk.c \
 	%D%/setting.c %D%/setting.h %D%/sql.c %D%/sql.h \
 	%D%/store.c %D%/store.h \

@@ -155,6 +155,7 @@ struct run_filter {
 	const char *sort;
 	size_t limit; /* 0: all */
 	bool with_trashed, only_trashed;
+	const char *group;       /* a key: run_index says which runs have the same; NULL: none */
 	const char *const *keys; /* carry the latest value of these metrics */
 	size_t keys_n;
 };
@@ -196,13 +197,30 @@ int run_walk(struct store *st, const struct run_filter *f, int *ret_width, run_v
  */
 struct run_index {
 	int64_t row;
+	int64_t group;        /* a number for each value of the filter's group */
 	enum run_state state; /* as of now */
 	bool trashed;
 };
+/* As a group: what is the same but for train.seed, name and note. */
+#define RUN_GROUP_SEED "seed"
 int run_index(struct store *st, const struct run_filter *f, struct run_index **ret,
 	      size_t *ret_n); /* free() it */
 /* The columns a filter, a sort or a list knows: the i-th; NULL behind the last. */
 const char *run_column_name(size_t i);
+bool run_key_is(const char *name); /* a column, or a word that looks like a metric or a setting */
+
+/*
+ * What keys as in db/where.h say of some runs, [n][keys]; nothing where a run
+ * is not there or has none. The latest value counts of a metric.
+ */
+enum { RUN_FIELDS_MAX = 32, RUN_FIELD_TEXT = 128 };
+struct run_field {
+	enum run_field_kind { FIELD_NONE, FIELD_NUMBER, FIELD_SPAN, FIELD_TEXT } kind;
+	double number; /* microseconds of a span */
+	char text[RUN_FIELD_TEXT];
+};
+int run_fields(struct store *st, const int64_t *row, size_t n, const char *const *name, size_t keys,
+	       struct run_field *ret);
 /* Paths of settings that the newest recipes have, sorted. One malloc'ed block: free() the array only. */
 int run_setting_paths(struct store *st, char ***ret, size_t *ret_n);
 /* The shortest id prefix, at least 5, that tells all runs of the store apart. */

@@ -105,9 +105,45 @@ bool filter_wants(const struct run_filter *f, enum run_state now)
 	return !f->states || f->states & 1u << now;
 }
 
+/* What is grouped by, with a path of its own for "all but the seed". */
+static const char *group_word(const struct run_filter *f)
+{
+	return strcmp(f->group, RUN_GROUP_SEED) != 0 ? f->group : SETTING_BUT_SEED;
+}
+
+static int group_sql(const struct run_filter *f, struct buf *sql)
+{
+	const char *word = group_word(f);
+	struct run_key key = { .kind = KEY_SETTING };
+
+	if (strcmp(word, SETTING_BUT_SEED) != 0 && !run_key_find(word, &key))
+		return err_set(TT_INVALID,
+			       "runs cannot be grouped by '%.60s': it takes seed, a column such as "
+			       "method, or a setting such as peft.r",
+			       word);
+	buf_text(sql, ", dense_rank() OVER (ORDER BY ");
+	if (key.kind == KEY_METRIC)
+		buf_printf(sql, "(SELECT value FROM last g WHERE g.key = ?%d AND g.run = run.row)",
+			   GROUP_KEY);
+	else if (key.kind == KEY_SETTING)
+		buf_printf(sql, SETTING_MANY, GROUP_KEY);
+	else if (key.column->kind == COLUMN_TAG || key.column->kind == COLUMN_NOTE)
+		buf_printf(sql, "(SELECT group_concat(%s) FROM %s t WHERE t.run = run.row)",
+			   key.column->sql, key.column->word);
+	else
+		buf_text(sql, key.column->sql);
+	buf_text(sql, ")");
+	return TT_OK;
+}
+
 static int filter_sql(const struct run_filter *f, const char *columns, bool by_row, struct buf *sql)
 {
+	int code;
+
 	buf_printf(sql, "SELECT %s", columns);
+	code = f->group ? group_sql(f, sql) : TT_OK;
+	if (code)
+		return code;
 	from_sql(f, sql);
 	if (!filter_by_age(f))
 		return sort_sql(f, sql);
@@ -139,9 +175,11 @@ static int bind_key(struct store *st, const char *name, int at, sqlite3_stmt *q)
 {
 	struct run_key key;
 	int64_t number = 0;
-	int code = TT_OK;
+	int code;
 
-	if (!run_key_find(name, &key) || key.kind == KEY_COLUMN)
+	if (!strcmp(name, SETTING_BUT_SEED))
+		key.kind = KEY_SETTING;
+	else if (!run_key_find(name, &key) || key.kind == KEY_COLUMN)
 		return TT_OK;
 	code = key.kind == KEY_METRIC ? sql_key_find(st, name, &number)
 				      : setting_need(st, name, &number);
@@ -166,6 +204,8 @@ static int filter_bind(struct store *st, const struct run_filter *f, sqlite3_stm
 	if (f->text)
 		sql_bind_text(q, TEXT, f->text);
 	code = bind_key(st, sort_word(f), SORT_KEY, q);
+	if (!code && f->group)
+		code = bind_key(st, group_word(f), GROUP_KEY, q);
 	return code || !f->where ? code : where_bind(st, f->where, PARAMETERS, q);
 }
 

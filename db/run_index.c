@@ -46,7 +46,8 @@ static int index_take(void *arg, sqlite3_stmt *q)
 {
 	struct index *l = arg;
 	struct run_index e = { .row = sqlite3_column_int64(q, 0),
-			       .trashed = sqlite3_column_int64(q, 2) > 0 };
+			       .trashed = sqlite3_column_int64(q, 2) > 0,
+			       .group = l->f->group ? sqlite3_column_int64(q, 4) : 0 };
 	const int code = run_state_of(l->st, &l->here, e.row, sqlite3_column_int(q, 1), &e.state);
 
 	if (code)
@@ -60,8 +61,8 @@ static int index_take(void *arg, sqlite3_stmt *q)
 /* by_row: in the order of the table, as long as that is the order of ids. */
 static int index_read(struct index *l, bool by_row)
 {
-	const struct filter_reader reader = { "row, state, trashed, run.id", by_row, index_take,
-					      l };
+	const struct filter_reader reader = { "run.row, run.state, trashed, run.id", by_row,
+					      index_take, l };
 
 	l->by_row = by_row;
 	l->n = 0;

@@ -173,6 +173,18 @@ static void setting(sqlite3_context *c, int n, sqlite3_value **v)
 
 /* ---- what the store can be asked ---- */
 
+/* digest(text): the same for the same text, and by all odds for no other. FNV-1a. */
+static void digest(sqlite3_context *c, int n, sqlite3_value **v)
+{
+	const unsigned char *text = sqlite3_value_text(v[0]);
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	(void)n;
+	for (; text && *text; text++)
+		h = (h ^ *text) * UINT64_C(0x100000001b3);
+	sqlite3_result_int64(c, (int64_t)h);
+}
+
 struct states {
 	struct store *st;
 	struct run_here here;
@@ -203,6 +215,9 @@ int setting_open(struct store *st)
 	s->st = st;
 	rc = sqlite3_create_function(st->db, "setting", 2, SQLITE_UTF8 | SQLITE_DIRECTONLY, NULL,
 				     setting, NULL, NULL);
+	if (!rc)
+		rc = sqlite3_create_function(st->db, "digest", 1, SQLITE_UTF8 | SQLITE_DIRECTONLY,
+					     NULL, digest, NULL, NULL);
 	if (rc) {
 		free(s);
 		return sql_fail(st, rc);

@@ -18,7 +18,7 @@
 /* What tells runs apart that differ in more than the seed and the name; a path like the others. */
 #define SETTING_BUT_SEED "*"
 
-/* Functions that SQL may call: setting(json, path), run_state(stored, row). */
+/* Functions that SQL may call: setting(json, path), digest(text), run_state(stored, row). */
 int setting_open(struct store *st);
 /* Make the table, before a statement that uses it is prepared. Within a read. */
 int setting_ready(struct store *st);

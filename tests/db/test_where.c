@@ -303,6 +303,74 @@ static void sorts_by_settings(struct store *st)
 	CHECK(run_list(st, &f, &l) == TT_INVALID);
 }
 
+/* Columns, metrics and settings of few runs, and of as many as make settings worth a table. */
+static void fields_of_runs(struct store *st)
+{
+	static const char *const key[] = { "name",   "state",       "tag",  "eval/accuracy",
+					   "peft.r", "peft.method", "time", "base_model" };
+	static const int64_t few[] = { 3, 2, 77 };
+	static struct run_field f[300 * COUNT(key)];
+	int64_t many[300];
+
+	CHECK(run_fields(st, few, COUNT(few), key, COUNT(key), f) == TT_OK);
+	CHECK_STR(f[0].text, "C-Two");
+	CHECK_STR(f[1].text, "lost");
+	CHECK_STR(f[2].text, "Keep-2");
+	CHECK(f[3].kind == FIELD_NUMBER && f[3].number == 0.9);
+	CHECK(f[4].kind == FIELD_NUMBER && f[4].number == 4);
+	CHECK_STR(f[5].text, "lora,prefix");
+	CHECK(f[6].kind == FIELD_SPAN && f[7].kind == FIELD_NONE);
+	CHECK(f[8 + 3].kind == FIELD_NUMBER && isnan(f[8 + 3].number));
+	CHECK(f[8 + 2].kind == FIELD_NONE && f[16].kind == FIELD_NONE);
+	for (size_t i = 0; i < COUNT(many); i++)
+		many[i] = i < 3 ? few[i] : 1;
+	CHECK(run_fields(st, many, COUNT(many), key, COUNT(key), f) == TT_OK);
+	CHECK(f[4].kind == FIELD_NUMBER && f[4].number == 4 && f[8 + 4].number == 16);
+	CHECK(f[299 * 8 + 4].number == 8);
+	CHECK(run_fields(st, few, 1, (const char *const[]){ "nmae" }, 1, f) == TT_INVALID);
+}
+
+/* The groups of runs, oldest first, as letters: the same letter, the same value. */
+static const char *groups(struct store *st, const char *by)
+{
+	const struct run_filter f = { .sort = "id", .group = by };
+	static char ret[32];
+	struct run_index *place;
+	size_t n = 0;
+
+	if (run_index(st, &f, &place, &n))
+		return err_text();
+	for (size_t i = 0; i < n && i < sizeof(ret) - 1; i++)
+		ret[i] = (char)('a' + place[i].group - 1);
+	ret[n] = 0;
+	free(place);
+	return ret;
+}
+
+static void groups_of_runs(void)
+{
+	struct home h;
+
+	home_open(&h);
+	for (int i = 0; i < 4; i++) {
+		char recipe[200];
+
+		snprintf(recipe, sizeof(recipe),
+			 "{\"name\": \"n%d\", \"peft\": {\"r\": %d}, \"train\": {\"seed\": %d}}", i,
+			 i < 3 ? 8 : 4, i);
+		(void)add_run(&h, i, i % 2 ? "odd" : "even", recipe);
+	}
+	CHECK_STR(groups(h.st, "peft.r"), "bbba");
+	CHECK_STR(groups(h.st, "name"), "abab");
+	CHECK_STR(groups(h.st, "state"), "abaa");
+	CHECK_STR(groups(h.st, "train.seed"), "abcd");
+	CHECK_STR(groups(h.st, "peft.none"), "aaaa");
+	CHECK(!strcmp(groups(h.st, RUN_GROUP_SEED), "aaab") ||
+	      !strcmp(groups(h.st, RUN_GROUP_SEED), "bbba"));
+	CHECK(strstr(groups(h.st, "colour"), "cannot be grouped by 'colour'") != NULL);
+	home_close(&h);
+}
+
 static void lists_paths(struct store *st)
 {
 	static const char want[] = "base_model peft.method peft.r peft.target_modules "
@@ -329,7 +397,9 @@ int main(void)
 	answers(h.st);
 	later_runs(&h);
 	sorts_by_settings(h.st);
+	fields_of_runs(h.st);
 	lists_paths(h.st);
 	home_close(&h);
+	groups_of_runs();
 	return check_done();
 }
