@@ -45,7 +45,8 @@ struct pending {
 	size_t n_answer, answer_room;
 	int64_t step; /* -1: no news */
 	double epoch;
-	bool has_best, has_state, paused;
+	bool has_best, has_state, has_counts, paused;
+	int64_t trainable, all;
 	char best_key[64];
 	double best;
 	int64_t best_step;
@@ -174,6 +175,17 @@ static void on_paused(void *arg, bool yes)
 	gate_unlock(l->gate);
 }
 
+static void on_trains(void *arg, int64_t trainable, int64_t all)
+{
+	struct runlog *l = arg;
+
+	gate_lock(l->gate);
+	l->in.has_counts = true;
+	l->in.trainable = trainable;
+	l->in.all = all;
+	gate_unlock(l->gate);
+}
+
 static bool on_command(void *arg, struct train_command *ret, int64_t timeout_us)
 {
 	struct runlog *l = arg;
@@ -223,7 +235,8 @@ static bool on_stop(void *arg)
 
 static bool pending_any(const struct pending *p)
 {
-	return p->n || p->n_event || p->n_answer || p->step >= 0 || p->has_best || p->has_state;
+	return p->n || p->n_event || p->n_answer || p->step >= 0 || p->has_best || p->has_state ||
+	       p->has_counts;
 }
 
 static void on_settle(void *arg)
@@ -252,7 +265,7 @@ static void pending_clear(struct pending *p)
 		free(p->answer[i].text);
 	p->n = p->n_event = p->n_answer = 0;
 	p->step = -1;
-	p->has_best = p->has_state = false;
+	p->has_best = p->has_state = p->has_counts = false;
 }
 
 static void pending_done(struct pending *p)
@@ -286,6 +299,8 @@ static int write_all(struct runlog *l, const struct pending *p, int64_t now)
 		code = run_update_best(l->store, l->row, p->best, p->best_step);
 	if (!code && p->has_state)
 		code = run_update_state(l->store, l->row, p->paused ? RUN_PAUSED : RUN_RUNNING);
+	if (!code && p->has_counts)
+		code = run_update_params(l->store, l->row, p->trainable, p->all);
 	for (size_t i = 0; !code && i < p->n_answer; i++)
 		code = command_done(l->store, p->answer[i].id, true, p->answer[i].text);
 	if (!code)
@@ -445,8 +460,17 @@ int runlog_open(const char *path, int64_t row, int attempt, struct runlog **ret)
 
 	if (!l)
 		return err_set(TT_NOMEM, "not enough memory for the run log's queue");
-	l->sink = (struct sink){ l,         on_metric,  on_progress, on_event, on_best,
-				 on_paused, on_command, on_answer,   on_stop,  on_settle };
+	l->sink = (struct sink){ .arg = l,
+				 .metric = on_metric,
+				 .progress = on_progress,
+				 .event = on_event,
+				 .best = on_best,
+				 .paused = on_paused,
+				 .trains = on_trains,
+				 .command = on_command,
+				 .answer = on_answer,
+				 .stop = on_stop,
+				 .settle = on_settle };
 	l->row = row;
 	l->attempt = attempt;
 	code = open_queue(l);

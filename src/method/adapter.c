@@ -298,6 +298,8 @@ int adapter_save(struct method *m, const char *dir, const char *base)
 		code = encoder_write(m, dir);
 	if (!code && m->ops->leaves_heads)
 		code = heads_write(m, dir);
+	if (!code)
+		code = adapter_side_save(m, dir);
 	return code ? code : adapter_write_config(m, dir, base);
 }
 
@@ -559,6 +561,8 @@ int adapter_load(struct method *m, const char *dir)
 			       "method '%s' has no adapters; start it from a model folder",
 			       m->ops->name);
 	code = adapter_read_config(m, dir);
+	if (!code)
+		code = adapter_side_load(m, dir);
 	if (!code)
 		code = fs_join(path, sizeof(path), dir, adapter_file);
 	if (!code && !fs_exists(path))

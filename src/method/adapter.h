@@ -28,6 +28,10 @@ int adapter_write_config(const struct method *m, const char *dir, const char *ba
 int adapter_read_config(struct method *m, const char *dir);
 /* The members of a JSON object that was written with two spaces of indent, sorted by key; text is used up. */
 int adapter_sort_members(char *text, struct buf *out);
+/* For adapter.c: the methods' own files in the folder, of all parts; loading wants each of them. */
+int adapter_side_save(const struct method *m, const char *dir);
+int adapter_side_load(struct method *m, const char *dir);
+
 /* For methods: members of adapter_config.json, as PEFT writes them. */
 void adapter_write_bool(struct jsonw *w, const char *key, bool v);
 /* A number as Python prints a float, so that 0 is "0.0"; the key is the caller's. */

@@ -34,7 +34,8 @@ struct targeting {
 
 /* What a method may ask of the trainer before the first step; rows are rows of the training data. */
 struct probe {
-	int64_t rows;
+	int64_t rows, window; /* of the data, and as many as a step of the run takes */
+	double rate;          /* the run's own learning rate */
 	/* Gradients of the mean loss of these rows, dropout on: param->grad, and grad of what was made. */
 	int (*gradients)(void *arg, const int64_t *row, size_t n, double *ret_loss);
 	/* The same, and an optimizer step of this rate; the optimizer starts anew afterwards. */
@@ -87,6 +88,8 @@ struct method_ops {
 	 *                of parameters (param->grad)
 	 * before_update  gradients are clipped: what the optimizer gets in their place
 	 * after_step     parameters are new; their grad is still what the optimizer got
+	 * retie          kept tensors came from a checkpoint, before its parameters do: of these some
+	 *                may train no longer (method_tie)
 	 * restored       parameters and kept tensors came from a checkpoint
 	 */
 	int (*plan)(struct method *m, int64_t steps);
@@ -96,6 +99,7 @@ struct method_ops {
 	int (*gradients)(struct method *m);
 	int (*before_update)(struct method *m, int64_t step);
 	int (*after_step)(struct method *m, int64_t step);
+	int (*retie)(struct method *m);
 	int (*restored)(struct method *m);
 	/* Fold into the base weight of a plugged site. */
 	int (*merge)(struct method *m, struct site *s);
@@ -104,6 +108,13 @@ struct method_ops {
 	int (*config)(const struct method *m, struct jsonw *w);
 	/* Does an adapter's config mean the same function as the settings? Refuses by key name. */
 	int (*agrees)(const struct method *m, const struct json *config);
+	/*
+	 * Optional: what does not belong into PEFT's config lies beside it, in NAME.json: an object's
+	 * members, taken back before the adapter's tensors are read.
+	 */
+	const char *side_name;
+	int (*side_write)(const struct method *m, struct jsonw *w);
+	int (*side_read)(struct method *m, const struct json *side);
 	/* Optional: before an adapter's tensors are read, what its config says of their shapes. */
 	int (*adopt)(struct method *m, const struct json *config);
 	/*
@@ -237,6 +248,11 @@ enum method_init {
  */
 struct tensor *method_param(struct method *m, const char *module, const char *leaf, int rank,
 			    const int64_t *dim, enum method_init how, double bound);
+/*
+ * In prime, retie and side_read: t trains no longer but shows the numbers of `to`, of the
+ * same shape, which trains for both. Adapter files hold it as before.
+ */
+int method_tie(struct method *m, struct tensor *t, struct tensor *to);
 /* A base parameter trains; adding one twice is fine. */
 int method_train_base(struct method *m, struct tensor *t);
 /* PEFT's bias "all": every bias of the base model trains and is saved. */

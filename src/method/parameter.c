@@ -5,6 +5,7 @@
  */
 #include "method/method.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -203,6 +204,45 @@ struct tensor *method_param(struct method *m, const char *module, const char *le
 		return NULL;
 	t->trainable = t->needs = true;
 	return param_add(m, t, NULL) ? NULL : t;
+}
+
+static void tensors_drop(struct tensors *from, const struct tensor *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < from->n; i++) {
+		if (from->item[i] != t)
+			from->item[n++] = from->item[i];
+	}
+	from->n = n;
+}
+
+static void param_drop(struct method *m, const struct tensor *t)
+{
+	size_t at;
+
+	if (!param_at(m, t, &at))
+		return;
+	m->nparam--;
+	memmove(m->param + at, m->param + at + 1, (m->nparam - at) * sizeof(*m->param));
+	memmove(m->before + at, m->before + at + 1, (m->nparam - at) * sizeof(*m->before));
+	tensors_drop(&m->leaves, t);
+}
+
+int method_tie(struct method *m, struct tensor *t, struct tensor *to)
+{
+	int code = TT_OK;
+
+	assert(t != to && tensor_count(t) == tensor_count(to));
+	for (; !code && m; m = m->whole) {
+		param_drop(m, t);
+		code = tensors_add(m, &m->fixed, t);
+	}
+	t->trainable = t->needs = false;
+	t->slot = -1;
+	t->data = to->data;
+	t->grad = NULL;
+	return code;
 }
 
 int64_t method_param_count(const struct method *m)

@@ -127,6 +127,26 @@ int stage_done(struct method *m, int64_t step)
 	return m->ops->after_step ? m->ops->after_step(m, step) : TT_OK;
 }
 
+bool stage_reties(const struct method *m)
+{
+	for (size_t i = 0; i < m->nparts; i++) {
+		if (stage_reties(m->part[i]))
+			return true;
+	}
+	return m->ops->retie;
+}
+
+int stage_retie(struct method *m)
+{
+	for (size_t i = 0; i < m->nparts; i++) {
+		const int code = stage_retie(m->part[i]);
+
+		if (code)
+			return code;
+	}
+	return m->ops->retie ? m->ops->retie(m) : TT_OK;
+}
+
 int stage_restored(struct method *m)
 {
 	for (size_t i = 0; i < m->nparts; i++) {

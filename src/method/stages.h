@@ -22,6 +22,9 @@ int stage_after(struct method *m, struct graph *step, struct leaves *leaves, dou
 int stage_gradients(struct method *m);
 int stage_update(struct method *m, int64_t step); /* before the optimizer */
 int stage_done(struct method *m, int64_t step);   /* after it */
+/* Does something of a checkpoint have to come before its parameters? */
+bool stage_reties(const struct method *m);
+int stage_retie(struct method *m);
 int stage_restored(struct method *m);
 /* After an adapter; encoder: with the file of an encoder beside it. */
 int stage_loaded(struct method *m, bool encoder);

@@ -496,11 +496,18 @@ static int which_step(const char *which, int64_t *ret)
 
 int checkpoint_load_params(const char *dir, const char *which, struct method *m)
 {
-	const struct checkpoint_parts parts = { m->param, m->nparam, m->kept, NULL };
+	struct checkpoint_parts parts = { .kept = m->kept };
 	struct checkpoint c;
 	int64_t step;
 	int rc = which_step(which, &step);
 
+	if (!rc && stage_reties(m)) {
+		rc = checkpoint_read(dir, step, &parts, &c);
+		if (!rc)
+			rc = stage_retie(m);
+	}
+	parts.param = m->param;
+	parts.n = m->nparam;
 	if (!rc)
 		rc = checkpoint_read(dir, step, &parts, &c);
 	return rc ? rc : stage_restored(m);

@@ -22,12 +22,25 @@ struct prime {
 	int64_t passes, updates;
 };
 
+/* A run that is stopped here has nothing to save, and looks at the data again when it goes on. */
+static int stopped(const struct trainer *t)
+{
+	const struct sink *s = t->sink;
+
+	if (s && s->stop && s->stop(s->arg))
+		return err_set(TT_STOPPED, "stopped while the method looked at the data");
+	return TT_OK;
+}
+
 static int gradients(void *arg, const int64_t *row, size_t n, double *ret_loss)
 {
 	struct prime *p = arg;
 	const struct window w = { .row = row, .n = n, .step = -p->passes++ };
 	struct gradients g;
-	const int rc = step_gradients(p->t, &w, NULL, &g);
+	int rc = stopped(p->t);
+
+	if (!rc)
+		rc = step_gradients(p->t, &w, NULL, &g);
 
 	if (!rc && ret_loss)
 		*ret_loss = g.loss;
@@ -78,7 +91,9 @@ static int visit(void *arg, const int64_t *row, size_t n)
 
 	for (size_t i = 0; !rc && i < n; i++) {
 		arena_rewind(t->arena, (struct arena_mark){ 0, 0 });
-		rc = visit_row(t, row[i]);
+		rc = stopped(t);
+		if (!rc)
+			rc = visit_row(t, row[i]);
 	}
 	return rc;
 }
@@ -86,8 +101,12 @@ static int visit(void *arg, const int64_t *row, size_t n)
 int prime_run(struct trainer *t)
 {
 	struct prime p = { .t = t };
+	const int64_t rows = (int64_t)dataset_count(t->train);
+	const size_t trains = t->method->nparam;
 	const struct probe probe = {
-		.rows = (int64_t)dataset_count(t->train),
+		.rows = rows,
+		.window = train_plan(&t->recipe->train, rows).window,
+		.rate = t->recipe->train.learning_rate,
 		.gradients = gradients,
 		.step = step,
 		.visit = visit,
@@ -95,6 +114,8 @@ int prime_run(struct trainer *t)
 	};
 	const int rc = stage_prime(t->method, &probe);
 
+	if (!rc && t->method->nparam != trains)
+		return train_relist(t);
 	optim_reset(t->optim);
 	return rc;
 }

@@ -488,6 +488,31 @@ static int step(struct run *r)
 
 /* ---- the run ---- */
 
+static struct checkpoint_parts parts_of(const struct trainer *t)
+{
+	return (struct checkpoint_parts){ t->method->param, t->method->nparam, t->method->kept,
+					  t->optim };
+}
+
+/* What trains in the run that goes on may be less than what trained at its start. */
+static int restore_ties(struct run *r)
+{
+	struct method *m = r->t->method;
+	const struct checkpoint_parts kept = { .kept = m->kept };
+	struct checkpoint c;
+	int rc;
+
+	if (!stage_reties(m))
+		return TT_OK;
+	rc = checkpoint_read(r->dir, CHECKPOINT_LAST, &kept, &c);
+	if (!rc)
+		rc = stage_retie(m);
+	if (!rc)
+		rc = train_relist(r->t);
+	r->parts = parts_of(r->t);
+	return rc;
+}
+
 static int begin(struct run *r, bool resume)
 {
 	char text[64];
@@ -497,9 +522,14 @@ static int begin(struct run *r, bool resume)
 		return rc;
 	if (!resume) {
 		rc = checkpoint_start(r->dir);
-		return rc ? rc : prime_run(r->t);
+		if (!rc)
+			rc = prime_run(r->t);
+		r->parts = parts_of(r->t);
+		return rc;
 	}
-	rc = checkpoint_resume(r->dir, r->at.recipe, &r->parts, &r->at);
+	rc = restore_ties(r);
+	if (!rc)
+		rc = checkpoint_resume(r->dir, r->at.recipe, &r->parts, &r->at);
 	if (!rc)
 		rc = stage_restored(r->t->method);
 	if (rc)
@@ -590,7 +620,7 @@ int train_run(struct trainer *t, bool resume, enum train_end *ret)
 			.evaluated = -1,
 			.best_step = -1,
 			.best = NAN },
-		.parts = { t->method->param, t->method->nparam, t->method->kept, t->optim },
+		.parts = parts_of(t),
 		.saved = -1,
 		.metric = train_metric(t->recipe),
 		.order = { { arena_new(), NULL, -1 }, { arena_new(), NULL, -1 } },

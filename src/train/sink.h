@@ -33,6 +33,8 @@ struct sink {
 	void (*event)(void *arg, int64_t step, const char *kind, const char *text);
 	void (*best)(void *arg, const char *key, int64_t step, double value);
 	void (*paused)(void *arg, bool yes);
+	/* How many numbers train, of how many, when that changes once the run has begun. */
+	void (*trains)(void *arg, int64_t trainable, int64_t all);
 	/*
 	 * The next command, if any. timeout_us 0: just look; > 0: wait up to that long
 	 * (while paused).

@@ -163,6 +163,30 @@ static int open_optim(struct trainer *t)
 	return rc;
 }
 
+static int open_gradients(struct trainer *t)
+{
+	const int rc = leaves_new(t->model->arena, t->method->leaves.item, t->method->leaves.n,
+				  &t->leaves);
+
+	return rc ? rc : open_optim(t);
+}
+
+int train_relist(struct trainer *t)
+{
+	const int64_t extra = method_extra_count(t->method);
+	int rc;
+
+	leaves_free(t->leaves);
+	optim_free(t->optim);
+	t->leaves = NULL;
+	t->optim = NULL;
+	rc = open_gradients(t);
+	if (!rc && t->sink && t->sink->trains)
+		t->sink->trains(t->sink->arg, method_param_count(t->method),
+				model_param_count(t->model) + extra);
+	return rc;
+}
+
 int train_open(struct trainer *t)
 {
 	int rc = check_task(t);
@@ -178,10 +202,7 @@ int train_open(struct trainer *t)
 							      (int64_t)dataset_count(t->train))
 							   .total_steps);
 		if (!rc)
-			rc = leaves_new(t->model->arena, t->method->leaves.item,
-					t->method->leaves.n, &t->leaves);
-		if (!rc)
-			rc = open_optim(t);
+			rc = open_gradients(t);
 	}
 	if (rc)
 		train_close(t);

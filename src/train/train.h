@@ -63,6 +63,8 @@ enum train_end { TRAIN_FINISHED, TRAIN_WAS_STOPPED };
  * cannot be trained, with a sentence.
  */
 int train_open(struct trainer *t);
+/* What trains has changed: gradients and an optimizer anew. */
+int train_relist(struct trainer *t);
 void train_close(struct trainer *t); /* a zeroed one, and one that did not open, are fine */
 /*
  * Train to the end or until told to stop (then a checkpoint is written). resume:

@@ -147,15 +147,32 @@ static inline int bench_probe_visit(void *arg, const int64_t *row, size_t n)
 	return logits ? TT_OK : TT_INVALID;
 }
 
+/* Gradients of what trains now, and an optimizer that has not moved yet. */
+static inline int bench_relist(struct bench *b)
+{
+	leaves_free(b->leaves);
+	b->leaves = NULL;
+	free(b->m);
+	free(b->v);
+	b->m = b->v = NULL;
+	b->step = 0;
+	return leaves_new(b->arena, b->method->leaves.item, b->method->leaves.n, &b->leaves);
+}
+
+/* As a trainer does before its first step. */
 static inline int bench_prime(struct bench *b)
 {
 	const struct probe probe = { .rows = BENCH_ROWS,
+				     .window = BENCH_ROWS / 2,
+				     .rate = 0.01,
 				     .gradients = bench_probe_gradients,
 				     .step = bench_probe_step,
 				     .visit = bench_probe_visit,
 				     .arg = b };
 
-	return stage_prime(b->method, &probe);
+	const int code = stage_prime(b->method, &probe);
+
+	return code ? code : bench_relist(b);
 }
 
 /* Leaves and products for what was attached. */
@@ -164,20 +181,17 @@ static inline int bench_ready(struct bench *b)
 	int code = model_prepare(b->model, true);
 
 	if (!code)
-		code = leaves_new(b->arena, b->method->leaves.item, b->method->leaves.n,
-				  &b->leaves);
-	if (!code)
-		code = graph_new(b->gemm, &b->tape);
-	return code ? code : bench_prime(b);
+		code = bench_relist(b);
+	return code ? code : graph_new(b->gemm, &b->tape);
 }
 
 /*
- * Settings from JSON, as in a recipe but without "method". An array is a
- * combination, whatever name says: ["lora", {...}, "head", {...}]. Paths are
- * relative to the model's folder.
+ * A method that has not seen the rows. Settings from JSON, as in a recipe but
+ * without "method". An array is a combination, whatever name says:
+ * ["lora", {...}, "head", {...}]. Paths are relative to the model's folder.
  */
-static inline int bench_attach(struct bench *b, const char *name, const char *json, int task,
-			       uint64_t seed)
+static inline int bench_plug(struct bench *b, const char *name, const char *json, int task,
+			     uint64_t seed)
 {
 	static const char *const labels[BENCH_LABELS] = { "a", "bc" };
 	struct method_options how = {
@@ -211,6 +225,14 @@ static inline int bench_attach(struct bench *b, const char *name, const char *js
 	if (!code)
 		code = method_open(&how, &b->method);
 	return code ? code : bench_ready(b);
+}
+
+static inline int bench_attach(struct bench *b, const char *name, const char *json, int task,
+			       uint64_t seed)
+{
+	const int code = bench_plug(b, name, json, task, seed);
+
+	return code ? code : bench_prime(b);
 }
 
 static inline int bench_open(struct bench *b, const char *name, const char *json, int task)
