@@ -87,6 +87,14 @@ static const struct method_row method_rows[] = {
 	{ "delta_lora",
 	  "[\"delta_lora\", {\"start_steps\": 5, \"r\": 2, \"lora_bias\": true, "
 	  "\"target_modules\": [\"query\"]}, \"lora\", {\"target_modules\": [\"value\"]}]" },
+	{ "lora_drop", "{}" },
+	{ "lora_drop",
+	  "{\"sample_ratio\": 0.5, \"sample_epochs\": 2, \"threshold\": 0.3, \"r\": 2, "
+	  "\"lora_alpha\": 6, \"lora_dropout\": 0.2, \"lora_bias\": true, \"bias\": "
+	  "\"lora_only\", \"target_modules\": [\"query\", \"key\", \"dense\"]}" },
+	{ "lora_drop", "[\"lora_drop\", {\"target_modules\": [\"query\"], \"r\": 2, \"threshold\": "
+		       "0.2}, \"lora\", {\"target_modules\": [\"value\"]}, \"lora_drop\", "
+		       "{\"target_modules\": [\"key\"], \"threshold\": 0.4}]" },
 	{ "full", "{}" },
 	{ "head", "{}" },
 	{ "ia3", "{}" },
