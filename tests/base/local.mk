@@ -1,6 +1,6 @@
 check_PROGRAMS += %D%/test_arena %D%/test_args %D%/test_buf %D%/test_command %D%/test_fs \
 	%D%/test_json %D%/test_knob %D%/test_log %D%/test_mersenne %D%/test_number %D%/test_place \
-	%D%/test_proc %D%/test_recipe %D%/test_rng
+	%D%/test_proc %D%/test_recipe %D%/test_rng %D%/test_stats
 %C%_test_arena_SOURCES = %D%/test_arena.c
 %C%_test_arena_LDADD = $(BASE_LIBS)
 %C%_test_args_SOURCES = %D%/test_args.c
@@ -29,3 +29,5 @@ check_PROGRAMS += %D%/test_arena %D%/test_args %D%/test_buf %D%/test_command %D%
 %C%_test_recipe_LDADD = $(BASE_LIBS)
 %C%_test_rng_SOURCES = %D%/test_rng.c
 %C%_test_rng_LDADD = $(BASE_LIBS)
+%C%_test_stats_SOURCES = %D%/test_stats.c
+%C%_test_stats_LDADD = $(BASE_LIBS)
