@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "db/note.h"
+#include "engine/answers.h"
 #include "engine/estimate.h"
 #include "engine/reader.h"
 #include "engine/runlog.h"
@@ -242,6 +243,7 @@ int launch_train(struct session *s, struct trainer *t, const struct launch *how)
 {
 	char path[PATH_MAX], cause[512];
 	struct runlog *log;
+	struct answers answers = { s, how->dir };
 	enum train_end end = TRAIN_FINISHED;
 	int code, closed;
 
@@ -258,6 +260,8 @@ int launch_train(struct session *s, struct trainer *t, const struct launch *how)
 		log_line("%s", s->model->fresh);
 	session_say_notes(s);
 	t->sink = runlog_sink(log);
+	t->ends_with = answers_keep;
+	t->ends_with_arg = &answers;
 	t->dir = how->dir;
 	code = train_run(t, how->resume, &end);
 	if (!code)

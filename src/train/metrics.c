@@ -97,7 +97,8 @@ int metrics_classification(struct arena *a, const float *logits, const int32_t *
 	if (n < 1)
 		return err_set(TT_INVALID, "there is no row to measure on");
 	s.confusion = arena_zero(a, (size_t)classes * (size_t)classes, sizeof(*s.confusion));
-	if (!s.confusion)
+	s.said = arena_alloc(a, (size_t)n * sizeof(*s.said));
+	if (!s.confusion || !s.said)
 		return err_in("the confusion matrix of %lld labels", (long long)classes);
 	for (int64_t i = 0; i < n; i++) {
 		const int64_t guess = argmax(logits + i * classes, classes);
@@ -107,6 +108,7 @@ int metrics_classification(struct arena *a, const float *logits, const int32_t *
 				       "row %lld has no label, so there is nothing to measure",
 				       (long long)i + 1);
 		s.confusion[label[i] * classes + guess]++;
+		s.said[i] = (int32_t)guess;
 		right += guess == label[i];
 	}
 	add(&s, "loss", loss);

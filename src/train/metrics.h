@@ -20,6 +20,7 @@ struct scores {
 	int64_t n_labels;
 	/* [n_labels, n_labels], a row for each true label; NULL for other tasks; in the arena */
 	int64_t *confusion;
+	int32_t *said; /* [examples] the label that each row got; the same */
 };
 
 /*

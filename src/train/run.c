@@ -174,6 +174,13 @@ static int evaluate(struct run *r, struct scores *ret)
 	return TT_OK;
 }
 
+/* What a run says of each row at its end is worth keeping: two runs can be compared by it. */
+static void say_answers(const struct run *r, const struct scores *s)
+{
+	if (r->t->ends_with)
+		r->t->ends_with(r->t->ends_with_arg, s);
+}
+
 /* Is it the best so far? An undefined value never is. */
 static void judge(struct run *r, const struct scores *s)
 {
@@ -225,6 +232,8 @@ static int boundary(struct run *r)
 		r->at.evaluated = r->at.step;
 		r->saved = -1; /* a checkpoint from before does not know of it */
 		judge(r, &s);
+		if (ended(r))
+			say_answers(r, &s);
 		if (r->at.step < r->plan.total_steps && ended(r))
 			say_event(r, "early_stopping", r->metric);
 	}
@@ -562,7 +571,10 @@ static int finish(struct run *r)
 		return err_in("the best weights cannot be restored");
 	snprintf(text, sizeof(text), "restored from step %lld", (long long)r->at.best_step);
 	say_event(r, "best", text);
-	return evaluate(r, &s);
+	rc = evaluate(r, &s);
+	if (!rc)
+		say_answers(r, &s);
+	return rc;
 }
 
 static int loop(struct run *r, enum train_end *ret)

@@ -29,6 +29,9 @@ struct trainer {
 	const struct dataset *validation; /* may be NULL */
 	const struct sink *sink;          /* NULL: nobody listens */
 	const char *dir; /* the run's folder: checkpoints/ lie in it; not needed without train */
+	/* NULL, or told what the evaluation said with which the run ends, before its last checkpoint. */
+	void (*ends_with)(void *arg, const struct scores *s);
+	void *ends_with_arg;
 	struct step_times *times; /* NULL: nobody asks, and no clock is read */
 	/* What follows is made by train_open. */
 	struct arena *arena;   /* of one step or one evaluation */

@@ -24,6 +24,7 @@ result calm >"$work/calm"
 [ "$(grep -c train/loss "$work/calm")" = 60 ] && [ "$(grep -c eval/loss "$work/calm")" = 6 ]
 ok $? "has its values"
 adapter=$("$trimtab" show calm --json | field dir)/adapter/adapter_model.safetensors
+answers=$("$trimtab" show calm --json | field dir)/predictions.jsonl
 
 kills=${TRIMTAB_KILLS:-4} n=0 lost=0
 while [ $n -lt "$kills" ]; do
@@ -49,6 +50,8 @@ while [ $n -lt "$kills" ]; do
 	ok $? "$n: ends with the same bits"
 	cmp -s "$adapter" "$("$trimtab" show "$id" --json | field dir)/adapter/adapter_model.safetensors"
 	ok $? "$n: and the same adapter"
+	cmp -s "$answers" "$("$trimtab" show "$id" --json | field dir)/predictions.jsonl"
+	ok $? "$n: and the same answers"
 done
 [ $((lost * 2)) -ge "$kills" ]
 ok $? "most were killed on the way"

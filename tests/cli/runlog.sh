@@ -68,6 +68,13 @@ ok $? "null where there is none"
 grep -q '"metrics": \[{"key": "eval/accuracy", "values": \[[0-9.]*, [0-9.]*, [0-9.]*\], "mean"' "$work/out"
 ok $? "the metric of each"
 
+# What a run said of each row when it ended: its accuracy is that of the run log.
+kept=$("$trimtab" show one --json | field dir)/predictions.jsonl
+right=$(sed 's/.*"label": "\(.*\)", "predicted": "\(.*\)"}$/\1 \2/' "$kept" | awk '$1 == $2 { n++ } END { printf "%.6f", n / NR }')
+[ "$(grep -c '^{"row": [0-9]*, "text_a": ".*"}$' "$kept")" = "$(wc -l <"$kept")" ] &&
+	[ "$right" = "$("$trimtab" metrics one --key eval/accuracy | tail -n 1 | sed 's/.*"value": \([0-9.]*\).*/\1/' | awk '{ printf "%.6f", $1 }')" ]
+ok $? "a run keeps its answers"
+
 expect 0 "step 3: checkpoint" "logs" "$trimtab" logs one
 expect 0 "step 3: checkpoint" "logs -f of a run that is over ends" "$trimtab" logs one -f
 

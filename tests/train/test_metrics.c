@@ -33,6 +33,8 @@ static void three_classes(struct arena *a)
 	CHECK(isnan(scores_get(&s, "f1")));
 	CHECK(s.examples == 10 && s.n_labels == 3);
 	CHECK(!memcmp(s.confusion, confusion, sizeof(confusion)));
+	for (int i = 0; i < 10; i++)
+		CHECK(s.said[i] == guess[i]);
 }
 
 static void two_classes(struct arena *a)
