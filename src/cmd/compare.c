@@ -1,165 +1,32 @@
 /* compare: what differs in the recipes of some runs, and how their results differ. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "cmd/cmd.h"
-#include "db/metric.h"
+#include "ui/compare_table.h"
 #include "ui/widget/text.h"
 
-enum { RUNS_MAX = 64, PATHS_MAX = 4096, PATH_TEXT = 256 };
+enum { LABEL = 36, CELL_LEAST = 16, CELL_MOST = 24 };
 
-struct compare {
+/* What is shown of the runs. */
+struct shown {
+	const struct compare *c;
 	struct store *store;
-	struct run run[RUNS_MAX];
-	struct json *recipe[RUNS_MAX];
-	size_t n;
-	char (*path)[PATH_TEXT]; /* every leaf of any recipe, once */
-	size_t n_path;
-	struct metric_last *last[RUNS_MAX];
-	size_t n_last[RUNS_MAX];
-	char **key; /* the metrics to show */
-	size_t n_key;
+	struct compare_columns columns;
+	const char **key;
+	size_t key_n;
 };
 
-/* --- differences ----------------------------------------------------------------------------- */
-
-static void add_path(struct compare *c, const char *path)
-{
-	for (size_t i = 0; i < c->n_path; i++)
-		if (!strcmp(c->path[i], path))
-			return;
-	if (c->n_path < PATHS_MAX)
-		snprintf(c->path[c->n_path++], PATH_TEXT, "%s", path);
-}
-
-/* Arrays are leaves: target_modules differs as a whole. Notes and the name are no settings. */
-static void collect(struct compare *c, const struct json *object, const char *above)
-{
-	for (const struct json *m = json_first(object); m; m = json_next(m)) {
-		const char *key = json_key(m);
-		char path[PATH_TEXT];
-
-		if (!strcmp(key, "note") || (!*above && !strcmp(key, "name")))
-			continue;
-		snprintf(path, sizeof(path), "%s%s%s", above, *above ? "." : "", key);
-		if (json_type(m) == JSON_OBJECT)
-			collect(c, m, path);
-		else
-			add_path(c, path);
-	}
-}
-
-static const struct json *at_path(const struct json *doc, const char *path)
-{
-	char key[PATH_TEXT];
-
-	while (doc && *path) {
-		const size_t n = strcspn(path, ".");
-
-		snprintf(key, sizeof(key), "%.*s", (int)n, path);
-		doc = json_get(doc, key);
-		path += n + (path[n] == '.');
-	}
-	return doc;
-}
-
-/* The value as JSON text, or NULL where the recipe has none; malloc'ed. */
-static char *value_text(const struct json *doc, const char *path)
-{
-	const struct json *j = at_path(doc, path);
-
-	return j ? json_print(j, false) : NULL;
-}
-
-static bool differs(const struct compare *c, const char *path)
-{
-	char *first = value_text(c->recipe[0], path);
-	bool yes = false;
-
-	for (size_t i = 1; !yes && i < c->n; i++) {
-		char *other = value_text(c->recipe[i], path);
-
-		yes = (!first != !other) || (first && strcmp(first, other) != 0);
-		free(other);
-	}
-	free(first);
-	return yes;
-}
-
-/* --- results --------------------------------------------------------------------------------- */
-
-static bool wanted(const struct args *a, const char *key)
-{
-	const char *want[ARGS_MAX];
-	const size_t n = args_values(a, "--key", want, ARGS_MAX);
-
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(want[i], key))
-			return true;
-	return !n && (!strncmp(key, "eval/", 5) || !strcmp(key, "train/loss"));
-}
-
-static int add_key(struct compare *c, const char *key)
-{
-	char **more;
-
-	for (size_t i = 0; i < c->n_key; i++)
-		if (!strcmp(c->key[i], key))
-			return TT_OK;
-	more = realloc(c->key, (c->n_key + 1) * sizeof(*more));
-	if (!more)
-		return err_set(TT_NOMEM, "not enough memory");
-	c->key = more;
-	c->key[c->n_key] = strdup(key);
-	if (!c->key[c->n_key])
-		return err_set(TT_NOMEM, "not enough memory");
-	c->n_key++;
-	return TT_OK;
-}
-
-static double value_of(const struct compare *c, size_t run, const char *key)
-{
-	for (size_t i = 0; i < c->n_last[run]; i++)
-		if (!strcmp(c->last[run][i].key, key))
-			return c->last[run][i].value;
-	return NAN;
-}
-
-/* Mean and sample standard deviation of the runs that have the metric. */
-static void spread(const struct compare *c, const char *key, double *ret_mean, double *ret_stdev)
-{
-	double sum = 0, squares = 0;
-	size_t n = 0;
-
-	for (size_t i = 0; i < c->n; i++) {
-		const double v = value_of(c, i, key);
-
-		if (isfinite(v)) {
-			sum += v;
-			n++;
-		}
-	}
-	*ret_mean = n ? sum / (double)n : NAN;
-	for (size_t i = 0; i < c->n; i++) {
-		const double v = value_of(c, i, key);
-
-		if (isfinite(v))
-			squares += (v - *ret_mean) * (v - *ret_mean);
-	}
-	*ret_stdev = n > 1 ? sqrt(squares / (double)(n - 1)) : NAN;
-}
-
-/* --- output ---------------------------------------------------------------------------------- */
+/* ---- JSON ---- */
 
 static void json_differences(const struct compare *c, struct jsonw *w)
 {
 	jsonw_key(w, "differences");
 	jsonw_array(w);
-	for (size_t p = 0; p < c->n_path; p++) {
-		if (!differs(c, c->path[p]))
+	for (size_t p = 0; p < c->path_n; p++) {
+		if (!compare_differs(c, c->path[p]))
 			continue;
 		jsonw_object(w);
 		jsonw_key(w, "path");
@@ -167,7 +34,7 @@ static void json_differences(const struct compare *c, struct jsonw *w)
 		jsonw_key(w, "values");
 		jsonw_array(w);
 		for (size_t i = 0; i < c->n; i++) {
-			const struct json *j = at_path(c->recipe[i], c->path[p]);
+			const struct json *j = compare_setting(c, i, c->path[p]);
 
 			if (j)
 				jsonw_json(w, j);
@@ -180,32 +47,124 @@ static void json_differences(const struct compare *c, struct jsonw *w)
 	jsonw_end(w, ']');
 }
 
-static void json_metrics(const struct compare *c, struct jsonw *w)
+static void number(struct jsonw *w, const char *key, double v)
 {
+	jsonw_key(w, key);
+	jsonw_real(w, v);
+}
+
+static void json_metrics(const struct shown *s, struct jsonw *w)
+{
+	struct compare_columns all = { .n = 1, .at = { 0, s->c->n } };
+
+	for (size_t i = 0; i < s->c->n; i++)
+		all.run[i] = i;
 	jsonw_key(w, "metrics");
 	jsonw_array(w);
-	for (size_t k = 0; k < c->n_key; k++) {
-		double mean, stdev;
+	for (size_t k = 0; k < s->key_n; k++) {
+		const struct compare_spread spread = compare_spread(s->c, &all, 0, compare_last,
+								    s->key[k]);
 
-		spread(c, c->key[k], &mean, &stdev);
 		jsonw_object(w);
 		jsonw_key(w, "key");
-		jsonw_text(w, c->key[k]);
+		jsonw_text(w, s->key[k]);
 		jsonw_key(w, "values");
 		jsonw_array(w);
-		for (size_t i = 0; i < c->n; i++)
-			jsonw_real(w, value_of(c, i, c->key[k]));
+		for (size_t i = 0; i < s->c->n; i++)
+			jsonw_real(w, compare_last(s->c, i, s->key[k]));
 		jsonw_end(w, ']');
-		jsonw_key(w, "mean");
-		jsonw_real(w, mean);
-		jsonw_key(w, "stdev");
-		jsonw_real(w, stdev);
+		number(w, "mean", spread.mean);
+		number(w, "stdev", spread.stdev);
+		jsonw_key(w, "best");
+		jsonw_array(w);
+		for (size_t i = 0; i < s->c->n; i++)
+			jsonw_real(w, compare_best(s->c, i, s->key[k]));
+		jsonw_end(w, ']');
 		jsonw_end(w, '}');
 	}
 	jsonw_end(w, ']');
 }
 
-static int write_json(struct compare *c, struct buf *out)
+/* The ids of a column's runs. */
+static void json_column(const struct shown *s, const char *key, size_t i, struct jsonw *w)
+{
+	const struct compare_columns *k = &s->columns;
+
+	jsonw_key(w, key);
+	jsonw_array(w);
+	for (size_t r = k->at[i]; r < k->at[i + 1]; r++)
+		jsonw_text(w, s->c->run[k->run[r]].run.id);
+	jsonw_end(w, ']');
+}
+
+static void json_interval(const struct stats_interval *x, struct jsonw *w)
+{
+	jsonw_key(w, "interval");
+	jsonw_array(w);
+	jsonw_real(w, x->lo);
+	jsonw_real(w, x->hi);
+	jsonw_end(w, ']');
+}
+
+/* What every test has; the object stays open. */
+static void json_test(const struct shown *s, const char *test, const char *key, size_t column,
+		      struct jsonw *w)
+{
+	jsonw_object(w);
+	jsonw_key(w, "test");
+	jsonw_text(w, test);
+	jsonw_key(w, "key");
+	jsonw_text(w, key);
+	json_column(s, "baseline", 0, w);
+	json_column(s, "runs", column, w);
+}
+
+static int json_seeds(const struct shown *s, const char *key, struct jsonw *w)
+{
+	struct compare_seeds t[COMPARE_RUNS];
+	const int code = compare_seeds(s->c, &s->columns, key, t);
+
+	for (size_t i = 1; !code && i < s->columns.n; i++) {
+		json_test(s, "sign_flip", key, i, w);
+		jsonw_key(w, "paired");
+		jsonw_bool(w, t[i].pairs > 0);
+		jsonw_key(w, "pairs");
+		jsonw_int(w, (int64_t)t[i].pairs);
+		number(w, "difference", t[i].difference);
+		number(w, "p", t[i].p);
+		number(w, "p_least", t[i].least);
+		number(w, "p_holm", t[i].holm);
+		json_interval(&t[i].interval, w);
+		jsonw_end(w, '}');
+	}
+	return code;
+}
+
+static int json_rows(const struct shown *s, struct jsonw *w)
+{
+	struct compare_rows t[COMPARE_RUNS];
+	const int code = compare_rows(s->c, &s->columns, t);
+
+	for (size_t i = 1; !code && i < s->columns.n; i++) {
+		if (!t[i].known)
+			continue;
+		json_test(s, "mcnemar", "eval/accuracy", i, w);
+		jsonw_key(w, "rows");
+		jsonw_int(w, t[i].rows);
+		jsonw_key(w, "better");
+		jsonw_int(w, t[i].better);
+		jsonw_key(w, "worse");
+		jsonw_int(w, t[i].worse);
+		number(w, "difference", (double)(t[i].better - t[i].worse) / (double)t[i].rows);
+		number(w, "p", t[i].p);
+		number(w, "p_holm", t[i].holm);
+		json_interval(&t[i].interval, w);
+		jsonw_end(w, '}');
+	}
+	return code;
+}
+
+static int write_json(const struct shown *s, struct buf *out)
 {
 	struct jsonw w;
 	int code = TT_OK;
@@ -214,156 +173,175 @@ static int write_json(struct compare *c, struct buf *out)
 	jsonw_object(&w);
 	jsonw_key(&w, "runs");
 	jsonw_array(&w);
-	for (size_t i = 0; !code && i < c->n; i++)
-		code = cmd_write_run(c->store, &c->run[i], NULL, NULL, &w);
+	for (size_t i = 0; !code && i < s->c->n; i++)
+		code = cmd_write_run(s->store, &s->c->run[i].run, NULL, NULL, &w);
 	jsonw_end(&w, ']');
-	json_differences(c, &w);
-	json_metrics(c, &w);
+	json_differences(s->c, &w);
+	json_metrics(s, &w);
 	jsonw_key(&w, "tests");
 	jsonw_array(&w);
+	for (size_t k = 0; !code && k < s->key_n; k++)
+		code = json_seeds(s, s->key[k], &w);
+	if (!code)
+		code = json_rows(s, &w);
 	jsonw_end(&w, ']');
 	jsonw_end(&w, '}');
 	return code;
 }
 
-static void cell(struct buf *out, const char *text)
+/* ---- a table ---- */
+
+static int cell_width(const struct compare_table *t)
 {
-	buf_text(out, "  ");
-	cmd_right(out, text, 16);
+	int width = CELL_LEAST;
+	char text[256];
+
+	for (size_t l = 0; l < t->n; l++)
+		for (size_t i = 0; i < t->columns; i++) {
+			if (t->line[l].kind != COMPARE_METRIC && t->line[l].kind != COMPARE_TEST)
+				continue;
+			compare_cell_text(&t->line[l].cell[i], text, sizeof(text));
+			if (text_width(text) > width)
+				width = text_width(text);
+		}
+	return width < CELL_MOST ? width : CELL_MOST;
 }
 
-/* A name keeps its beginning. */
-static void name_cell(struct buf *out, const char *name)
+static void write_line(const struct compare_line *l, size_t columns, int width, struct buf *out)
 {
-	const int width = text_width(name) < 16 ? text_width(name) : 16;
+	char text[4096];
 
-	buf_printf(out, "%*s", 2 + 16 - width, "");
-	cmd_left(out, name, width);
-}
+	cmd_left(out, l->label, LABEL);
+	for (size_t i = 0; i < columns; i++) {
+		compare_cell_text(&l->cell[i], text, sizeof(text));
+		buf_text(out, "  ");
+		if (l->kind == COMPARE_NAME) { /* a name keeps its beginning */
+			const int used = text_width(text) < width ? text_width(text) : width;
 
-static void plain_differences(const struct compare *c, struct buf *out)
-{
-	for (size_t p = 0; p < c->n_path; p++) {
-		if (!differs(c, c->path[p]))
-			continue;
-		buf_char(out, '\n');
-		cmd_left(out, c->path[p], 36);
-		for (size_t i = 0; i < c->n; i++) {
-			char *text = value_text(c->recipe[i], c->path[p]);
-
-			cell(out, text ? text : "-");
-			free(text);
+			buf_spaces(out, width - used);
+			cmd_left(out, text, used);
+		} else {
+			cmd_right(out, text, width);
 		}
 	}
 }
 
-static void write_plain(const struct compare *c, struct buf *out)
+static void write_plain(const struct compare_table *t, struct buf *out)
 {
-	buf_printf(out, "%-36s", "");
-	for (size_t i = 0; i < c->n; i++)
-		name_cell(out, c->run[i].name);
-	buf_printf(out, "\n%-36s", "id");
-	for (size_t i = 0; i < c->n; i++)
-		cell(out, c->run[i].id);
-	buf_printf(out, "\n%-36s", "method");
-	for (size_t i = 0; i < c->n; i++)
-		cell(out, c->run[i].method);
-	buf_printf(out, "\n%-36s", "trainable parameters");
-	for (size_t i = 0; i < c->n; i++)
-		buf_printf(out, "  %16lld", (long long)c->run[i].trainable_params);
-	for (size_t k = 0; k < c->n_key; k++) {
-		buf_printf(out, "\n%-36s", c->key[k]);
-		for (size_t i = 0; i < c->n; i++) {
-			const double v = value_of(c, i, c->key[k]);
+	const int width = cell_width(t);
+	bool settings = false;
 
-			if (isnan(v))
-				cell(out, "-");
-			else
-				buf_printf(out, "  %16.4f", v);
+	for (size_t l = 0; l < t->n; l++) {
+		if (t->line[l].kind == COMPARE_SETTING && !settings) {
+			buf_text(out, "\n\nsettings that differ");
+			settings = true;
 		}
+		buf_text(out, l ? "\n" : "");
+		write_line(&t->line[l], t->columns, width, out);
 	}
-	buf_text(out, "\n\nsettings that differ");
-	plain_differences(c, out);
+	buf_text(out, settings ? "" : "\n\nno setting differs");
 }
 
-/* --- the verb -------------------------------------------------------------------------------- */
-
-static int load_one(struct compare *c, const char *what, const struct args *a)
+static int write_table(const struct shown *s, const char *path, struct buf *out)
 {
-	struct run *r = &c->run[c->n];
-	char *text;
-	int code = run_find(c->store, what, r);
+	const struct compare_view v = {
+		.columns = &s->columns, .key = s->key, .key_n = s->key_n, .ascii = !text_unicode()
+	};
+	struct compare_table t = { .n = 0 };
+	int code = compare_table(s->c, &v, &t);
 
-	if (code)
-		return code;
-	c->n++;
-	code = run_recipe(c->store, r->id, &text);
-	if (code)
-		return code;
-	code = json_parse(text, strlen(text), &c->recipe[c->n - 1]);
-	free(text);
-	if (code)
-		return err_in("the recipe of run %s", r->id);
-	collect(c, c->recipe[c->n - 1], "");
-	code = metric_last(c->store, r->row, &c->last[c->n - 1], &c->n_last[c->n - 1]);
-	for (size_t i = 0; !code && i < c->n_last[c->n - 1]; i++)
-		if (wanted(a, c->last[c->n - 1][i].key))
-			code = add_key(c, c->last[c->n - 1][i].key);
+	if (!code && path)
+		code = compare_table_write(&t, path);
+	else if (!code)
+		write_plain(&t, out);
+	compare_table_done(&t);
 	return code;
 }
 
-static void compare_done(struct compare *c)
+/* ---- the verb ---- */
+
+/* The metrics asked for that any run has, or the usual ones. free() the array. */
+static int find_keys(const struct compare *c, const struct args *a, const char ***ret,
+		     size_t *ret_n)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		run_done(&c->run[i]);
-		json_free(c->recipe[i]);
-		free(c->last[i]);
-	}
-	for (size_t i = 0; i < c->n_key; i++)
-		free(c->key[i]);
-	free(c->key);
-	free(c->path);
-	store_close(c->store);
-	free(c);
+	const char *want[ARGS_MAX];
+	const size_t n = args_values(a, "--key", want, ARGS_MAX);
+	const char **key;
+
+	if (!n)
+		return compare_keys(c, ret, ret_n);
+	key = calloc(n, sizeof(*key));
+	if (!key)
+		return err_set(TT_NOMEM, "not enough memory");
+	*ret_n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (compare_has(c, want[i]))
+			key[(*ret_n)++] = want[i];
+	*ret = key;
+	return TT_OK;
+}
+
+static int show(struct shown *s, const struct args *a)
+{
+	const char *path = args_value(a, "--out");
+	struct buf out;
+	int code = find_keys(s->c, a, &s->key, &s->key_n);
+
+	if (code)
+		return code;
+	compare_columns_best(s->c, &s->columns);
+	buf_init(&out, (size_t)64 << 20);
+	if (args_has(a, "--json"))
+		code = write_json(s, &out);
+	else
+		code = write_table(s, path, &out);
+	if (!code && (!path || args_has(a, "--json")))
+		code = cmd_print(&out);
+	buf_done(&out);
+	free(s->key);
+	return code;
 }
 
 static int compare(const struct args *a)
 {
 	struct compare *c = calloc(1, sizeof(*c));
-	struct buf out;
+	struct shown s = { .c = c };
 	int code;
 
 	if (!c)
 		return err_set(TT_NOMEM, "not enough memory");
-	c->path = calloc(PATHS_MAX, sizeof(*c->path));
-	code = c->path ? cmd_open_read(&c->store) : err_set(TT_NOMEM, "not enough memory");
-	for (int i = 0; !code && i < a->npos; i++)
-		code = load_one(c, a->pos[i], a);
-	buf_init(&out, (size_t)64 << 20);
-	if (!code && args_has(a, "--json"))
-		code = write_json(c, &out);
-	else if (!code)
-		write_plain(c, &out);
+	code = cmd_open_read(&s.store);
+	for (int i = 0; !code && i < a->npos; i++) {
+		struct run run;
+
+		code = run_find(s.store, a->pos[i], &run);
+		if (!code)
+			code = compare_add(c, s.store, &run);
+	}
 	if (!code)
-		code = cmd_print(&out);
-	buf_done(&out);
+		code = show(&s, a);
+	if (!code && c->trouble[0])
+		fprintf(stderr, "trimtab compare: %s\n", c->trouble);
 	compare_done(c);
+	free(c);
+	store_close(s.store);
 	return code;
 }
 
 static const struct arg options[] = {
 	{ "--key", 0, "KEY",
 	  "compare this metric (all eval/ metrics and train/loss); may be repeated" },
+	{ "--out", 0, "FILE", "write the table to a file: .md, .csv or .tex" },
 	{ "--json", 0, NULL, "one JSON document: runs, differences, metrics, tests" },
 	{ 0 },
 };
 
 const struct command command_compare = {
 	.name = "compare",
-	.usage = "RUN RUN... [--key KEY]... [--json]",
+	.usage = "RUN RUN... [--key KEY]... [--out FILE | --json]",
 	.summary = "Show what differs in the recipes of runs, and how their results differ.",
 	.options = options,
 	.min_args = 2,
-	.max_args = RUNS_MAX,
+	.max_args = COMPARE_RUNS,
 	.run = compare,
 };

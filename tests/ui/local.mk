@@ -1,7 +1,7 @@
-ui_tests = %D%/test_ema %D%/test_pictures %D%/test_plot %D%/test_run %D%/test_screens %D%/test_table %D%/test_tail \
+ui_tests = %D%/test_compare %D%/test_ema %D%/test_pictures %D%/test_plot %D%/test_run %D%/test_screens %D%/test_table %D%/test_tail \
 	%D%/test_text %D%/test_trainer %D%/test_workbench
 check_PROGRAMS += $(ui_tests)
-EXTRA_DIST += %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.screen %D%/run-ascii.keys %D%/run-ascii.screen \
+EXTRA_DIST += %D%/contest.h %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.screen %D%/run-ascii.keys %D%/run-ascii.screen \
 	%D%/run-block.keys %D%/run-block.screen %D%/run-log.keys %D%/run-log.screen %D%/run-nan.keys %D%/run-nan.screen \
 	%D%/run-small.keys %D%/run-small.screen %D%/run-wide.keys %D%/run-wide.screen %D%/runs.keys %D%/runs.screen \
 	%D%/runs-ascii.keys %D%/runs-ascii.screen %D%/runs-delete.keys %D%/runs-delete.screen \
@@ -9,6 +9,8 @@ EXTRA_DIST += %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.scr
 	%D%/runs-tests.keys %D%/runs-tests.screen %D%/runs-wrong.keys %D%/runs-wrong.screen \
 	%D%/runs-wrong-small.keys %D%/runs-wrong-small.screen \
 	%D%/runs-wide.keys %D%/runs-wide.screen %D%/small.keys %D%/small.screen
+%C%_test_compare_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_compare_LDADD = $(UI_LIBS)
 %C%_test_ema_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_ema_LDADD = $(UI_LIBS)
 %C%_test_plot_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
