@@ -8,6 +8,7 @@
 
 #include "db/run.h"
 #include "db/store.h"
+#include "ui/marks.h"
 #include "ui/prompt.h"
 #include "ui/screen.h"
 #include "ui/theme.h"
@@ -38,6 +39,7 @@ struct app {
 	struct screen *stack[APP_DEPTH];
 	int depth;
 	struct prompt prompt;
+	struct marks marks; /* runs to compare */
 	char message[512];
 	bool message_bad, small, quit, busy; /* busy: a screen has more to read, so do not wait */
 	int patience;                        /* ticks until the run log is tried again */

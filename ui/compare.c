@@ -97,6 +97,15 @@ bool compare_differs(const struct compare *c, const char *path)
 
 /* ---- runs ---- */
 
+/* A comparison without them is better than none. */
+static void read_answers(struct compare *c, struct compare_run *r)
+{
+	if (!answers_read(r->run.dir, &r->answers))
+		return;
+	answers_done(&r->answers);
+	snprintf(c->trouble, sizeof(c->trouble), "%s", err_text());
+}
+
 static int load(struct compare *c, struct store *st, struct compare_run *r)
 {
 	char *text;
@@ -111,10 +120,8 @@ static int load(struct compare *c, struct store *st, struct compare_run *r)
 	code = collect(c, r->recipe, "");
 	if (!code)
 		code = metric_last(st, r->run.row, &r->last, &r->last_n);
-	if (!code && answers_read(r->run.dir, &r->answers)) {
-		answers_done(&r->answers);
-		snprintf(c->trouble, sizeof(c->trouble), "%s", err_text());
-	}
+	if (!code)
+		read_answers(c, r);
 	return code;
 }
 
@@ -128,8 +135,47 @@ int compare_add(struct compare *c, struct store *st, struct run *run)
 	return load(c, st, &c->run[c->n++]);
 }
 
+static bool may_change(const struct run *r)
+{
+	return r->state == RUN_QUEUED || r->state == RUN_RUNNING || r->state == RUN_PAUSED;
+}
+
+static int refresh(struct compare *c, struct store *st, struct compare_run *r)
+{
+	struct metric_last *last;
+	struct run run;
+	size_t n;
+	int code = run_get_row(st, r->run.row, &run);
+
+	if (code)
+		return code == TT_NOTFOUND ? TT_OK : code;
+	code = metric_last(st, run.row, &last, &n);
+	if (code) {
+		run_done(&run);
+		return code;
+	}
+	run_done(&r->run);
+	free(r->last);
+	r->run = run;
+	r->last = last;
+	r->last_n = n;
+	if (!may_change(&run) && !r->answers.n)
+		read_answers(c, r);
+	return TT_OK;
+}
+
+int compare_refresh(struct compare *c, struct store *st)
+{
+	int code = TT_OK;
+
+	for (size_t i = 0; !code && i < c->n; i++)
+		code = refresh(c, st, &c->run[i]);
+	return code;
+}
+
 void compare_done(struct compare *c)
 {
+	free(c->tested);
 	for (size_t i = 0; i < c->n; i++) {
 		run_done(&c->run[i].run);
 		json_free(c->run[i].recipe);
@@ -406,31 +452,62 @@ static int rows_interval(const struct answers *a, const struct answers *b,
 	return code;
 }
 
-static int test_rows(const struct compare *c, const struct compare_columns *k, size_t column,
-		     struct compare_rows *ret)
+static const struct compare_rows *tested(const struct compare *c, int64_t first, int64_t run)
 {
-	const struct answers *a = &c->run[k->run[0]].answers,
-			     *b = &c->run[k->run[k->at[column]]].answers;
+	for (size_t i = 0; i < c->tested_n; i++)
+		if (c->tested[i].first == first && c->tested[i].run == run)
+			return &c->tested[i];
+	return NULL;
+}
+
+static int test_rows(struct compare *c, const struct compare_run *first,
+		     const struct compare_run *run, struct compare_rows *ret)
+{
+	const struct compare_rows *before = tested(c, first->run.row, run->run.row);
+	struct compare_rows *more;
+	int code;
+
+	if (before) {
+		*ret = *before;
+		return TT_OK;
+	}
+	ret->first = first->run.row;
+	ret->run = run->run.row;
+	ret->known = true;
+	ret->rows = (int64_t)run->answers.n;
+	answers_count(&first->answers, &run->answers, &ret->worse, &ret->better);
+	ret->p = stats_mcnemar(ret->better, ret->worse);
+	code = rows_interval(&first->answers, &run->answers, &ret->interval);
+	if (code)
+		return code;
+	more = realloc(c->tested, (c->tested_n + 1) * sizeof(*more));
+	if (!more)
+		return err_set(TT_NOMEM, "not enough memory for the tests of runs");
+	c->tested = more;
+	c->tested[c->tested_n++] = *ret;
+	return TT_OK;
+}
+
+static int test_column(struct compare *c, const struct compare_columns *k, size_t column,
+		       struct compare_rows *ret)
+{
+	const struct compare_run *first = &c->run[k->run[0]], *run = &c->run[k->run[k->at[column]]];
 
 	*ret = (struct compare_rows){ .p = NAN, .holm = NAN, .interval = no_interval };
 	if (compare_column_size(k, 0) != 1 || compare_column_size(k, column) != 1 ||
-	    !answers_same_rows(a, b))
+	    !answers_same_rows(&first->answers, &run->answers))
 		return TT_OK;
-	ret->known = true;
-	ret->rows = (int64_t)a->n;
-	answers_count(a, b, &ret->worse, &ret->better);
-	ret->p = stats_mcnemar(ret->better, ret->worse);
-	return rows_interval(a, b, &ret->interval);
+	return test_rows(c, first, run, ret);
 }
 
-int compare_rows(const struct compare *c, const struct compare_columns *k, struct compare_rows *ret)
+int compare_rows(struct compare *c, const struct compare_columns *k, struct compare_rows *ret)
 {
 	double p[COMPARE_RUNS] = { NAN }, holm[COMPARE_RUNS] = { NAN };
 	int code = TT_OK;
 
 	ret[0] = (struct compare_rows){ .p = NAN, .holm = NAN, .interval = no_interval };
 	for (size_t i = 1; !code && i < k->n; i++) {
-		code = test_rows(c, k, i, &ret[i]);
+		code = test_column(c, k, i, &ret[i]);
 		p[i] = ret[i].p;
 	}
 	if (!code && k->n > 1)

@@ -26,17 +26,24 @@ struct compare_run {
 	struct answers answers;
 };
 
+struct compare_rows;
+
 struct compare {
 	struct compare_run run[COMPARE_RUNS];
 	size_t n;
 	char (*path)[COMPARE_PATH]; /* every leaf of any recipe, once */
 	size_t path_n, path_room;
 	char trouble[512]; /* answers that could not be read: why; "" */
+	/* Tests of answers that were made, since they take long and answers do not change. */
+	struct compare_rows *tested;
+	size_t tested_n;
 };
 
 /* A zeroed one is empty. The run is taken over, also when this fails. TT_INVALID: there are COMPARE_RUNS already. */
 int compare_add(struct compare *c, struct store *st, struct run *run);
 void compare_done(struct compare *c); /* empty again */
+/* Read again what can have changed; a run that is gone stays as it was. */
+int compare_refresh(struct compare *c, struct store *st);
 
 /* A setting's value, NULL where the recipe has none. */
 const struct json *compare_setting(const struct compare *c, size_t run, const char *path);
@@ -89,13 +96,13 @@ int compare_seeds(const struct compare *c, const struct compare_columns *k, cons
 
 /* How the answers of a column of one run differ from those of the first one's, row by row. */
 struct compare_rows {
-	bool known; /* both kept answers to the same rows */
+	int64_t first, run; /* rows of the run log */
+	bool known;         /* both kept answers to the same rows */
 	int64_t rows;
 	int64_t better, worse;          /* rows that only this one gets right; only the first */
 	double p, holm;                 /* McNemar, exact */
 	struct stats_interval interval; /* 95 % of the difference in accuracy */
 };
-int compare_rows(const struct compare *c, const struct compare_columns *k,
-		 struct compare_rows *ret);
+int compare_rows(struct compare *c, const struct compare_columns *k, struct compare_rows *ret);
 
 #endif

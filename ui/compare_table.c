@@ -11,7 +11,7 @@
 
 /* A table in the making. After a failed allocation the rest does nothing, and `bad` says so. */
 struct maker {
-	const struct compare *c;
+	struct compare *c;
 	const struct compare_view *v;
 	const struct compare_columns *k;
 	struct compare_table *t;
@@ -395,7 +395,7 @@ static int add_all(struct maker *m)
 	return code;
 }
 
-int compare_table(const struct compare *c, const struct compare_view *v, struct compare_table *ret)
+int compare_table(struct compare *c, const struct compare_view *v, struct compare_table *ret)
 {
 	struct maker m = { c, v, v->columns, ret, false };
 	int code;

@@ -43,7 +43,7 @@ struct compare_view {
 };
 
 /* compare_table_done in any case. */
-int compare_table(const struct compare *c, const struct compare_view *v, struct compare_table *ret);
+int compare_table(struct compare *c, const struct compare_view *v, struct compare_table *ret);
 void compare_table_done(struct compare_table *t); /* a zeroed one is fine */
 
 /* All of a cell as one text, parts with a blank between. */

@@ -12,7 +12,7 @@ enum { LABEL = 36, CELL_LEAST = 16, CELL_MOST = 24 };
 
 /* What is shown of the runs. */
 struct shown {
-	const struct compare *c;
+	struct compare *c;
 	struct store *store;
 	struct compare_columns columns;
 	const char **key;

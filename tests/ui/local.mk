@@ -1,6 +1,10 @@
-ui_tests = %D%/test_compare %D%/test_ema %D%/test_pictures %D%/test_plot %D%/test_run %D%/test_screens %D%/test_table %D%/test_tail \
+ui_tests = %D%/test_compare %D%/test_comparing %D%/test_ema %D%/test_marks %D%/test_pareto %D%/test_pictures %D%/test_plot \
+	%D%/test_run %D%/test_scatter %D%/test_screens %D%/test_table %D%/test_tail \
 	%D%/test_text %D%/test_trainer %D%/test_workbench
 check_PROGRAMS += $(ui_tests)
+EXTRA_DIST += %D%/answers.keys %D%/answers.screen %D%/compare.keys %D%/compare.screen %D%/compare-ascii.keys %D%/compare-ascii.screen \
+	%D%/compare-none.keys %D%/compare-none.screen %D%/compare-pareto.keys %D%/compare-pareto.screen %D%/compare-runs.keys %D%/compare-runs.screen \
+	%D%/compare-wide.keys %D%/compare-wide.screen
 EXTRA_DIST += %D%/contest.h %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.keys %D%/run.screen %D%/run-ascii.keys %D%/run-ascii.screen \
 	%D%/run-block.keys %D%/run-block.screen %D%/run-log.keys %D%/run-log.screen %D%/run-nan.keys %D%/run-nan.screen \
 	%D%/run-small.keys %D%/run-small.screen %D%/run-wide.keys %D%/run-wide.screen %D%/runs.keys %D%/runs.screen \
@@ -11,6 +15,12 @@ EXTRA_DIST += %D%/contest.h %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.ke
 	%D%/runs-wide.keys %D%/runs-wide.screen %D%/small.keys %D%/small.screen
 %C%_test_compare_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_compare_LDADD = $(UI_LIBS)
+%C%_test_comparing_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_comparing_LDADD = $(UI_LIBS)
+%C%_test_marks_LDADD = $(UI_LIBS)
+%C%_test_pareto_LDADD = $(UI_LIBS)
+%C%_test_scatter_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_scatter_LDADD = $(UI_LIBS)
 %C%_test_ema_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_ema_LDADD = $(UI_LIBS)
 %C%_test_plot_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)

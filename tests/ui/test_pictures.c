@@ -6,12 +6,17 @@
 #include "tests/check.h"
 
 #include "base/array.h"
+#include "tests/ui/contest.h"
 #include "tests/ui/stage.h"
 
 static const char *const pictures[] = {
-	"runs",      "runs-ascii", "runs-wide", "runs-empty", "runs-filter", "runs-delete",
-	"run",       "run-ascii",  "run-wide",  "run-block",  "run-nan",     "run-log",
-	"run-small", "help",       "small",     "runs-tests", "runs-wrong",  "runs-wrong-small",
+	"runs",         "runs-ascii",   "runs-wide",      "runs-empty",
+	"runs-filter",  "runs-tests",   "runs-wrong",     "runs-wrong-small",
+	"runs-delete",  "run",          "run-ascii",      "run-wide",
+	"run-block",    "run-nan",      "run-log",        "run-small",
+	"help",         "small",        "compare",        "compare-runs",
+	"compare-wide", "compare-none", "compare-pareto", "compare-ascii",
+	"answers",
 };
 
 struct script {
@@ -157,6 +162,13 @@ static void picture(const char *name)
 	if (!strcmp(script.data, "full")) {
 		stage_fill(&s, id);
 		write_log(&s, id);
+	}
+	if (!strcmp(script.data, "contest")) {
+		int64_t row[2 * CONTEST_SEEDS];
+		char ids[2 * CONTEST_SEEDS][RUN_ID_SIZE];
+
+		contest_fill(s.db, s.dir, row, ids);
+		(void)app_tick(&s.app);
 	}
 	stage_draw(&s);
 	type(&s, script.keys);

@@ -38,7 +38,7 @@ static void cut(const double *v, int64_t n, size_t buckets, struct metric_bucket
 static void draw_one(struct stage *s, const double *v, int64_t n, bool log)
 {
 	static struct metric_bucket bucket[MOST];
-	const struct plot_series series = { "x", bucket, NULL };
+	const struct plot_series series = { .label = "x", .bucket = bucket };
 	const struct plot p = { .rows = TALL,
 				.cols = WIDE,
 				.title = "curve",
@@ -135,7 +135,8 @@ static void stays_inside(struct stage *s)
 	static const struct event events[] = { { 1, 0, 0, "checkpoint", "" },
 					       { 2, 99, 0, "x", "" },
 					       { 3, 500, 0, "y", "" } };
-	struct plot_series series[2] = { { "a", bucket, NULL }, { "b", bucket, NULL } };
+	struct plot_series series[2] = { { .label = "a", .bucket = bucket },
+					 { .label = "b", .bucket = bucket } };
 	double v[100];
 	bool clean = true;
 

@@ -189,6 +189,10 @@ static void hostile_names(struct stage *s)
 		stage_add(st, 100 + (int)i, &r, NULL);
 	}
 	store_close(st);
+	only_runs(s);
+	screen_close(
+		s->app.stack[--s->app.depth]); /* a fresh list: nothing sorted, nothing filtered */
+	stage_must(app_open(&s->app, "runs", NULL));
 	stage_size(s, 24, 100);
 	(void)app_tick(&s->app);
 	stage_draw(s);

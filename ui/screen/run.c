@@ -608,9 +608,11 @@ static void draw_chart(const struct screen *s, WINDOW *w, const struct chart *c)
 
 	for (int k = 0; k < CURVES; k++)
 		if (c->curve[k].key[0])
-			series[p.n++] = (struct plot_series){ c->curve[k].label, c->curve[k].bucket,
-							      v->smoothing ? c->curve[k].smooth
-									   : NULL };
+			series[p.n++] = (struct plot_series){
+				.label = c->curve[k].label,
+				.bucket = c->curve[k].bucket,
+				.smooth = v->smoothing ? c->curve[k].smooth : NULL,
+			};
 	plot_draw(w, &p, &s->app->theme);
 }
 

@@ -371,7 +371,11 @@ static void cell_text(const struct screen *screen, const struct shown *s, int co
 	ret[0] = 0;
 	switch (column) {
 	case C_MARK:
-		snprintf(ret, CELL, "%s", state_mark(run->state, screen->app->theme.unicode));
+		snprintf(ret, CELL, "%s",
+			 !marks_has(&screen->app->marks, run->row)
+				 ? state_mark(run->state, screen->app->theme.unicode)
+			 : screen->app->theme.unicode ? "✓"
+						      : "+");
 		break;
 	case C_ID: snprintf(ret, CELL, "%.*s", r->id_width, run->id); break;
 	case C_NAME: snprintf(ret, CELL, "%.250s", run->name); break;
@@ -653,6 +657,34 @@ static unsigned runs_open(struct screen *s)
 	return UI_DRAW;
 }
 
+/* ---- marking ---- */
+
+/* Mark, or take the mark away, and go on: a row of runs is marked by holding the key. */
+static unsigned runs_mark(struct screen *s)
+{
+	struct marks *m = &s->app->marks;
+	const int64_t row = selected(s)->row;
+
+	if (marks_has(m, row))
+		marks_remove(m, row);
+	else if (!marks_add(m, row))
+		app_complain(s->app, "%d runs are marked already, and no more can be compared",
+			     MARKS_MOST);
+	return move_by(s, 1) | UI_DRAW;
+}
+
+static unsigned runs_compare(struct screen *s)
+{
+	if (app_open(s->app, "compare", NULL))
+		app_complain(s->app, "%s", err_text());
+	return UI_DRAW;
+}
+
+static const char *why_not_compare(const struct screen *s)
+{
+	return s->app->marks.n > 1 ? NULL : "mark two runs or more with space first";
+}
+
 /* ---- searching, filtering, sorting ---- */
 
 static bool fits(const struct run *run, const char *text)
@@ -852,6 +884,14 @@ static const struct keybind keys[] = {
 	  runs_open,
 	  why_not_any,
 	  false },
+	{ ' ',
+	  { 0 },
+	  "mark",
+	  "mark the run for a comparison, or not",
+	  runs_mark,
+	  why_not_any,
+	  false },
+	{ 'c', { 0 }, "compare", "compare the marked runs", runs_compare, why_not_compare, false },
 	{ '/', { 0 }, "search", "search by name or id", runs_search, why_not_any, false },
 	{ 'f',
 	  { 0 },

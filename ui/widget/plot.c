@@ -264,24 +264,40 @@ static void mark_series(struct pen *p, const struct plot_series *s, size_t bucke
 	}
 }
 
-static const char series_letter[PLOT_SERIES] = { 'o', 'x', '+', '#' };
+char plot_letter(size_t look)
+{
+	static const char letter[PLOT_LOOKS] = { 'o', 'x', '+', '#', '*', '@', '%', '&' };
+
+	return letter[look % PLOT_LOOKS];
+}
+
+/* Which look a series has: each that is not another seed of the one before takes the next. */
+static size_t look_of(const struct plot *p, size_t series)
+{
+	size_t look = 0;
+
+	for (size_t i = 1; i <= series; i++)
+		look += !p->series[i].again;
+	return look;
+}
 
 static void draw_curves(struct canvas *c, const struct plot *p, const struct plot_range *range)
 {
 	const size_t buckets = (size_t)(c->cols * c->sx);
 
-	for (size_t i = 0; i < p->n; i++) {
+	for (size_t k = 0; k < p->n; k++) {
+		const size_t i = p->first_on_top ? p->n - 1 - k : k, look = look_of(p, i);
 		struct pen pen = { .c = c,
 				   .range = *range,
 				   .log = p->log,
 				   .x = -1,
-				   .series = p->series[i].smooth ? FAINT : i };
+				   .series = p->series[i].smooth ? FAINT : look };
 
 		draw_series(&pen, &p->series[i], buckets);
 		if (p->series[i].smooth)
-			draw_smooth(&pen, i, p->series[i].smooth, buckets);
+			draw_smooth(&pen, look, p->series[i].smooth, buckets);
 		if (p->n > 1 && c->sx > 1)
-			mark_series(&pen, &p->series[i], buckets, series_letter[i]);
+			mark_series(&pen, &p->series[i], buckets, plot_letter(look));
 	}
 }
 
@@ -332,11 +348,11 @@ static void show_cell(WINDOW *w, int y, int x, const struct canvas *c, size_t i,
 	else if (faint)
 		theme_set(t, w, ROLE_DIM);
 	else
-		theme_set(t, w, (enum role)(ROLE_SERIES + series));
+		theme_set(t, w, (enum role)(ROLE_SERIES + series % PLOT_LOOKS));
 	if (letter)
 		put_wide(w, y, x, (wchar_t)letter);
 	else if (t->charts == CHARTS_ASCII)
-		put_wide(w, y, x, faint ? L'.' : (wchar_t)series_letter[series]);
+		put_wide(w, y, x, faint ? L'.' : (wchar_t)plot_letter((size_t)series));
 	else
 		put_wide(w, y, x,
 			 t->charts == CHARTS_BLOCK ? block(c->dot[i]) : braille(c->dot[i]));
@@ -466,7 +482,7 @@ static void latest(const struct plot_series *s, size_t buckets, char *ret)
 /* One curve of the title: mark, label and value, as far as a narrow chart has room for them. */
 static void legend(const struct plot *p, size_t i, size_t buckets, char *ret, size_t size)
 {
-	const bool narrow = p->cols < NARROW;
+	const bool narrow = p->cols < NARROW, several = i + 1 < p->n && p->series[i + 1].again;
 	char value[128];
 
 	if (p->cursor >= 0)
@@ -475,11 +491,14 @@ static void legend(const struct plot *p, size_t i, size_t buckets, char *ret, si
 		latest(&p->series[i], buckets, value);
 	if (p->n == 1)
 		snprintf(ret, size, "%s", value);
+	else if (several) /* the value of one seed is not that of all */
+		snprintf(ret, size, "%c %s", plot_letter(look_of(p, i)), p->series[i].label);
 	else if (narrow)
-		snprintf(ret, size, "%c %s", series_letter[i],
+		snprintf(ret, size, "%c %s", plot_letter(look_of(p, i)),
 			 p->cursor >= 0 ? value : p->series[i].label);
 	else
-		snprintf(ret, size, "%c %s %s", series_letter[i], p->series[i].label, value);
+		snprintf(ret, size, "%c %s %s", plot_letter(look_of(p, i)), p->series[i].label,
+			 value);
 }
 
 static void draw_title(WINDOW *w, const struct plot *p, size_t buckets, const struct theme *t)
@@ -497,8 +516,10 @@ static void draw_title(WINDOW *w, const struct plot *p, size_t buckets, const st
 	for (size_t i = 0; i < p->n; i++) {
 		char text[192];
 
+		if (p->series[i].again)
+			continue;
 		legend(p, i, buckets, text, sizeof(text));
-		theme_set(t, w, (enum role)(ROLE_SERIES + (int)i));
+		theme_set(t, w, (enum role)(ROLE_SERIES + (int)(look_of(p, i) % PLOT_LOOKS)));
 		x += text_put(w, p->y, x, end - x, text) + 2;
 	}
 	theme_set(t, w, ROLE_TEXT);
