@@ -62,6 +62,20 @@ static int lora_fa_attach(struct method *m, struct site *s)
 	return l->own ? site_plug(s, &hooks, l) : TT_NOMEM;
 }
 
+/* Room for the largest gradient of a B as it came. */
+static int lora_fa_attached(struct method *m)
+{
+	int64_t most = 1;
+
+	for (size_t i = 0; i < m->nsite; i++) {
+		const int64_t n = tensor_count(((struct lowrank *)m->site[i]->state)->step.b);
+
+		most = n > most ? n : most;
+	}
+	m->state = method_alloc(m, (size_t)most * sizeof(float));
+	return m->state ? TT_OK : TT_NOMEM;
+}
+
 /* ---- the gradient of B ---- */
 
 /* A A^T + ridge I in double. */
@@ -132,16 +146,12 @@ static int project(struct method *m, const struct lowrank *l)
 	const int64_t out = b->dim[0], r = l->r, n = out * r;
 	const double before = kernel_sum_squares(b->grad, n);
 	const int code = make_inverse(m, l);
-	float *copy;
+	float *came = m->state;
 
 	if (code)
 		return code;
-	copy = malloc((size_t)n * sizeof(*copy));
-	if (!copy)
-		return err_set(TT_NOMEM, "no memory to project a gradient");
-	memcpy(copy, b->grad, (size_t)n * sizeof(*copy));
-	gemm_run(m->model->gemm, false, false, out, r, r, 1, copy, r, p->inverse, r, 0, b->grad, r);
-	free(copy);
+	memcpy(came, b->grad, (size_t)n * sizeof(*came));
+	gemm_run(m->model->gemm, false, false, out, r, r, 1, came, r, p->inverse, r, 0, b->grad, r);
 	p->ratio = before > 0 ? sqrt(kernel_sum_squares(b->grad, n) / before) : 0;
 	return TT_OK;
 }
@@ -231,6 +241,7 @@ const struct method_ops method_lora_fa = {
 	.targeting_at = offsetof(struct lowrank_settings, targeting),
 	.begin = lora_fa_begin,
 	.attach = lora_fa_attach,
+	.attached = lora_fa_attached,
 	.before_update = lora_fa_update,
 	.merge = lowrank_merge,
 	.config = lowrank_config,

@@ -5,8 +5,7 @@
  */
 #include "tests/train/runs.h"
 
-#include "method/adapter.h"
-#include "tests/method/rows.h"
+#include "tests/train/adapters.h"
 
 static struct ear ear, other;
 
@@ -113,36 +112,11 @@ static void walk(const struct method_row *row)
 	buf_done(&set);
 }
 
-/* The adapters that some rows start from, beside the recipe. */
-static int make_adapter(const struct row_adapter *a)
-{
-	const struct method_row row = { "adapter", a->json };
-	const char *set[2] = { NULL };
-	char dir[PATH_MAX];
-	struct buf text;
-	struct world w;
-	int rc;
-
-	buf_init(&text, 1 << 16);
-	rc = row_setting(&row, &text);
-	set[0] = text.data;
-	if (!rc)
-		rc = world_open(&w, top, top, set, 1, NULL);
-	if (!rc)
-		rc = fs_join(dir, sizeof(dir), top, a->folder);
-	if (!rc)
-		rc = adapter_save(w.method, dir, "toy");
-	world_close(&w);
-	buf_done(&text);
-	return rc;
-}
-
 int main(void)
 {
 	if (!CHECK(toy_folder(top, sizeof(top)) != NULL) || !CHECK(world_make(top) == TT_OK))
 		return check_done();
-	for (size_t i = 0; i < ROW_ADAPTERS; i++)
-		CHECK_NAMED(make_adapter(&row_adapters[i]) == TT_OK, row_adapters[i].folder);
+	CHECK(world_adapters(top) == TT_OK);
 	for (const struct method_ops *const *ops = method_all(); *ops; ops++)
 		CHECK_NAMED(method_has_row((*ops)->name), (*ops)->name);
 	for (size_t i = 0; i < METHOD_ROWS; i++)

@@ -3,8 +3,7 @@
 
 #include "base/array.h"
 #include "tests/memory.h"
-#include "tests/method/rows.h"
-#include "tests/train/world.h"
+#include "tests/train/adapters.h"
 
 static char top[PATH_MAX];
 
@@ -163,7 +162,7 @@ static void steps_of_all_methods(void)
 int main(void)
 {
 	if (!CHECK(toy_folder(top, sizeof(top)) != NULL) || !CHECK(world_make(top) == TT_OK) ||
-	    !CHECK(even_rows("even.jsonl") == TT_OK))
+	    !CHECK(even_rows("even.jsonl") == TT_OK) || !CHECK(world_adapters(top) == TT_OK))
 		return check_done();
 	memory_check();
 	steps_of_one_kind();
