@@ -10,8 +10,7 @@ void look(struct graph *g, const struct tensor *x,
 	if (graph_pass(g)->train || !who)
 		return;
 	for (int64_t from = 0, to; from < rows; from = to) {
-		for (to = from + 1; to < rows && who->example[to] == who->example[from];)
-			to++;
+		to = origin_run_end(who, from, rows);
 		if (who->example[from] < LOOKED)
 			at(arg, from, to, who->example[from]);
 	}

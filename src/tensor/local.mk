@@ -7,7 +7,7 @@ noinst_LIBRARIES += %D%/libtensor.a
 	%D%/lanes.inc %D%/leaves.c %D%/leaves.h %D%/kernel_pairs.c %D%/kernel_pairs.h %D%/linear.h \
 	%D%/magnitude.c %D%/magnitude.h %D%/op.h %D%/op_activation.c %D%/op_add.c %D%/op_add_linear.c \
 	%D%/op_attention.c %D%/op_beside.c %D%/op_columns.c %D%/op_cross_entropy.c %D%/op_dropout.c \
-	%D%/op_embedding.c %D%/op_embedding_low_rank.c %D%/op_fusion.c %D%/op_gather.c %D%/op_layer_norm.c \
+	%D%/op_embedding.c %D%/op_embedding_low_rank.c %D%/op_fusion.c %D%/op_gate.c %D%/op_gather.c %D%/op_layer_norm.c \
 	%D%/op_linear.c %D%/op_linear_low_rank.c %D%/op_lstm.c %D%/op_linear_magnitude.c %D%/op_linear_vectors.c \
 	%D%/op_linear_scaled.c %D%/op_mse.c %D%/op_near_identity.c %D%/op_orthogonality.c %D%/op_pool_scores.c \
 	%D%/op_prepend.c %D%/op_repeat.c %D%/op_scale.c %D%/op_word_scores.c %D%/pool.c %D%/pool.h %D%/sparse.h

@@ -155,6 +155,12 @@ struct fusion {
 /* ret_p: where p [N,n] is, until the graph is rewound. */
 struct tensor *op_fusion(struct graph *g, struct tensor *z, struct tensor *q,
 			 const struct fusion *how, const float **ret_p);
+/*
+ * y[S,1] = for every sequence of x [N,H] (origin_run_end) the mean of sigmoid(x w^T + b) over its rows;
+ * w [1,H], b [1]. op_gate_rows: y[N,1], the same number for every row of its sequence.
+ */
+struct tensor *op_gate(struct graph *g, struct tensor *x, struct tensor *w, struct tensor *b);
+struct tensor *op_gate_rows(struct graph *g, struct tensor *gate, const struct tensor *x);
 /* weight |w - I|^2, Frobenius, scalar: how far a square matrix is from the identity. */
 struct tensor *op_near_identity(struct graph *g, struct tensor *w, float weight);
 struct tensor *op_add(struct graph *g, struct tensor *a, struct tensor *b);

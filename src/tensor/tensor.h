@@ -21,6 +21,16 @@ struct origin {
 	const uint32_t *example, *pos; /* [rows] */
 };
 
+/* Where the sequence that begins at row `from` ends: with its example, or where one begins anew. */
+static inline int64_t origin_run_end(const struct origin *o, int64_t from, int64_t rows)
+{
+	int64_t to = from + 1;
+
+	while (to < rows && o->example[to] == o->example[from] && o->pos[to] > o->pos[to - 1])
+		to++;
+	return to;
+}
+
 struct tensor {
 	const char *name;
 	int rank;

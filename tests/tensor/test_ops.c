@@ -553,6 +553,56 @@ static void fusion_naive(const struct world *w, double *y)
 	}
 }
 
+/* A gate a sequence: t = x, w, b. Sequences of three rows, as the origin says; the last may be shorter. */
+
+static void gate_setup(struct world *w)
+{
+	add(w, w->n, IN)->origin = &w->origin;
+	add(w, 1, IN);
+	add(w, 1, 0);
+}
+
+static struct tensor *gate_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_gate(g, rows_of(g, w, 0), w->t[1], w->t[2]);
+}
+
+static struct tensor *gate_rows_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_gate_rows(g, gate_build(g, w), w->t[0]);
+}
+
+static double gate_at(const struct world *w, int64_t s)
+{
+	const int64_t to = 3 * s + 3 < w->n ? 3 * s + 3 : w->n;
+	double sum = 0;
+
+	for (int64_t i = 3 * s; i < to; i++) {
+		double v = (double)w->t[2]->data[0];
+
+		for (int64_t k = 0; k < IN; k++)
+			v += num(w->t[0], i, k) * num(w->t[1], 0, k);
+		sum += 1 / (1 + exp(-v));
+	}
+	return sum / (double)(to - 3 * s);
+}
+
+static void gate_naive(const struct world *w, double *y)
+{
+	for (int64_t s = 0; 3 * s < w->n; s++)
+		y[s] = gate_at(w, s);
+}
+
+static void gate_rows_naive(const struct world *w, double *y)
+{
+	for (int64_t i = 0; i < w->n; i++)
+		y[i] = gate_at(w, i / 3);
+}
+
 /* A matrix that is not far from the identity. */
 static void identity_setup(struct world *w) { add(w, IN, IN); }
 
@@ -1313,6 +1363,8 @@ static const struct test tests[] = {
 	{ "vectors, own input", vectors_setup_z, vectors_build, vectors_naive },
 	{ "fusion", fusion_setup, fusion_build, fusion_naive },
 	{ "fusion, warm, dropout", fusion_setup_warm, fusion_build, fusion_naive },
+	{ "gate", gate_setup, gate_build, gate_naive },
+	{ "gate of rows", gate_setup, gate_rows_build, gate_rows_naive },
 	{ "near the identity", identity_setup, identity_build, identity_naive },
 	{ "embedding", embedding_setup, embedding_build, embedding_naive },
 	{ "embedding, one table", embedding_setup_word, embedding_build, embedding_naive },
