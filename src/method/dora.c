@@ -155,18 +155,23 @@ static int dora_before(struct method *m, struct graph *step)
 	const int64_t start = proc_clock_us();
 
 	(void)step;
-	for (size_t i = 0; i < m->nsite; i++) {
-		const struct site *s = m->site[i];
+	for (size_t i = 0; i < m->nsite; i++)
+		norms(m, m->site[i]);
+	spent->norm_us = proc_clock_us() - start;
+	return TT_OK;
+}
 
-		if (s->weight->needs)
+/* Whatever else trains or makes weights. */
+static int dora_settled(const struct method *m)
+{
+	for (size_t i = 0; i < m->nsite; i++) {
+		if (m->site[i]->weight->needs)
 			return err_set(
 				TT_INVALID,
 				"the weight of '%s' trains, so method 'dora' cannot take its "
 				"norm as constant",
-				s->name);
-		norms(m, s);
+				m->site[i]->name);
 	}
-	spent->norm_us = proc_clock_us() - start;
 	return TT_OK;
 }
 
@@ -376,6 +381,7 @@ const struct method_ops method_dora = {
 	.targeting_at = offsetof(struct lowrank_settings, targeting),
 	.begin = dora_begin,
 	.attach = dora_attach,
+	.settled = dora_settled,
 	.before_step = dora_before,
 	.merge = dora_merge,
 	.config = lowrank_config,

@@ -150,6 +150,19 @@ int method_modules(struct model *model, const char ***ret, size_t *ret_n)
 	return TT_OK;
 }
 
+/* Of which method a taken site is. */
+static int taken(const struct method *m, const struct site *s)
+{
+	const struct method *by;
+
+	while (m->whole)
+		m = m->whole;
+	by = method_sitter(m, s);
+	return err_set(TT_INVALID,
+		       "'%s' already carries a method, '%s', and a place takes one only", s->name,
+		       by ? by->ops->name : "unknown");
+}
+
 static int attach_site(struct method *m, struct site *s)
 {
 	const unsigned kind = s->kind & (SITE_LINEAR | SITE_EMBED | SITE_NORM);
@@ -164,6 +177,8 @@ static int attach_site(struct method *m, struct site *s)
 			       : kind & SITE_EMBED ? "lookup"
 						   : "linear",
 			       m->ops->name);
+	if (s->hooks)
+		return taken(m, s);
 	code = m->ops->attach(m, s);
 	return code ? code : method_plug(m, s, NULL, NULL);
 }
@@ -266,8 +281,10 @@ static int attach_all(struct method *m)
 
 int method_plug(struct method *m, struct site *s, const struct hooks *hooks, void *state)
 {
-	const int code = hooks ? site_plug(s, hooks, state) : TT_OK;
+	int code = TT_OK;
 
+	if (hooks)
+		code = s->hooks ? taken(m, s) : site_plug(s, hooks, state);
 	for (; !code && m; m = m->whole)
 		m->site[m->nsite++] = s;
 	return code;
@@ -308,6 +325,16 @@ int method_begin(struct method *m)
 	return code;
 }
 
+/* The parts, then the whole. */
+static int settle(const struct method *m)
+{
+	for (size_t i = 0; i < m->nparts; i++) {
+		if (settle(m->part[i]))
+			return err_in("peft.%zu", i);
+	}
+	return m->ops->settled ? m->ops->settled(m) : TT_OK;
+}
+
 int method_open(const struct method_options *how, struct method **ret)
 {
 	const struct method_ops *ops = how->n_peft > 1 ? &method_combined
@@ -325,6 +352,8 @@ int method_open(const struct method_options *how, struct method **ret)
 	m->tokenizer = how->tokenizer;
 	m->labels = how->labels;
 	code = how->n_peft > 1 ? combined_begin(m, how->peft, how->n_peft) : method_begin(m);
+	if (!code)
+		code = settle(m);
 	if (!code)
 		*ret = m;
 	return code;

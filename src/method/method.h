@@ -75,6 +75,8 @@ struct method_ops {
 	/* Once per site the rules picked, and once after the last of them. */
 	int (*attach)(struct method *m, struct site *s);
 	int (*attached)(struct method *m);
+	/* All methods of the recipe have begun: is what this one counts on still so? */
+	int (*settled)(const struct method *m);
 	/*
 	 * The course of a run; each is optional and called once, on one thread (stages.h):
 	 *

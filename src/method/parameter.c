@@ -113,6 +113,10 @@ int method_train_base(struct method *m, struct tensor *t)
 		return TT_OK;
 	if (before)
 		return param_add(m, t, before);
+	if (t->needs)
+		return err_set(TT_INVALID,
+			       "'%s' cannot train by method '%s': another method makes it", t->name,
+			       m->ops->name);
 	code = model_train_param(m->model, t);
 	if (code)
 		return code;

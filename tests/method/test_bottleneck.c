@@ -280,7 +280,8 @@ static void sublayers_take_one(void)
 			   "\"leave_out\": [0]}]",
 			   TASK_SEQ_CLS, 42) == TT_INVALID);
 	CHECK_STR(err_text(),
-		  "peft.1: site 'bert.encoder.layer.1.output' already carries a method");
+		  "peft.1: 'bert.encoder.layer.1.output' already carries a method, 'adapter', and "
+		  "a place takes one only");
 	bench_close(&b);
 }
 
