@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "method/gating.h"
 #include "method/look.h"
 #include "method/panel.h"
 #include "tensor/kernel.h"
@@ -120,6 +121,8 @@ int bottleneck_new(struct method *m, const struct bottleneck_how *how, const cha
 		b->look->alive = method_alloc(m, (size_t)(LOOKED * how->size));
 		code = b->look->alive ? TT_OK : TT_NOMEM;
 	}
+	if (!code && how->gated)
+		code = gating_new(m, module, m->model->hp.hidden_size, &b->gate);
 	if (!code)
 		*ret = b;
 	return code;
@@ -168,8 +171,9 @@ static void look_at(void *arg, int64_t from, int64_t to, uint32_t place)
 }
 
 struct tensor *bottleneck_add(struct graph *g, const struct bottleneck *b, struct tensor *h,
-			      struct tensor *x, struct tensor *gate)
+			      struct tensor *x)
 {
+	struct tensor *gate = b->gate ? gating_rows(g, b->gate, x) : NULL;
 	const struct add_linear how = {
 		.w = b->up,
 		.b = b->up_bias,
@@ -180,7 +184,7 @@ struct tensor *bottleneck_add(struct graph *g, const struct bottleneck *b, struc
 	};
 	struct tensor *t = op_activation_over(g, op_linear(g, x, b->down, b->down_bias),
 					      b->how->kind);
-	struct tensor *y = op_add_linear(g, h, t, &how);
+	struct tensor *y = b->gate && !gate ? NULL : op_add_linear(g, h, t, &how);
 
 	if (y)
 		look(g, h, look_at, &(struct sight){ b, h, t, y });

@@ -38,6 +38,7 @@ struct bottleneck_how {
 	enum bottleneck_scaling scaling;
 	double by;             /* S where it is fixed, else 1 */
 	double dropout;        /* of what is added */
+	bool gated;            /* each has a gate of what it reads (gating.h) */
 	struct ints leave_out; /* layers without one */
 };
 
@@ -48,6 +49,7 @@ struct bottleneck {
 	bool frozen; /* trained before: it is mixed with others */
 	struct tensor *down, *down_bias, *up, *up_bias;
 	struct tensor *scale;         /* NULL: fixed */
+	struct gating *gate;          /* NULL: none */
 	struct bottleneck_look *look; /* NULL when frozen */
 };
 
@@ -62,6 +64,7 @@ struct bottleneck_settings {
 	double dropout;
 	int init_weights; /* enum bottleneck_init */
 	struct ints leave_out;
+	bool gated; /* no setting of a recipe: a part of UniPELT */
 };
 
 /* Settings of a recipe, with what the placement and the model make of those that are absent. */
@@ -79,9 +82,9 @@ int bottleneck_frozen(struct method *m, const struct bottleneck_how *how, const 
 /* What an adapter in this place reads. */
 struct tensor *bottleneck_input(struct graph *g, enum bottleneck_place place,
 				const struct sublayer *in);
-/* h + gate a(x), gate one number a row (NULL: 1). */
+/* h + a(x), or what its gate lets through of a(x). */
 struct tensor *bottleneck_add(struct graph *g, const struct bottleneck *b, struct tensor *h,
-			      struct tensor *x, struct tensor *gate);
+			      struct tensor *x);
 /*
  * The panel of n adapters, under "method/NAME/...": how much is added beside what is there, and
  * the share of units that do nothing, both of the last evaluation's first rows; learned scales.

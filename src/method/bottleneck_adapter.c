@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "method/gating.h"
 
 #define AT(member) offsetof(struct bottleneck_settings, member)
 
@@ -58,7 +59,7 @@ static struct tensor *adapt(struct graph *g, struct site *s, const struct sublay
 {
 	const struct bottleneck *b = s->state;
 
-	return bottleneck_add(g, b, in->h, bottleneck_input(g, b->how->place, in), NULL);
+	return bottleneck_add(g, b, in->h, bottleneck_input(g, b->how->place, in));
 }
 
 static const struct hooks hooks = { .output = adapt };
@@ -107,8 +108,13 @@ static int adapter_agrees(const struct method *m, const struct json *config)
 static void adapter_watch(struct method *m, const struct watch *out)
 {
 	const struct adapters *a = m->state;
+	struct gating_panel p;
 
 	bottleneck_watch(m, a->item, a->n, "adapter", out);
+	gating_panel_begin(&p, m, out);
+	for (size_t i = 0; a->how.gated && i < a->n; i++)
+		gating_panel_add(&p, a->item[i]->gate);
+	gating_panel_end(&p, BOTTLENECK_ALARMS);
 }
 
 const struct method_ops method_bottleneck_adapter = {

@@ -118,6 +118,7 @@ int bottleneck_resolve(const struct bottleneck_settings *set, const struct model
 		.by = places[set->placement].by,
 		.dropout = set->dropout,
 		.leave_out = set->leave_out,
+		.gated = set->gated,
 	};
 	if (!code)
 		code = size_of(set, m, &ret->size);

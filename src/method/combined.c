@@ -78,7 +78,22 @@ int combined_begin(struct method *m, const struct recipe_peft *peft, size_t n)
 	return gather_saved(m);
 }
 
-static int combined_config(const struct method *m, struct jsonw *w)
+void *combined_settings(struct method *m, const char *method)
+{
+	const struct method_ops *ops = method_find(method);
+	void *settings = method_alloc(m, ops->settings_size);
+
+	if (settings)
+		knob_defaults(ops->knobs, settings);
+	return settings;
+}
+
+int combined_add(struct method *m, const char *method, void *settings)
+{
+	return settings ? method_add_part(m, method_find(method), settings) : TT_NOMEM;
+}
+
+int combined_config(const struct method *m, struct jsonw *w)
 {
 	int code = TT_OK;
 
@@ -108,7 +123,7 @@ static int part_agrees(const struct method *p, const struct json *config)
 	return p->ops->agrees(p, config);
 }
 
-static int combined_agrees(const struct method *m, const struct json *config)
+int combined_agrees(const struct method *m, const struct json *config)
 {
 	static const char *const known[] = { "methods", "modules_to_save" };
 	const struct json *list = json_get(config, "methods");

@@ -18,4 +18,14 @@ int method_begin(struct method *m);
 /* The methods of a recipe's array, in its order. */
 int combined_begin(struct method *m, const struct recipe_peft *peft, size_t n);
 
+/*
+ * For a method that is an array with settings of its own: of a part's method the
+ * settings that an empty recipe gives (NULL without memory), and the part.
+ */
+void *combined_settings(struct method *m, const char *method);
+int combined_add(struct method *m, const char *method, void *settings);
+/* Its config and agrees: those of the parts. */
+int combined_config(const struct method *m, struct jsonw *w);
+int combined_agrees(const struct method *m, const struct json *config);
+
 #endif

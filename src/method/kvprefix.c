@@ -21,6 +21,7 @@
 #include "base/array.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "method/gating.h"
 #include "method/panel.h"
 #include "tensor/kernel.h"
 #include "tensor/op.h"
@@ -37,6 +38,7 @@ struct layer {
 	struct kvprefix *of;
 	struct site *site;
 	struct tensor *rows; /* [n, 2 H], made every step */
+	struct gating *gate; /* NULL: none */
 	double *mass;        /* [LOOKED, heads]: what the prefix gets of a row's attention */
 	bool seen[LOOKED];
 	bool warned;
@@ -135,15 +137,14 @@ static const struct origin *copies(struct graph *g, const struct attended *at, i
 }
 
 /* What stands before the sequences: the layer's rows, or of them a copy for each that differs from the others'. */
-static struct tensor *rows_for(struct graph *g, struct site *s, const struct layer *l,
-			       const struct attended *at)
+static struct tensor *rows_for(struct graph *g, const struct layer *l, const struct attended *at)
 {
 	const struct kvprefix_how *how = &l->of->how;
 	const bool drops = graph_pass(g)->train && how->dropout > 0;
-	struct tensor *gate = how->gate ? how->gate(g, s, at, how->arg) : NULL;
+	struct tensor *gate = l->gate ? gating_seqs(g, l->gate, at->x) : NULL;
 	const struct origin *origin = NULL;
 
-	if (!at->x || (how->gate && !gate))
+	if (!at->x || (l->gate && !gate))
 		return NULL;
 	if (!drops && !gate)
 		return l->rows;
@@ -158,7 +159,7 @@ static struct tensor *rows_for(struct graph *g, struct site *s, const struct lay
 static bool attend(struct graph *g, struct site *s, struct attended *at)
 {
 	struct layer *l = s->state;
-	struct tensor *rows = rows_for(g, s, l, at);
+	struct tensor *rows = rows_for(g, l, at);
 	struct prepend how = { .seqs = at->seqs, .n = l->of->how.n, .start = at->start };
 	const int64_t *start = prepend_starts(g, &how);
 
@@ -189,13 +190,16 @@ static int new_layer(struct method *m, struct kvprefix *p, struct site *s, struc
 {
 	const int64_t dim[2] = { p->how.n, 2 * p->cols };
 	const char *name = arena_printf(m->model->arena, "%s.prefix", s->name);
+	int code = TT_OK;
 
 	*l = (struct layer){ .of = p, .site = s };
 	l->rows = name ? method_new_made(m, name, 2, dim) : NULL;
 	l->mass = method_alloc(m, (size_t)(LOOKED * p->heads) * sizeof(*l->mass));
 	if (!l->rows || !l->mass)
 		return TT_NOMEM;
-	return method_plug(m, s, &hooks, l);
+	if (p->how.gated)
+		code = gating_new(m, name, p->cols, &l->gate);
+	return code ? code : method_plug(m, s, &hooks, l);
 }
 
 static int64_t count_layers(const struct model *m)
@@ -366,4 +370,14 @@ void kvprefix_watch(struct kvprefix *p, const char *name, const struct watch *ou
 	softprompt_watch(&p->table, name, out);
 	for (int64_t i = 0; i < p->layers; i++)
 		warn(&p->layer[i]);
+}
+
+void kvprefix_watch_gates(struct method *m, const struct kvprefix *p, const struct watch *out)
+{
+	struct gating_panel panel;
+
+	gating_panel_begin(&panel, m, out);
+	for (int64_t i = 0; p->how.gated && i < p->layers; i++)
+		gating_panel_add(&panel, p->layer[i].gate);
+	gating_panel_end(&panel, 0);
 }

@@ -14,16 +14,19 @@ struct kvprefix_how {
 	bool zero;      /* begins with zeros, else with N(0, 1), or with what a new encoder makes */
 	bool in_place;  /* the text keeps its positions, else they begin at n */
 	float dropout;  /* in training, of each number, for every example anew */
-	/*
-	 * A factor of every sequence [seqs,1], for its keys and values alike; NULL: 1. at is as the
-	 * model made it.
-	 */
-	struct tensor *(*gate)(struct graph *g, struct site *s, const struct attended *at,
-			       void *arg);
-	void *arg;
+	bool gated;     /* keys and values of a layer are multiplied by a gate of what it reads */
 };
 
 struct kvprefix;
+
+/* What a recipe says of prefix tuning. */
+struct prefix_settings {
+	struct softprompt_settings common;
+	bool prefix_projection;
+	int64_t encoder_hidden_size; /* KNOB_NONE: the model's hidden size */
+	int init_weights;
+	bool in_place, gated; /* no settings of a recipe: a part of MAM or UniPELT */
+};
 
 /* In begin: the parameters, and a seat in every attention. */
 int kvprefix_new(struct method *m, const struct kvprefix_how *how, struct kvprefix **ret);
@@ -36,5 +39,7 @@ int kvprefix_config(const struct method *m, struct jsonw *w, bool projected, int
 int kvprefix_agrees(const struct method *m, const struct json *config);
 /* The panel, "method/NAME/...": of the table, lengths of keys and values, and how much attention they get. */
 void kvprefix_watch(struct kvprefix *p, const char *name, const struct watch *out);
+/* Of gates, in the panel of m; nothing without them. */
+void kvprefix_watch_gates(struct method *m, const struct kvprefix *p, const struct watch *out);
 
 #endif

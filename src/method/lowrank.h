@@ -30,6 +30,7 @@ struct lowrank_settings {
 	double lora_alpha, lora_dropout;
 	int bias; /* enum lowrank_bias */
 	bool use_rslora, use_dora, lora_bias, fan_in_fan_out;
+	bool gated; /* no setting of a recipe: a gate takes the place of lora_alpha / r (UniPELT) */
 	const struct json *init_lora_weights; /* NULL: true */
 	const struct json *rank_pattern, *alpha_pattern;
 	double loraplus_lr_ratio; /* NAN: not LoRA+ */

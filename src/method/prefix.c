@@ -12,13 +12,6 @@
 
 #include "base/err.h"
 
-struct prefix_settings {
-	struct softprompt_settings common;
-	bool prefix_projection;
-	int64_t encoder_hidden_size; /* KNOB_NONE: the model's hidden size */
-	int init_weights;
-};
-
 enum { INIT_WEIGHTS_ZERO, INIT_WEIGHTS_RANDOM };
 
 #define AT(member) offsetof(struct prefix_settings, member)
@@ -50,6 +43,8 @@ static int prefix_begin(struct method *m)
 		.n = set->common.num_virtual_tokens,
 		.hidden = set->prefix_projection ? hidden_size(m) : 0,
 		.zero = set->init_weights == INIT_WEIGHTS_ZERO,
+		.in_place = set->in_place,
+		.gated = set->gated,
 	};
 	struct kvprefix *p;
 	int code = softprompt_check(m);
@@ -90,6 +85,7 @@ static int prefix_config(const struct method *m, struct jsonw *w)
 static void prefix_watch(struct method *m, const struct watch *out)
 {
 	kvprefix_watch(m->state, m->ops->name, out);
+	kvprefix_watch_gates(m, m->state, out);
 }
 
 const struct method_ops method_prefix = {

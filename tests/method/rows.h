@@ -135,6 +135,24 @@ static const struct method_row method_rows[] = {
 		    "\"prefix_projection\": true}" },
 	{ "prefix", "[\"prefix\", {\"num_virtual_tokens\": 2, \"prefix_projection\": true}, "
 		    "\"lora\", {\"r\": 2}]" },
+	{ "mam", "{\"num_virtual_tokens\": 2, \"encoder_hidden_size\": 3, \"bottleneck_size\": 3, "
+		 "\"non_linearity\": \"gelu\"}" },
+	{ "mam",
+	  "{\"num_virtual_tokens\": 3, \"prefix_projection\": false, \"bottleneck_size\": 2, "
+	  "\"non_linearity\": \"tanh\", \"scaling\": \"learned\", \"dropout\": 0.1, "
+	  "\"modules_to_save\": [\"pooler\"]}" },
+	{ "mam", "[\"ia3\", {}, \"mam\", {\"num_virtual_tokens\": 2, \"encoder_hidden_size\": 3, "
+		 "\"bottleneck_size\": 2, \"non_linearity\": \"gelu\"}]" },
+	{ "unipelt", "{\"num_virtual_tokens\": 2, \"encoder_hidden_size\": 3, \"r\": 2, "
+		     "\"reduction_factor\": 4, \"non_linearity\": \"tanh\"}" },
+	{ "unipelt",
+	  "{\"num_virtual_tokens\": 3, \"prefix_projection\": false, \"r\": 3, \"lora_dropout\": "
+	  "0.3, "
+	  "\"target_modules\": [\"key\", \"dense\"], \"bottleneck_size\": 3, "
+	  "\"non_linearity\": \"gelu\", \"dropout\": 0.2, \"modules_to_save\": [\"classifier\"]}" },
+	{ "unipelt",
+	  "[\"unipelt\", {\"num_virtual_tokens\": 2, \"encoder_hidden_size\": 3, "
+	  "\"r\": 2, \"bottleneck_size\": 2, \"non_linearity\": \"tanh\"}, \"bitfit\", {}]" },
 	{ "mask", "{\"density\": 0.1}" },
 	{ "mask", "{\"density\": 0.2, \"selection\": \"magnitude\", \"structure\": \"rows\"}" },
 	{ "mask", "{\"density\": 0.3, \"selection\": \"random\", \"structure\": \"heads\", "

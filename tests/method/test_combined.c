@@ -107,10 +107,18 @@ static void any_two(void)
 static const struct {
 	const char *json, *says; /* NULL: they go together */
 } some[] = {
+	{ "[\"mam\", {\"num_virtual_tokens\": 2, \"bottleneck_size\": 2}, \"lora\", {}]", NULL },
+	{ "[\"bitfit\", {}, \"unipelt\", {\"num_virtual_tokens\": 2}]", NULL },
 	{ "[\"prompt\", {\"num_virtual_tokens\": 2}, \"prefix\", {\"num_virtual_tokens\": 2}]",
 	  NULL },
 	{ "[\"adapter\", {}, \"ia3\", {}]", NULL },
 	{ "[\"adapter\", {\"leave_out\": 0}, \"adapter\", {\"leave_out\": 1}]", NULL },
+	{ "[\"prefix\", {\"num_virtual_tokens\": 2}, \"lora\", {}, \"mam\", {}]",
+	  "peft.2: 'bert.encoder.layer.0.attention.self' already carries a method, 'prefix', and a "
+	  "place takes one only" },
+	{ "[\"mam\", {}, \"adapter\", {}]",
+	  "peft.1: 'bert.encoder.layer.0.output' already carries a method, 'adapter', and a place "
+	  "takes one only" },
 	{ "[\"diff_pruning\", {}, \"bitfit\", {}]",
 	  "peft.1: 'bert.embeddings.LayerNorm.bias' cannot train by method 'bitfit': another "
 	  "method "
