@@ -50,6 +50,7 @@ enum quant { QUANT_NONE, QUANT_NF4, QUANT_FP4, QUANT_INT8 };
 struct task_settings {
 	int type, metric; /* enum task_type, enum metric_name */
 	struct texts labels;
+	bool label_groups; /* labels are "TASK/LABEL", each task with a head of its own */
 };
 
 struct data_settings {

@@ -34,6 +34,11 @@ static const struct knob task_knobs[] = {
 	  .flags = KNOB_OPTIONAL,
 	  .choices = METRIC_NAMES,
 	  .help = "What \"best\" means; without it, by task." },
+	{ .name = "label_groups",
+	  .type = KNOB_BOOL,
+	  .at = AT(task_settings, label_groups),
+	  .help = "Labels are named TASK/LABEL: several tasks in one file, each with a head of its "
+		  "own." },
 	{ .name = NULL }
 };
 

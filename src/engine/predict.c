@@ -9,9 +9,11 @@
 #include "base/fs.h"
 #include "engine/engine.h"
 #include "engine/session.h"
+#include "train/groups.h"
 
 struct answer {
 	const struct session *s;
+	const struct groups *groups; /* of the labels: an answer a task; NULL: one */
 	bool json, logits;
 	bool words; /* an answer a word */
 	int64_t columns;
@@ -27,8 +29,8 @@ static int argmax(const float *x, int64_t n)
 	return best;
 }
 
-/* softmax in double, in place */
-static void probabilities(const float *x, int64_t n, double *ret)
+/* softmax in double */
+static void softmax(const float *x, int64_t n, double *ret)
 {
 	const double top = x[argmax(x, n)];
 	double sum = 0;
@@ -39,9 +41,41 @@ static void probabilities(const float *x, int64_t n, double *ret)
 		ret[i] /= sum;
 }
 
+static struct span labels_of(const struct answer *a, int task)
+{
+	return a->groups ? groups_at(a->groups, task) : (struct span){ 0, (int32_t)a->columns };
+}
+
+static int tasks(const struct answer *a) { return a->groups ? groups_count(a->groups) : 1; }
+
+/* Of each task's labels by themselves. */
+static void probabilities(const struct answer *a, const float *x, double *ret)
+{
+	for (int i = 0; i < tasks(a); i++) {
+		const struct span at = labels_of(a, i);
+
+		softmax(x + at.first, at.end - at.first, ret + at.first);
+	}
+}
+
+static int32_t best_of(const struct answer *a, const float *x, int task)
+{
+	const struct span at = labels_of(a, task);
+
+	return at.first + argmax(x + at.first, at.end - at.first);
+}
+
 static const char *label_of(const struct answer *a, const float *x)
 {
-	return labels_name(a->s->labels, argmax(x, a->columns));
+	return labels_name(a->s->labels, best_of(a, x, 0));
+}
+
+/* What every task says, a blank between. */
+static int write_answers(const struct answer *a, const float *x, struct buf *out)
+{
+	for (int i = 0; i < tasks(a); i++)
+		buf_printf(out, "%s%s", i ? " " : "", labels_name(a->s->labels, best_of(a, x, i)));
+	return buf_check(out, "the answers of a row");
 }
 
 static void write_probs(const struct answer *a, const double *p, struct jsonw *w)
@@ -65,10 +99,14 @@ static void write_logits(const struct answer *a, const float *x, struct jsonw *w
 /* One answer for the text. */
 static void write_one(const struct answer *a, const float *x, double *p, struct jsonw *w)
 {
+	struct buf said;
+
 	jsonw_key(w, "label");
 	if (a->s->labels) {
-		probabilities(x, a->columns, p);
-		jsonw_text(w, label_of(a, x));
+		buf_init(&said, (size_t)1 << 20);
+		probabilities(a, x, p);
+		jsonw_text(w, write_answers(a, x, &said) ? "" : said.data);
+		buf_done(&said);
 		jsonw_key(w, "probs");
 		write_probs(a, p, w);
 	} else {
@@ -101,7 +139,7 @@ static void write_words(const struct answer *a, const float *x, int64_t n, doubl
 	jsonw_key(w, "probs");
 	jsonw_array(w);
 	for (int64_t i = 0; i < n; i++) {
-		probabilities(x + i * a->columns, a->columns, p);
+		probabilities(a, x + i * a->columns, p);
 		write_probs(a, p, w);
 	}
 	jsonw_end(w, ']');
@@ -121,8 +159,11 @@ static void write_plain(const struct answer *a, const float *x, int64_t n, doubl
 		(void)write_tags(a, x, n, out);
 		buf_char(out, '\n');
 	} else if (a->s->labels) {
-		probabilities(x, a->columns, p);
-		buf_printf(out, "%s\t%.4f\n", label_of(a, x), p[argmax(x, a->columns)]);
+		probabilities(a, x, p);
+		(void)write_answers(a, x, out);
+		for (int i = 0; i < tasks(a); i++)
+			buf_printf(out, "%c%.4f", i ? ' ' : '\t', p[best_of(a, x, i)]);
+		buf_char(out, '\n');
 	} else {
 		buf_printf(out, "%.6g\n", (double)x[0]);
 	}
@@ -173,12 +214,12 @@ static int write_rows(const struct answer *a, const float *logits)
 
 static int answer(struct session *s, const struct args *args)
 {
-	const struct answer a = {
-		s,
-		args_has(args, "--json"),
-		args_has(args, "--logits"),
-		s->recipe->task.type == TASK_TOKEN_CLS,
-		s->labels ? labels_count(s->labels) : 1,
+	struct answer a = {
+		.s = s,
+		.json = args_has(args, "--json"),
+		.logits = args_has(args, "--logits"),
+		.words = s->recipe->task.type == TASK_TOKEN_CLS,
+		.columns = s->labels ? labels_count(s->labels) : 1,
 	};
 	const size_t n = (size_t)dataset_rows(s->other);
 	float *logits = calloc(n * (size_t)a.columns, sizeof(*logits));
@@ -189,11 +230,12 @@ static int answer(struct session *s, const struct args *args)
 		return err_set(TT_NOMEM, "not enough memory for the answers of %zu rows", n);
 	code = session_evaluator(s, &t);
 	if (!code) {
+		a.groups = t.groups;
 		code = train_predict(&t, s->other, logits);
+		if (!code)
+			code = write_rows(&a, logits);
 		train_close(&t);
 	}
-	if (!code)
-		code = write_rows(&a, logits);
 	free(logits);
 	return code;
 }

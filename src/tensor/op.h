@@ -184,6 +184,13 @@ struct loss {
 /* Cross entropy with label smoothing eps: (1-eps) nll + eps mean_v(-log p_v). logits [N,C], label [N]. Scalar [1,1]. */
 struct tensor *op_cross_entropy(struct graph *g, struct tensor *logits, const int32_t *label,
 				double smoothing, double total, struct loss *ret);
+/* The same where a label is one of some columns only, the others being labels of other tasks: among[C], by label. */
+struct span {
+	int32_t first, end;
+};
+struct tensor *op_cross_entropy_among(struct graph *g, struct tensor *logits, const int32_t *label,
+				      const struct span *among, double smoothing, double total,
+				      struct loss *ret);
 /* Mean squared error of pred [N,1] against value [N]. */
 struct tensor *op_mse(struct graph *g, struct tensor *pred, const float *value, double total,
 		      struct loss *ret);

@@ -14,6 +14,7 @@
 #include "tensor/graph.h"
 #include "tensor/op.h"
 #include "train/feature.h"
+#include "train/groups.h"
 #include "train/step.h"
 
 enum { ROUND_GROUPS = 8 };
@@ -216,7 +217,11 @@ static int score(struct work *w, struct scores *ret)
 	}
 	if (w->t->recipe->task.type == TASK_REGRESSION)
 		return metrics_regression(a, w->logits, value, rows, loss, ret);
-	return metrics_classification(a, w->logits, label, rows, w->cols, loss, ret);
+	groups_mask(w->t->groups, w->logits, label, rows, w->cols);
+	if (metrics_classification(a, w->logits, label, rows, w->cols, loss, ret))
+		return TT_INVALID;
+	groups_score(w->t->groups, ret);
+	return TT_OK;
 }
 
 int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret)

@@ -13,8 +13,10 @@ struct score {
 	double value;     /* NAN: not defined, as the correlation of a constant */
 };
 
+enum { SCORES_MAX = 48 };
+
 struct scores {
-	struct score score[12]; /* loss first, then what fits the task */
+	struct score score[SCORES_MAX]; /* loss first, then what fits the task */
 	int n;
 	int64_t examples; /* rows; masked tokens for mlm */
 	int64_t n_labels;

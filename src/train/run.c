@@ -157,7 +157,7 @@ static int evaluate(struct run *r, struct scores *ret)
 	const struct watch watch = {
 		.metric = watch_metric, .arg = r, .alarm = watch_alarm, .step = r->at.step
 	};
-	char key[64];
+	char key[160];
 	const int rc = train_eval(r->t, r->t->validation, ret);
 
 	if (rc)

@@ -21,6 +21,7 @@
 #include "tensor/graph.h"
 #include "tensor/op.h"
 #include "train/feature.h"
+#include "train/groups.h"
 
 static const double mlm_probability = 0.15;
 
@@ -105,7 +106,8 @@ struct tensor *shard_loss(const struct trainer *t, struct graph *g, struct tenso
 		return NULL;
 	if (numbers)
 		return op_mse(g, out, b->value, total, ret);
-	return op_cross_entropy(g, out, b->label, smoothing, total, ret);
+	return op_cross_entropy_among(g, out, b->label, groups_spans(t->groups), smoothing, total,
+				      ret);
 }
 
 /* ---- the work of a step ---- */

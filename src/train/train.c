@@ -9,6 +9,7 @@
 #include "method/stages.h"
 #include "tensor/graph.h"
 #include "tensor/leaves.h"
+#include "train/groups.h"
 #include "train/optim.h"
 #include "train/schedule.h"
 #include "train/step.h"
@@ -57,6 +58,9 @@ static int check_task(const struct trainer *t)
 		return err_set(TT_INVALID, "task.metric %s does not fit task %s with %lld labels",
 			       train_metric(r), recipe_task_name(r->task.type),
 			       (long long)train_columns(t));
+	if (r->task.label_groups && r->task.type != TASK_SEQ_CLS)
+		return err_set(TT_INVALID, "task.label_groups goes with task.type seq_cls, not %s",
+			       recipe_task_name(r->task.type));
 	if (r->task.type != TASK_MLM)
 		return TT_OK;
 	roles = t->tokenizer ? tokenizer_roles(t->tokenizer) : NULL;
@@ -195,6 +199,8 @@ int train_open(struct trainer *t)
 		rc = open_graphs(t);
 	if (!rc)
 		rc = step_open(t);
+	if (!rc && t->recipe->task.label_groups)
+		rc = groups_new(&t->recipe->task.labels, &t->groups);
 	if (!rc && t->train) {
 		rc = check_settings(t);
 		if (!rc)
@@ -216,10 +222,12 @@ void train_close(struct trainer *t)
 	free(t->graph);
 	step_close(t);
 	leaves_free(t->leaves);
+	groups_free(t->groups);
 	optim_free(t->optim);
 	arena_free(t->arena);
 	t->graph = NULL;
 	t->leaves = NULL;
+	t->groups = NULL;
 	t->optim = NULL;
 	t->arena = NULL;
 }

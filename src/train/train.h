@@ -12,6 +12,7 @@
 
 struct step_times;
 struct packed;
+struct groups;
 
 /*
  * One run. A step's window is batch x accumulation examples; it is dealt
@@ -40,6 +41,7 @@ struct trainer {
 	struct graph **graph; /* one a thread, and one for the step's own tape */
 	int threads;
 	struct optim *optim;
+	struct groups *groups; /* of the labels; NULL: they are one task's */
 	/* While train_run runs: of train and of validation (feature.h); NULL: none. */
 	struct features *train_features, *validation_features;
 	int feature_mode; /* enum feature_mode; for tests */

@@ -56,6 +56,29 @@ expect 0 "" "goes on at its own task" tiny mr-p_tuning_v2 --set init_adapter="$w
 ! grep -q "its head stays behind" "$("$trimtab" show latest --json | field dir)/log.txt"
 ok $? "with its head"
 
+# several tasks over one prompt, each with a head of its own, and then one of them alone
+sed -n 's/.*"text_a": "\([^"\\]*\)".*"label": "\([a-z]*\)".*/{"text_a": "\1", "label": "mr\/\2"}/p' \
+	"$top_srcdir/data/mr/dev.jsonl" | awk "NR % 25 == 0" >"$work/mr.jsonl"
+awk '{ long = length($0) > 160; sub(/"mr.*/, long ? "\"size/long\"}" : "\"size/short\"}"); print }' \
+	"$work/mr.jsonl" >"$work/size.jsonl"
+cat "$work/mr.jsonl" "$work/size.jsonl" >"$work/both.jsonl"
+set -- --set task.label_groups=true --set data.train="$work/both.jsonl" --set data.validation="$work/both.jsonl"
+expect 0 "" "several tasks at once" tiny mr-p_tuning_v2 "$@" --set data.limit=80 --set data.eval_limit=80 --name several
+"$trimtab" metrics several --key eval/accuracy/size >"$work/out" 2>"$work/err" && [ -s "$work/out" ]
+ok $? "have an accuracy each"
+"$trimtab" eval several --json >"$work/out" 2>"$work/err"
+has_keys accuracy accuracy/mr accuracy/size
+ok $? "in eval, too"
+"$trimtab" predict several --text "a good film" --json >"$work/out" 2>"$work/err"
+grep -q '"label": "mr/[a-z]* size/[a-z]*"' "$work/out" && has_keys mr/positive size/long
+ok $? "predict tells what each says"
+expect 1 "is not named TASK/LABEL" "their labels are named by task" tiny mr-p_tuning_v2 --set task.label_groups=true
+expect 0 "" "their prompt" "$trimtab" export several "$work/several"
+expect 0 "" "goes on at one of them" tiny mr-p_tuning_v2 --set data.train="$work/size.jsonl" \
+	--set data.validation="$work/size.jsonl" --set task.labels='["size/long", "size/short"]' --set init_adapter="$work/several"
+grep -q "of its head 2 stay" "$("$trimtab" show latest --json | field dir)/log.txt"
+ok $? "with the head of that one"
+
 tiny mr-prompt --set peft.prompt_tuning_init=TEXT --set peft.prompt_tuning_init_text="a film that moves" \
 	--json >"$work/out" 2>"$work/err"
 [ "$(field state <"$work/out")" = finished ]

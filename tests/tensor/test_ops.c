@@ -1315,6 +1315,34 @@ static void entropy_naive(const struct world *w, double *y)
 	}
 }
 
+/* A label is one of some columns: here of the first two, or of the others. */
+static const struct span halves[] = { { 0, 2 },     { 0, 2 },     { 2, WORDS },
+				      { 2, WORDS }, { 2, WORDS }, { 2, WORDS },
+				      { 2, WORDS }, { 2, WORDS }, { 2, WORDS } };
+
+static struct tensor *among_build(struct graph *g, void *arg)
+{
+	struct world *w = arg;
+
+	return op_cross_entropy_among(g, rows_of(g, w, 0), w->id, halves, w->smoothing, 20, NULL);
+}
+
+static void among_naive(const struct world *w, double *y)
+{
+	*y = 0;
+	for (int64_t i = 0; i < w->n; i++) {
+		const struct span at = halves[w->id[i]];
+		double sum = 0, all = 0;
+
+		for (int64_t j = at.first; j < at.end; j++)
+			sum += exp(num(w->t[0], i, j));
+		for (int64_t j = at.first; j < at.end; j++)
+			all += (log(sum) - num(w->t[0], i, j)) / (at.end - at.first);
+		*y += (1 - w->smoothing) * (log(sum) - num(w->t[0], i, w->id[i])) / 20 +
+		      w->smoothing * all / 20;
+	}
+}
+
 static void mse_setup(struct world *w) { add(w, w->n, 1); }
 
 static struct tensor *mse_build(struct graph *g, void *arg)
@@ -1407,6 +1435,8 @@ static const struct test tests[] = {
 	{ "layer norm, dropout", norm_setup_sum, norm_build_dropped, norm_naive },
 	{ "cross entropy", entropy_setup, entropy_build, entropy_naive },
 	{ "cross entropy, smoothed", entropy_setup_smooth, entropy_build, entropy_naive },
+	{ "cross entropy among some", entropy_setup, among_build, among_naive },
+	{ "cross entropy among some, smoothed", entropy_setup_smooth, among_build, among_naive },
 	{ "squared error", mse_setup, mse_build, mse_naive },
 };
 
