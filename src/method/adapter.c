@@ -464,11 +464,10 @@ static int read_whole(const struct st_tensor *f, const struct tensor *to)
 }
 
 /* The head of a file that knows other labels, or another number of them, is left where it is. */
-static int pass_over_heads(struct method *m, struct entries *e, const struct st_file *f,
-			   const char *dir)
+static bool pass_over_heads(const struct method *m, struct entries *e, const struct st_file *f,
+			    const struct texts *theirs)
 {
-	bool other;
-	const int code = heads_differ(m, dir, &other);
+	bool other = heads_differ(m, theirs);
 
 	for (size_t i = 0; i < e->n; i++) {
 		const struct st_tensor *t = st_find(f, e->item[i].name);
@@ -480,27 +479,42 @@ static int pass_over_heads(struct method *m, struct entries *e, const struct st_
 		if (heads_have(m, e->item[i].tensor))
 			e->item[i].use = ENTRY_PASSED;
 	}
-	if (other)
+	return other;
+}
+
+/* ... but for the rows of labels that both know. */
+static int take_heads(struct method *m, const struct entries *e, const struct st_file *f,
+		      const struct texts *theirs, const char *dir)
+{
+	int64_t taken = 0;
+
+	for (size_t i = 0; i < e->n; i++) {
+		const struct st_tensor *t = st_find(f, e->item[i].name);
+		const int64_t n = e->item[i].use == ENTRY_PASSED && t
+					  ? heads_take(m, theirs, t, e->item[i].tensor)
+					  : 0;
+
+		if (n < 0)
+			return (int)n;
+		taken = n > taken ? n : taken;
+	}
+	if (taken)
+		method_note(m,
+			    "%s: the adapter is of other labels; of its head %lld stay, those of "
+			    "labels that are there again",
+			    dir, (long long)taken);
+	else
 		method_note(m,
 			    "%s: the adapter is of other labels; its head stays behind, and a new "
 			    "one begins",
 			    dir);
-	return code;
+	return TT_OK;
 }
 
-/* dir: of the adapter, whose head may be another's; NULL: of an encoder. */
-static int entries_load(struct method *m, struct entries *e, const char *path, const char *dir)
+static int entries_fill(const struct method *m, const struct entries *e, const struct st_file *f)
 {
-	struct st_file *f;
-	int code = st_open(path, &f);
+	int code = TT_OK;
 
-	if (code)
-		return code;
-	qsort(e->item, e->n, sizeof(*e->item), by_entry);
-	if (dir && m->ops->leaves_heads)
-		code = pass_over_heads(m, e, f, dir);
-	if (!code)
-		code = check_tensors(m, e, f, path);
 	for (size_t i = 0; !code && i < e->n; i++) {
 		struct entry *x = &e->item[i];
 
@@ -514,6 +528,31 @@ static int entries_load(struct method *m, struct entries *e, const char *path, c
 			code = owner->ops->unpack(owner, x->packed_from, x->tensor);
 		}
 	}
+	return code;
+}
+
+/* dir: of the adapter, whose head may be another's; NULL: of an encoder. */
+static int entries_load(struct method *m, struct entries *e, const char *path, const char *dir)
+{
+	const bool may_differ = dir && m->ops->leaves_heads;
+	struct texts theirs = { 0 };
+	bool other = false;
+	struct st_file *f;
+	int code = st_open(path, &f);
+
+	if (code)
+		return code;
+	qsort(e->item, e->n, sizeof(*e->item), by_entry);
+	if (may_differ)
+		code = heads_read(dir, e->arena, &theirs);
+	if (!code && may_differ)
+		other = pass_over_heads(m, e, f, &theirs);
+	if (!code)
+		code = check_tensors(m, e, f, path);
+	if (!code)
+		code = entries_fill(m, e, f);
+	if (!code && other)
+		code = take_heads(m, e, f, &theirs, dir);
 	st_close(f);
 	return code;
 }

@@ -1,6 +1,7 @@
 /* Whose head it is that an adapter folder holds. */
 #include "method/heads.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -56,35 +57,104 @@ int heads_write(const struct method *m, const char *dir)
 	return code;
 }
 
-static bool same(const struct method *m, const struct json *list)
+/* A text of the array, or NULL, for each item. */
+static int read_names(const struct json *list, struct arena *a, struct texts *ret)
 {
+	const size_t n = json_count(list);
+	const char **name = arena_zero(a, n + 1, sizeof(*name));
 	const struct json *one = json_first(list);
 
-	if (json_count(list) != m->labels.n)
-		return false;
-	for (size_t i = 0; i < m->labels.n; i++, one = json_next(one)) {
-		if (!json_text(one) || strcmp(json_text(one), m->labels.item[i]) != 0)
-			return false;
+	if (!name)
+		return TT_NOMEM;
+	for (size_t i = 0; i < n; i++, one = json_next(one)) {
+		name[i] = json_text(one) ? arena_text(a, json_text(one)) : NULL;
+		if (json_text(one) && !name[i])
+			return TT_NOMEM;
 	}
-	return true;
+	*ret = (struct texts){ name, n, true };
+	return TT_OK;
 }
 
-int heads_differ(const struct method *m, const char *dir, bool *ret)
+int heads_read(const char *dir, struct arena *a, struct texts *ret)
 {
 	char path[4096];
 	struct json *list;
 	int code = fs_join(path, sizeof(path), dir, labels_file);
 
-	*ret = false;
+	*ret = (struct texts){ 0 };
 	if (code || !fs_exists(path))
 		return code;
 	code = json_load(path, LABELS_MAX, &list);
 	if (code)
 		return code;
 	if (json_type(list) == JSON_ARRAY)
-		*ret = !same(m, list);
+		code = read_names(list, a, ret);
 	else
 		code = err_set(TT_INVALID, "%s is not an array of label names", path);
 	json_free(list);
 	return code;
+}
+
+bool heads_differ(const struct method *m, const struct texts *theirs)
+{
+	if (!theirs->item)
+		return false;
+	if (theirs->n != m->labels.n)
+		return true;
+	for (size_t i = 0; i < theirs->n; i++)
+		if (!theirs->item[i] || strcmp(theirs->item[i], m->labels.item[i]) != 0)
+			return true;
+	return false;
+}
+
+/* Does each row of the two speak of one label? */
+static bool by_label(const struct method *m, const struct texts *theirs,
+		     const struct st_tensor *from, const struct tensor *to)
+{
+	if (!to->rank || from->rank != to->rank || from->dim[0] != (int64_t)theirs->n ||
+	    to->dim[0] != (int64_t)m->labels.n)
+		return false;
+	for (int i = 1; i < to->rank; i++)
+		if (from->dim[i] != to->dim[i])
+			return false;
+	return true;
+}
+
+static int64_t take_rows(const struct method *m, const struct texts *theirs, const float *x,
+			 const struct tensor *to)
+{
+	const int64_t cols = tensor_count(to) / to->dim[0];
+	int64_t taken = 0;
+
+	for (size_t i = 0; i < m->labels.n; i++) {
+		for (size_t k = 0; k < theirs->n; k++) {
+			if (!theirs->item[k] || strcmp(theirs->item[k], m->labels.item[i]) != 0)
+				continue;
+			memcpy(to->data + (int64_t)i * cols, x + (int64_t)k * cols,
+			       (size_t)cols * sizeof(*x));
+			taken++;
+			break;
+		}
+	}
+	return taken;
+}
+
+int64_t heads_take(const struct method *m, const struct texts *theirs, const struct st_tensor *from,
+		   const struct tensor *to)
+{
+	int64_t n = 1, taken;
+	float *x;
+
+	if (!by_label(m, theirs, from, to))
+		return 0;
+	for (int i = 0; i < from->rank; i++)
+		n *= from->dim[i];
+	x = malloc((size_t)n * sizeof(*x));
+	if (!x)
+		return err_set(TT_NOMEM, "not enough memory for the head of an adapter");
+	taken = st_read_f32(from, x);
+	if (!taken)
+		taken = take_rows(m, theirs, x, to);
+	free(x);
+	return taken;
 }
