@@ -228,10 +228,10 @@ static int64_t *row_starts(struct graph *g, const struct batch *b)
 	return start;
 }
 
-static struct tensor *norm(const struct model *m, struct graph *g, const struct site *s,
-			   struct tensor *x, struct tensor *r)
+static struct tensor *norm(const struct model *m, struct graph *g, struct site *s, struct tensor *x,
+			   struct tensor *r)
 {
-	return op_layer_norm(g, x, r, s->weight, s->bias, (float)m->hp.layer_norm_eps);
+	return site_norm(g, s, x, 0, r, (float)m->hp.layer_norm_eps);
 }
 
 /* y was made of x, which nobody else reads. */
@@ -250,7 +250,8 @@ static struct tensor *dropout(const struct model *m, struct graph *g, struct ten
 /* What goes in: the text's tokens, and before every sequence a soft prompt when there is one. */
 struct input {
 	const struct batch *text;
-	struct tensor *prompt;    /* [n,H]; NULL: none */
+	struct tensor *prompt; /* [n,H], or [seqs * n,H]; NULL: none */
+	int64_t n;
 	struct batch batch;       /* of text and prompt; positions as they are looked up */
 	const int64_t *row_start; /* [seqs+1] among the rows that the head reads */
 	const struct origin *origin, *text_origin; /* who batch's tokens are, and text's */
@@ -277,15 +278,15 @@ static bool input_make(const struct model *m, struct graph *g, const struct batc
 
 	*ret = (struct input){ .text = b, .batch = *b };
 	if (site_has_prompt(s)) {
-		ret->prompt = site_prompt(g, s);
+		ret->prompt = site_prompt(g, s, b, &n);
 		if (!ret->prompt)
 			return false;
-		n = tensor_rows(ret->prompt);
 		if (prompt_batch(g, b, n, head_pools(m->head), &ret->batch))
 			return false;
 	}
 	if (!shift_positions(g, m->position_offset - n, &ret->batch))
 		return false;
+	ret->n = n;
 	ret->row_start = row_starts(g, &ret->batch);
 	ret->origin = token_origin(g, &ret->batch);
 	ret->text_origin = n ? token_origin(g, b) : ret->origin;
@@ -302,7 +303,7 @@ static struct tensor *embed_prompt(struct model *m, struct graph *g, const struc
 	const struct batch *b = &in->batch;
 	const struct prepend how = {
 		.seqs = b->seqs,
-		.n = tensor_rows(in->prompt),
+		.n = in->n,
 		.start = in->text->start,
 		.origin = in->origin,
 	};

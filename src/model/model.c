@@ -507,7 +507,8 @@ static int convert_param(const struct model *m, struct tensor *t, struct param_i
 		return err_set(TT_NOMEM, "not enough memory for %s", t->name);
 	if (st_read_f32(info->stored, t->data))
 		return TT_INVALID;
-	st_forget(m->file, info->stored->data, info->stored->size);
+	if (m->file)
+		st_forget(m->file, info->stored->data, info->stored->size);
 	return TT_OK;
 }
 
@@ -655,7 +656,8 @@ static int load_config(struct model *m)
 	return json_load(path, CONFIG_MAX, &m->config);
 }
 
-static int load(struct model *m, const struct model_options *how)
+/* Everything but the numbers. */
+static int declare_all(struct model *m, const struct model_options *how)
 {
 	int rc = take_options(m, how);
 
@@ -670,8 +672,15 @@ static int load(struct model *m, const struct model_options *how)
 		rc = m->ops->sites(m);
 	if (!rc)
 		rc = sort_names(m);
+	return rc ? err_in("%s", m->folder) : TT_OK;
+}
+
+static int load(struct model *m, const struct model_options *how)
+{
+	int rc = declare_all(m, how);
+
 	if (rc)
-		return err_in("%s", m->folder);
+		return rc;
 	rc = st_open_folder(m->folder, &m->file);
 	if (rc)
 		return rc;
@@ -679,23 +688,70 @@ static int load(struct model *m, const struct model_options *how)
 	return rc ? err_in("%s", m->folder) : TT_OK;
 }
 
-int model_open(const struct model_options *how, struct model **ret)
+static int model_new(struct model **ret)
 {
 	struct arena *a = arena_new();
 	struct model *m = a ? arena_zero(a, 1, sizeof(*m)) : NULL;
-	int rc;
 
 	if (!m) {
 		arena_free(a);
 		return err_set(TT_NOMEM, "not enough memory for a model");
 	}
 	m->arena = a;
+	*ret = m;
+	return TT_OK;
+}
+
+int model_open(const struct model_options *how, struct model **ret)
+{
+	struct model *m;
+	int rc = model_new(&m);
+
+	if (rc)
+		return rc;
 	rc = load(m, how);
 	if (rc)
 		model_close(m);
 	else
 		*ret = m;
 	return rc;
+}
+
+/* They were declared in the same order. Until a parameter is copied its numbers are the base's. */
+static void share_params(struct model *m)
+{
+	for (size_t i = 0; i < m->nparam; i++) {
+		m->param[i]->data = m->shared->param[i]->data;
+		m->info[i].stored = m->shared->info[i].stored;
+	}
+}
+
+int model_share(const struct model *base, struct model **ret)
+{
+	const struct model_options how = {
+		.folder = base->folder,
+		.head = base->head,
+		.n_labels = base->n_labels,
+		.labels = base->labels,
+		.verbalizer = base->verbalizer,
+		.dropout = NAN,
+		.gemm = base->gemm,
+	};
+	struct model *m;
+	int rc = model_new(&m);
+
+	if (rc)
+		return rc;
+	rc = declare_all(m, &how);
+	if (rc) {
+		model_close(m);
+		return rc;
+	}
+	m->hp = base->hp;
+	m->shared = base;
+	share_params(m);
+	*ret = m;
+	return TT_OK;
 }
 
 void model_close(struct model *m)
@@ -828,10 +884,27 @@ static void rest_idle(const struct model *m)
 			model_forget(m, m->param[i]->data, tensor_count(m->param[i]));
 }
 
+/* What was not copied is read through what the base has prepared. */
+static void take_prepared(const struct model *m)
+{
+	for (size_t i = 0; m->shared && i < m->nparam; i++) {
+		const struct tensor *from = m->shared->param[i];
+		struct tensor *t = m->param[i];
+
+		if (m->info[i].owned)
+			continue;
+		t->data = from->data;
+		t->forward = from->forward;
+		t->backward = from->backward;
+		m->info[i].idle = m->shared->info[i].idle;
+	}
+}
+
 int model_prepare(struct model *m, bool train)
 {
 	bool below = false; /* does something train before this site? */
 
+	take_prepared(m);
 	for (size_t i = 0; i < m->nsite; i++) {
 		const struct site *s = &m->site[i];
 		struct tensor *w = s->weight;

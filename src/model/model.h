@@ -112,7 +112,8 @@ struct model {
 	size_t nparam;
 	struct param_name *by_name; /* [nparam] */
 	size_t site_room, param_room;
-	struct st_file *file; /* mapped while a parameter lies in it; else NULL */
+	const struct model *shared; /* whose frozen parameters it reads; NULL: it has its own */
+	struct st_file *file;       /* mapped while a parameter lies in it; else NULL */
 	/* What a person may want to know of the loading: tensors not used, parameters drawn anew. NULL: nothing. */
 	const char *unused, *fresh;
 	/* Set by a method when it is attached. */
@@ -144,6 +145,12 @@ static inline bool head_masks(enum head h) { return h == HEAD_MLM || h == HEAD_C
 const struct model_ops *const *model_all(void); /* ends with NULL */
 /* Map, check and load. Parameters lie in the mapping (fp32, aligned) or in the run arena, frozen. Errors name folder and tensor. */
 int model_open(const struct model_options *how, struct model **ret);
+/*
+ * Another model of the same frozen parameters, with sites of its own, so that another
+ * method can sit in it: what a method changes is copied first. base must outlive it,
+ * have no method itself, and be prepared before it is.
+ */
+int model_share(const struct model *base, struct model **ret);
 void model_close(struct model *m);                                   /* NULL is fine */
 struct tensor *model_param(const struct model *m, const char *name); /* NULL: none */
 struct site *model_site(const struct model *m, const char *name);    /* a module, no group */

@@ -30,11 +30,29 @@ struct tensor *site_linear(struct graph *g, struct site *s, struct tensor *x)
 	return site_base(g, s, x);
 }
 
-bool site_has_prompt(const struct site *s) { return s->hooks && s->hooks->prompt; }
-
-struct tensor *site_prompt(struct graph *g, struct site *s)
+bool site_has_prompt(const struct site *s)
 {
-	return site_has_prompt(s) ? s->hooks->prompt(g, s) : NULL;
+	return s->hooks && (s->hooks->prompt || s->hooks->prompts);
+}
+
+struct tensor *site_prompt(struct graph *g, struct site *s, const struct batch *b, int64_t *ret_n)
+{
+	struct tensor *rows;
+
+	if (!site_has_prompt(s))
+		return NULL;
+	rows = s->hooks->prompts ? s->hooks->prompts(g, s, b) : s->hooks->prompt(g, s);
+	if (rows)
+		*ret_n = tensor_rows(rows) / (s->hooks->prompts ? b->seqs : 1);
+	return rows;
+}
+
+struct tensor *site_norm(struct graph *g, struct site *s, struct tensor *x, float dropout,
+			 struct tensor *r, float eps)
+{
+	if (s->hooks && s->hooks->norm)
+		return s->hooks->norm(g, s, x, dropout, r, eps);
+	return op_layer_norm_dropped(g, x, dropout, r, s->weight, s->bias, eps);
 }
 
 bool site_attend(struct graph *g, struct site *s, struct attended *at)
@@ -54,8 +72,7 @@ struct tensor *site_sublayer(struct graph *g, struct site *s, const struct subla
 		at.dropout = 0;
 		at.h = s->hooks->output(g, s, &at);
 	}
-	y = op_layer_norm_dropped(g, at.h, at.dropout, at.u, at.norm->weight, at.norm->bias,
-				  at.eps);
+	y = site_norm(g, at.norm, at.h, at.dropout, at.u, at.eps);
 	if (at.h != in->h)
 		graph_done(g, at.h);
 	return y;

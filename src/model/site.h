@@ -1,6 +1,7 @@
 #ifndef MODEL_SITE_H
 #define MODEL_SITE_H
 
+#include "data/batch.h"
 #include "tensor/graph.h"
 #include "tensor/op.h"
 
@@ -58,6 +59,11 @@ struct hooks {
 				struct tensor *e);
 	/* SITE_INPUT: rows [n,H] that stand before the first token of every sequence, as lookups of words do */
 	struct tensor *(*prompt)(struct graph *g, struct site *s);
+	/* SITE_INPUT, instead: [seqs * n,H], rows of each sequence's own, as many for each */
+	struct tensor *(*prompts)(struct graph *g, struct site *s, const struct batch *b);
+	/* SITE_NORM: instead of LN(drop(x) + r) with the site's parameters; r may be NULL */
+	struct tensor *(*norm)(struct graph *g, struct site *s, struct tensor *x, float dropout,
+			       struct tensor *r, float eps);
 	/* SITE_ATTENTION: false, or a NULL in it, when it failed */
 	bool (*attend)(struct graph *g, struct site *s, struct attended *at);
 	/* SITE_SUBLAYER: returns what takes h's place (the model adds u and norms) */
@@ -83,9 +89,12 @@ struct tensor *site_linear(struct graph *g, struct site *s,
 struct tensor *site_base(struct graph *g, struct site *s,
 			 struct tensor *x); /* the frozen path, for hooks */
 struct tensor *site_embed(struct graph *g, struct site *s, const int32_t *id, struct tensor *e);
-struct tensor *site_prompt(struct graph *g,
-			   struct site *s); /* NULL: none, or it failed (err_text) */
+/* The rows before the sequences, n each: shared by all, or their own. NULL: none, or it failed (err_text). */
+struct tensor *site_prompt(struct graph *g, struct site *s, const struct batch *b, int64_t *ret_n);
 bool site_has_prompt(const struct site *s);
+/* LN(drop(x) + r); r may be NULL. */
+struct tensor *site_norm(struct graph *g, struct site *s, struct tensor *x, float dropout,
+			 struct tensor *r, float eps);
 bool site_attend(struct graph *g, struct site *s, struct attended *at);
 /* LN(drop(h) + u) with what the hook puts in drop(h)'s place. */
 struct tensor *site_sublayer(struct graph *g, struct site *s, const struct sublayer *in);
