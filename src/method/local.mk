@@ -8,7 +8,7 @@ method_plugins = %D%/adalora.c %D%/adapter_fusion.c %D%/bitfit.c %D%/bottleneck_
 	%D%/bottleneck.h %D%/bottleneck_config.c %D%/combined.c %D%/combined.h %D%/decompose.c \
 	%D%/decompose.h %D%/gating.c %D%/gating.h %D%/heads.c %D%/heads.h %D%/kvprefix.c %D%/kvprefix.h %D%/look.c %D%/look.h %D%/lora_drop.h %D%/lora_drop_share.c %D%/lora_folder.c \
 	%D%/lora_folder.h %D%/lowrank.c %D%/lowrank.h %D%/lowrank_common.inc %D%/lowrank_config.c \
-	%D%/lowrank_knobs.inc %D%/lowrank_plus.inc %D%/method.c %D%/method.h %D%/mixer.c %D%/mixer.h \
+	%D%/lowrank_knobs.inc %D%/lowrank_plus.inc %D%/method.c %D%/method.h %D%/mixed.c %D%/mixed.h %D%/mixer.c %D%/mixer.h \
 	%D%/nearest.c %D%/nearest.h %D%/panel.c %D%/panel.h %D%/parameter.c %D%/rank_budget.c \
 	%D%/rank_budget.h %D%/saved.c %D%/saved.h %D%/softprompt.c %D%/softprompt.h \
 	%D%/softprompt_knobs.inc %D%/stages.c %D%/stages.h %D%/target.c %D%/target.h %D%/topk.c \

@@ -3,7 +3,7 @@ EXTRA_DIST += %D%/adapters.h %D%/bench.h %D%/folder.h %D%/rows.h %D%/sublayer.h 
 check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/test_diff_pruning \
 	%D%/test_mask %D%/test_method %D%/test_stages %D%/test_lora %D%/test_dora %D%/test_adalora \
 	%D%/test_delta_lora %D%/test_lora_drop %D%/test_rank_budget %D%/test_vera %D%/test_lora_fa %D%/test_ia3 %D%/test_bottleneck \
-	%D%/test_adapter %D%/test_adapter_fusion %D%/test_combined %D%/test_mam %D%/test_unipelt %D%/test_prefix %D%/test_prompt %D%/test_p_tuning %D%/test_p_tuning_v2 %D%/test_conformance
+	%D%/test_adapter %D%/test_adapter_fusion %D%/test_combined %D%/test_mam %D%/test_mixed %D%/test_unipelt %D%/test_prefix %D%/test_prompt %D%/test_p_tuning %D%/test_p_tuning_v2 %D%/test_conformance
 %C%_test_target_LDADD = $(METHOD_LIBS)
 %C%_test_decompose_LDADD = $(METHOD_LIBS)
 %C%_test_method_LDADD = $(METHOD_LIBS)
@@ -30,4 +30,5 @@ check_PROGRAMS += %D%/test_target %D%/test_decompose %D%/test_arithmetic %D%/tes
 %C%_test_prompt_LDADD = $(METHOD_LIBS)
 %C%_test_p_tuning_LDADD = $(METHOD_LIBS)
 %C%_test_p_tuning_v2_LDADD = $(METHOD_LIBS)
+%C%_test_mixed_LDADD = $(METHOD_LIBS)
 %C%_test_conformance_LDADD = $(METHOD_LIBS)
