@@ -6,6 +6,7 @@
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 #include "method/method.h"
+#include "method/mixed.h"
 #include "tensor/pool.h"
 #include "train/metrics.h"
 #include "train/sink.h"
@@ -91,6 +92,21 @@ const char *train_metric(const struct recipe *r);
 int train_eval(struct trainer *t, const struct dataset *d, struct scores *ret);
 /* The head's outputs: logits[dataset_rows of d, train_columns], for classification and regression. */
 int train_predict(struct trainer *t, const struct dataset *d, float *ret_logits);
+/*
+ * The same with several methods over one model, mixed in one batch: answer i is of row
+ * row[i] by part who[i] of mixed. t->model is their base and t->method NULL.
+ * logits[rows of all answers, train_columns], in the order of the answers.
+ */
+struct wishes {
+	struct mixed *mixed;
+	const int64_t *row;
+	const int32_t *who;
+	size_t n;
+};
+int train_predict_mixed(struct trainer *t, const struct dataset *d, const struct wishes *wishes,
+			float *ret_logits);
+/* What train_eval says, of outputs that lie there already (and are changed): one answer a row of d. */
+int train_score(struct trainer *t, const struct dataset *d, float *logits, struct scores *ret);
 int64_t train_columns(const struct trainer *t); /* classes, or 1 for regression */
 
 #endif
