@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "base/fs.h"
 #include "engine/engine.h"
+#include "engine/mixing.h"
 #include "engine/session.h"
 #include "train/groups.h"
 
@@ -17,6 +18,7 @@ struct answer {
 	bool json, logits;
 	bool words; /* an answer a word */
 	int64_t columns;
+	const struct mixing *mixing; /* several adapters; NULL: one model */
 };
 
 static int argmax(const float *x, int64_t n)
@@ -169,17 +171,24 @@ static void write_plain(const struct answer *a, const float *x, int64_t n, doubl
 	}
 }
 
-/* n rows of the head's output for one row of the data. */
-static void write_row(const struct answer *a, const float *x, int64_t n, double *p, struct buf *out)
+/* n rows of the head's output for one row of the data; adapter: who says so, NULL: nobody asks. */
+static void write_row(const struct answer *a, const char *adapter, const float *x, int64_t n,
+		      double *p, struct buf *out)
 {
 	struct jsonw w;
 
 	if (!a->json) {
+		if (adapter)
+			buf_printf(out, "%s\t", adapter);
 		write_plain(a, x, n, p, out);
 		return;
 	}
 	jsonw_init(&w, out, 0);
 	jsonw_object(&w);
+	if (adapter) {
+		jsonw_key(&w, "adapter");
+		jsonw_text(&w, adapter);
+	}
 	if (a->words)
 		write_words(a, x, n, p, &w);
 	else
@@ -188,8 +197,25 @@ static void write_row(const struct answer *a, const float *x, int64_t n, double 
 	buf_char(out, '\n');
 }
 
+/* The k-th answer of a row. */
+static int write_answer(const struct answer *a, size_t row, int k, const float *x, double *p,
+			struct buf *out)
+{
+	const struct example ex = dataset_example(a->s->other, row);
+	const char *adapter = a->mixing ? mixing_name(a->mixing, row, k) : NULL;
+	int code;
+
+	buf_clear(out);
+	write_row(a, adapter, x, example_rows(&ex), p, out);
+	code = buf_check(out, "one row of the answer");
+	if (!code && fwrite(out->data, 1, out->size, stdout) != out->size)
+		code = err_set(TT_IO, "cannot write: %s", strerror(errno));
+	return code;
+}
+
 static int write_rows(const struct answer *a, const float *logits)
 {
+	const int each = a->mixing ? mixing_answers(a->mixing) : 1;
 	double *p = calloc((size_t)a->columns, sizeof(*p));
 	struct buf out;
 	int code = p ? TT_OK : err_set(TT_NOMEM, "not enough memory");
@@ -198,12 +224,10 @@ static int write_rows(const struct answer *a, const float *logits)
 	for (size_t i = 0; !code && i < dataset_count(a->s->other); i++) {
 		const struct example ex = dataset_example(a->s->other, i);
 
-		buf_clear(&out);
-		write_row(a, logits, example_rows(&ex), p, &out);
-		logits += example_rows(&ex) * a->columns;
-		code = buf_check(&out, "one row of the answer");
-		if (!code && fwrite(out.data, 1, out.size, stdout) != out.size)
-			code = err_set(TT_IO, "cannot write: %s", strerror(errno));
+		for (int k = 0; !code && k < each; k++) {
+			code = write_answer(a, i, k, logits, p, &out);
+			logits += example_rows(&ex) * a->columns;
+		}
 	}
 	if (fflush(stdout) && !code)
 		code = err_set(TT_IO, "cannot write: %s", strerror(errno));
@@ -212,7 +236,24 @@ static int write_rows(const struct answer *a, const float *logits)
 	return code;
 }
 
-static int answer(struct session *s, const struct args *args)
+static int predict_plainly(struct session *s, struct trainer *t, int64_t columns,
+			   float **ret_logits)
+{
+	const size_t n = (size_t)dataset_rows(s->other);
+	float *logits = calloc(n * (size_t)columns, sizeof(*logits));
+	int code;
+
+	if (!logits)
+		return err_set(TT_NOMEM, "not enough memory for the answers of %zu rows", n);
+	code = train_predict(t, s->other, logits);
+	if (code)
+		free(logits);
+	else
+		*ret_logits = logits;
+	return code;
+}
+
+static int answer(struct session *s, const struct args *args, struct mixing *mixing)
 {
 	struct answer a = {
 		.s = s,
@@ -220,22 +261,20 @@ static int answer(struct session *s, const struct args *args)
 		.logits = args_has(args, "--logits"),
 		.words = s->recipe->task.type == TASK_TOKEN_CLS,
 		.columns = s->labels ? labels_count(s->labels) : 1,
+		.mixing = mixing,
 	};
-	const size_t n = (size_t)dataset_rows(s->other);
-	float *logits = calloc(n * (size_t)a.columns, sizeof(*logits));
+	float *logits = NULL;
 	struct trainer t;
-	int code;
+	int code = session_evaluator(s, &t);
 
-	if (!logits)
-		return err_set(TT_NOMEM, "not enough memory for the answers of %zu rows", n);
-	code = session_evaluator(s, &t);
-	if (!code) {
-		a.groups = t.groups;
-		code = train_predict(&t, s->other, logits);
-		if (!code)
-			code = write_rows(&a, logits);
-		train_close(&t);
-	}
+	if (code)
+		return code;
+	a.groups = t.groups;
+	code = mixing ? mixing_predict(mixing, &t, args_value(args, "--data"), &logits)
+		      : predict_plainly(s, &t, a.columns, &logits);
+	if (!code)
+		code = write_rows(&a, logits);
+	train_close(&t);
 	free(logits);
 	return code;
 }
@@ -252,10 +291,23 @@ static int rows_to_answer(struct session *s, const struct args *a)
 	return code ? code : session_dataset(s, path, true, true, &s->other);
 }
 
+/* One model, or several adapters over one. */
+static int load(struct session *s, const struct args *a, struct mixing **ret)
+{
+	const char *which = args_value(a, "--checkpoint");
+	int code;
+
+	if (args_has(a, "--adapter") || mixing_wanted(a))
+		return mixing_open(s, a, ret);
+	code = session_load(s, false);
+	return code ? code : session_restore(s, which ? which : "last");
+}
+
 static int predict(const struct args *a)
 {
-	const char *set[ARGS_MAX], *which = args_value(a, "--checkpoint");
+	const char *set[ARGS_MAX];
 	const size_t n = args_values(a, "--set", set, ARGS_MAX);
+	struct mixing *mixing = NULL;
 	struct session s;
 	int code;
 
@@ -268,13 +320,12 @@ static int predict(const struct args *a)
 		code = err_set(TT_INVALID, "%s trains a masked language model; use `trimtab fill`",
 			       s.recipe->path);
 	if (!code)
-		code = session_load(&s, false);
-	if (!code)
-		code = session_restore(&s, which ? which : "last");
+		code = load(&s, a, &mixing);
 	if (!code)
 		code = rows_to_answer(&s, a);
 	if (!code)
-		code = answer(&s, a);
+		code = answer(&s, a, mixing);
+	mixing_close(mixing);
 	session_close(&s);
 	return code;
 }
@@ -283,6 +334,7 @@ static const struct arg options[] = {
 	{ "--text", 0, "TEXT", "one text" },
 	{ "--text-b", 0, "TEXT", "its second part" },
 	{ "--data", 0, "FILE", "the rows of a file, with the recipe's column names" },
+#include "engine/mixing_options.inc"
 	{ "--checkpoint", 0, "best|last|STEP", "of a run: which checkpoint (last)" },
 	{ "--set", 0, "PATH=VALUE", "change a setting of the recipe; may be repeated" },
 	{ "--logits", 0, NULL, "with --json: the head's outputs too" },
@@ -292,7 +344,8 @@ static const struct arg options[] = {
 
 const struct command verb_predict = {
 	.name = "predict",
-	.usage = "RECIPE|RUN (--text TEXT [--text-b TEXT] | --data FILE) [--logits] [--json]",
+	.usage = "RECIPE|RUN (--text TEXT [--text-b TEXT] | --data FILE) [--adapter DIR|RUN]... "
+		 "[--logits] [--json]",
 	.summary = "Say what a run makes of a text, or of every row of a file.",
 	.options = options,
 	.min_args = 1,

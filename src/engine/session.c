@@ -288,10 +288,8 @@ void session_keep_times(const struct session *s)
 }
 
 /* A cloze task asks for the scores of single words, which an adapter of the whole output layer would not change. */
-static int check_output(const struct session *s)
+static int check_output(const struct model *m)
 {
-	const struct model *m = s->model;
-
 	for (size_t i = 0; m->head == HEAD_CLOZE && i < m->nsite; i++)
 		if (m->site[i].kind & SITE_HEAD && m->site[i].hooks)
 			return err_set(TT_INVALID,
@@ -302,9 +300,8 @@ static int check_output(const struct session *s)
 }
 
 /* What stands before the text takes positions, so the longest text must leave them: said before anything runs. */
-static int check_positions(const struct session *s)
+static int check_positions(const struct session *s, const struct model *m)
 {
-	const struct model *m = s->model;
 	const int64_t most = m->hp.max_position_embeddings - m->position_offset;
 
 	if (!m->position_offset || s->recipe->data.max_length <= most)
@@ -317,7 +314,26 @@ static int check_positions(const struct session *s)
 		(long long)m->position_offset, (long long)most, (long long)most);
 }
 
-static int load_model(struct session *s, bool train)
+int session_attach(const struct session *s, const struct recipe *r, struct model *m,
+		   struct method **ret)
+{
+	const struct method_options how = {
+		.peft = r->peft,
+		.n_peft = r->n_peft,
+		.model = m,
+		.task = r->task.type,
+		.seed = (uint64_t)r->train.seed,
+		.tokenizer = s->tokenizer,
+		.labels = r->task.type == TASK_SEQ_CLS ? r->task.labels : (struct texts){ 0 },
+	};
+	int code = method_open(&how, ret);
+
+	if (!code)
+		code = check_output(m);
+	return code ? err_in("%s", r->path) : check_positions(s, m);
+}
+
+static int open_model(struct session *s)
 {
 	const struct recipe *r = s->recipe;
 	struct model_options how = {
@@ -329,34 +345,11 @@ static int load_model(struct session *s, bool train)
 		.seed = (uint64_t)r->train.seed,
 		.gemm = s->gemm,
 	};
-	struct method_options method = {
-		.peft = r->peft,
-		.n_peft = r->n_peft,
-		.task = r->task.type,
-		.seed = (uint64_t)r->train.seed,
-		.tokenizer = s->tokenizer,
-		.labels = r->task.type == TASK_SEQ_CLS ? r->task.labels : (struct texts){ 0 },
-	};
 	int code = task_head(r, &how.head);
 
 	if (!code)
 		code = model_open(&how, &s->model);
-	if (!code)
-		code = choose_backend(s);
-	if (code)
-		return code;
-	method.model = s->model;
-	code = method_open(&method, &s->method);
-	if (!code)
-		code = check_output(s);
-	if (code)
-		return err_in("%s", r->path);
-	code = check_positions(s);
-	if (!code && r->init_adapter)
-		code = adapter_load(s->method, r->init_adapter);
-	if (!code)
-		code = model_prepare(s->model, train);
-	return code;
+	return code ? code : choose_backend(s);
 }
 
 /* The folder. A name that comes with trimtab is written as its path, so that the recipe as run says all. */
@@ -406,7 +399,7 @@ int session_load_texts(struct session *s)
 	return code ? code : load_prompt(s);
 }
 
-int session_load_model(struct session *s, bool train)
+int session_load_base(struct session *s)
 {
 	const struct recipe *r = s->recipe;
 	const int threads = r->compute.threads ? (int)r->compute.threads : pool_cores();
@@ -414,7 +407,18 @@ int session_load_model(struct session *s, bool train)
 
 	if (!code)
 		code = pool_new(threads, &s->pool);
-	return code ? code : load_model(s, train);
+	return code ? code : open_model(s);
+}
+
+int session_load_model(struct session *s, bool train)
+{
+	int code = session_load_base(s);
+
+	if (!code)
+		code = session_attach(s, s->recipe, s->model, &s->method);
+	if (!code && s->recipe->init_adapter)
+		code = adapter_load(s->method, s->recipe->init_adapter);
+	return code ? code : model_prepare(s->model, train);
 }
 
 int session_load(struct session *s, bool train)
@@ -473,7 +477,7 @@ int session_text(struct session *s, const char *a, const char *b, struct dataset
 
 void session_say_notes(const struct session *s)
 {
-	for (size_t i = 0; i < s->method->nnotes; i++)
+	for (size_t i = 0; s->method && i < s->method->nnotes; i++)
 		log_line("%s", s->method->note[i]);
 }
 

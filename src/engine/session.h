@@ -47,6 +47,11 @@ int session_load(struct session *s, bool train);
 /* The same in two parts: what data is read with, and what computes. */
 int session_load_texts(struct session *s);
 int session_load_model(struct session *s, bool train);
+/* Of the second: without a method, and not prepared. */
+int session_load_base(struct session *s);
+/* The method that a recipe asks for, into a model of the session's base; r may be another run's. */
+int session_attach(const struct session *s, const struct recipe *r, struct model *m,
+		   struct method **ret);
 /* The parameters of a run's checkpoint: "best", "last" or a step. For a recipe: nothing to do. */
 int session_restore(struct session *s, const char *which);
 /* Tokenise a file of the recipe's columns. eval: eval_limit holds, not limit. */
