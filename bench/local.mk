@@ -24,6 +24,8 @@ EXTRA_PROGRAMS += %D%/peer
 %C%_peer_SOURCES = %D%/peer.c $(bench_cell)
 %C%_peer_LDADD = $(bench_cell_libs)
 EXTRA_DIST += %D%/peer.py
+EXTRA_PROGRAMS += %D%/accuracy
+%C%_accuracy_LDADD = $(BASE_LIBS)
 
 # A table from each, in some minutes; BENCH_STEP adds options: --data DIR, --vocab FILE, --full.
 bench_programs = %D%/step %D%/growth %D%/gemm %D%/runlog %D%/screen
@@ -43,4 +45,10 @@ bench-peer:
 	$(MAKE) $(AM_MAKEFLAGS) all
 	$(MAKE) $(AM_MAKEFLAGS) %D%/peer
 	%D%/peer --python "$(PEER_PYTHON)" --script $(srcdir)/%D%/peer.py --json %D%/peer.json $(BENCH_PEER)
-CLEANFILES += $(bench_programs) %D%/estimate %D%/peer %D%/step.json %D%/growth.json %D%/peer.json
+# The accuracy of bf16 beside that of fp32, over five seeds.
+.PHONY: bench-accuracy
+bench-accuracy:
+	$(MAKE) $(AM_MAKEFLAGS) all
+	$(MAKE) $(AM_MAKEFLAGS) %D%/accuracy
+	%D%/accuracy --json %D%/accuracy.json $(top_srcdir)/recipes/mr-lora.json $(top_srcdir)/recipes/mr-full.json
+CLEANFILES += $(bench_programs) %D%/estimate %D%/peer %D%/step.json %D%/growth.json %D%/peer.json %D%/accuracy %D%/accuracy.json
