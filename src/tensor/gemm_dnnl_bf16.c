@@ -23,6 +23,7 @@
 
 #include "base/err.h"
 #include "tensor/kernel.h"
+#include "tensor/kernel_pairs.h"
 
 #if DNNL_CPU_RUNTIME == DNNL_RUNTIME_OMP
 /* Of OpenMP's own header, which not every compiler finds. It speaks of the calling thread only. */
@@ -369,7 +370,7 @@ static int pack(struct narrow *n, struct narrow_weight *to, const float *w, int6
 
 	if (!space)
 		return refused();
-	kernel_to_bf16((uint16_t *)(void *)space->data, w, rows * cols);
+	kernel_pairs_round((uint16_t *)(void *)space->data, w, rows * cols);
 	code = reorder(n, space, &md, to->packed, &to->shape->weight);
 	space_free(space); /* larger than any product's */
 	return code;
@@ -481,9 +482,9 @@ static bool run_block(struct narrow *n, struct space *s, const struct narrow_wei
 	if (!p || dnnl_memory_desc_get_size(&p->scratch) > part.scratch_size)
 		return false;
 	if (c->ldx == in)
-		kernel_to_bf16(part.x, c->x + at * in, rows * in);
+		kernel_pairs_round(part.x, c->x + at * in, rows * in);
 	for (int64_t i = 0; i < rows && c->ldx != in; i++)
-		kernel_to_bf16(part.x + i * in, c->x + (at + i) * c->ldx, in);
+		kernel_pairs_round(part.x + i * in, c->x + (at + i) * c->ldx, in);
 	memset(part.x + rows * in, 0, (size_t)((full - rows) * in) * sizeof(*part.x));
 	o = (struct operands){ &p->x,   &shape->weight,      &p->y,       part.x, w->packed,
 			       c->bias, direct ? y : part.y, part.scratch };
@@ -531,8 +532,8 @@ static bool run_open(struct narrow *n, struct space *s, const struct product *p,
 				    b,    NULL,
 				    c->c, b + padded((size_t)(c->k * c->n) * sizeof(uint16_t)) };
 
-	kernel_to_bf16((uint16_t *)(void *)s->data, c->a, c->m * c->k);
-	kernel_to_bf16((uint16_t *)(void *)b, c->b, c->k * c->n);
+	kernel_pairs_round((uint16_t *)(void *)s->data, c->a, c->m * c->k);
+	kernel_pairs_round((uint16_t *)(void *)b, c->b, c->k * c->n);
 	return execute(n, s, p, &o);
 }
 

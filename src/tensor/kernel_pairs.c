@@ -4,6 +4,8 @@
  */
 #include "tensor/kernel_pairs.h"
 
+#include "tensor/kernel.h"
+
 #if defined(__x86_64__)
 
 #define TARGET __attribute__((target("arch=x86-64-v4,avx512bf16")))
@@ -42,6 +44,29 @@ static ALWAYS_INLINE void vu_store(uint32_t *to, vu v) { memcpy(to, &v, sizeof(v
 static ALWAYS_INLINE vf load_row(const float *x, int64_t i, int64_t n)
 {
 	return i < n ? vf_load_at(x, i, n, 0) : vf_set(0);
+}
+
+static TARGET void round_all(uint16_t *to, const float *x, int64_t n)
+{
+	int64_t i = 0;
+	vu v;
+
+	for (; i + 2 * LANES <= n; i += 2 * LANES) {
+		v = round_along(vf_load(x + i), vf_load(x + i + LANES));
+		memcpy(to + i, &v, sizeof(v));
+	}
+	if (i < n) {
+		v = round_along(load_row(x, i, n), load_row(x, i + LANES, n));
+		memcpy(to + i, &v, (size_t)(n - i) * sizeof(*to));
+	}
+}
+
+void kernel_pairs_round(uint16_t *to, const float *x, int64_t n)
+{
+	if (kernel_pairs_ready())
+		round_all(to, x, n);
+	else
+		kernel_to_bf16(to, x, n);
 }
 
 TARGET void kernel_pairs_along(uint32_t *to, const float *x, int64_t ldx, int64_t rows,
@@ -324,5 +349,7 @@ TARGET void kernel_pairs_softmax_back(const struct kernel_pairs_softmax *k,
 #else
 
 bool kernel_pairs_ready(void) { return false; }
+
+void kernel_pairs_round(uint16_t *to, const float *x, int64_t n) { kernel_to_bf16(to, x, n); }
 
 #endif

@@ -21,6 +21,9 @@ static inline int64_t pairs_padded(int64_t n)
 }
 static inline int64_t pairs_half(int64_t n) { return (n + 1) / 2; }
 
+/* kernel_to_bf16, quicker; runs everywhere, and may take numbers below the smallest normal one for zero. */
+void kernel_pairs_round(uint16_t *to, const float *x, int64_t n);
+
 /* Neighbours in a row: to[r,j] = (x[r,2j], x[r,2j+1]); a row of `to` is pairs_padded(pairs_half(cols)) words. */
 void kernel_pairs_along(uint32_t *to, const float *x, int64_t ldx, int64_t rows, int64_t cols);
 /* Neighbours in a column: to[i,c] = (x[2i,c], x[2i+1,c]); a row of `to` is pairs_padded(cols) words. */

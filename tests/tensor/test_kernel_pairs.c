@@ -86,6 +86,24 @@ static void packs(int64_t rows, int64_t cols)
 	CHECK_NAMED(good, "turned");
 }
 
+static void rounds(void)
+{
+	static uint16_t got[100], want[100];
+	const float odd[] = { INFINITY, -INFINITY, NAN, 0, -0.0f, 3.4e38f, 0x1.01p0f, 0x1.03p0f };
+	static float in[100];
+	bool same = true;
+
+	memcpy(in, x, sizeof(in));
+	memcpy(in + 50, odd, sizeof(odd));
+	for (int n = 0; n <= 100; n++) {
+		got[n < 100 ? n : 0] = want[n < 100 ? n : 0] = 7;
+		kernel_pairs_round(got, in, n);
+		kernel_to_bf16(want, in, n);
+		same &= !memcmp(got, want, sizeof(got));
+	}
+	CHECK(same);
+}
+
 /* ---- products ---- */
 
 /* Products of two bf16 are exact in fp32, so only the sums round. */
@@ -368,6 +386,7 @@ int main(void)
 	fill(x, COUNT(x), 1);
 	fill(z, COUNT(z), 2);
 	fill(before, COUNT(before), 3);
+	rounds();
 	for (size_t i = 0; i < COUNT(sizes); i++) {
 		packs(sizes[i].rows, sizes[i].cols);
 		softmax(sizes[i].rows, sizes[i].cols, false);
