@@ -20,8 +20,10 @@ EXTRA_PROGRAMS += %D%/growth
 EXTRA_PROGRAMS += %D%/estimate
 %C%_estimate_SOURCES = %D%/estimate.c $(bench_cell)
 %C%_estimate_LDADD = $(bench_cell_libs)
+# Processes that take turns.
+bench_side = %D%/side.c %D%/side.h
 EXTRA_PROGRAMS += %D%/peer
-%C%_peer_SOURCES = %D%/peer.c $(bench_cell)
+%C%_peer_SOURCES = %D%/peer.c $(bench_cell) $(bench_side)
 %C%_peer_LDADD = $(bench_cell_libs)
 EXTRA_DIST += %D%/peer.py
 EXTRA_PROGRAMS += %D%/accuracy

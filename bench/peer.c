@@ -7,35 +7,24 @@
  *
  * Both sides of a cell live at once and take turns, a pass over the same few steps
  * each: the first is a warm-up, and each of the others is a pair, whose ratio
- * counts; of the ratios the median. Whoever waits sleeps in a read. All times are
- * taken here, by the same clock: a pass from the word to the answer, a start from
- * the making of the process to its word that the first step can begin. Memory is
- * the kernel's VmHWM after the last pass. Tokens are real ones: padding is none.
+ * counts; of the ratios the median (bench/side.h). Memory is the kernel's VmHWM
+ * after the last pass. Tokens are real ones: padding is none.
  * "cpu" is the ratio of processor times, which on one thread hardly changes on a
  * machine that does other work; on two the peer's include waiting.
  * --lock: a file to hold a lock on while a cell is measured, for others that share
  * the machine and wait for it.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
-#include "base/proc.h"
 #include "bench/cell.h"
-
-enum { PAIRS_MOST = 8 };
+#include "bench/side.h"
 
 /* What is measured: steps a pass, pairs of passes. */
 static const struct set {
@@ -55,17 +44,6 @@ static const struct way {
 
 enum { OURS, PEER, SIDES };
 
-/* A process that trains at our pace. */
-struct side {
-	pid_t pid;
-	FILE *wire;
-	double start;             /* seconds to its word that it is ready */
-	double tokens, trainable; /* of one pass; parameters */
-	double estimate;          /* bytes; ours alone */
-	double first, pass[PAIRS_MOST], cpu[PAIRS_MOST];
-	double peak; /* bytes, most ever resident */
-};
-
 struct bench {
 	const char *python, *script, *data, *vocab, *only, *json, *lock;
 	char self[PATH_MAX], dir[PATH_MAX], model[PATH_MAX], rows[PATH_MAX], recipe[PATH_MAX];
@@ -74,98 +52,13 @@ struct bench {
 	struct jsonw out;
 };
 
-static double now(void) { return 1e-6 * (double)proc_clock_us(); }
-
-/* ---- one side ---- */
-
-static int side_lost(const struct side *s, int which)
-{
-	(void)s;
-	return err_set(TT_IO, "%s ended before its time; what it said is above",
-		       which == OURS ? "trimtab's side" : "the peer's side");
-}
-
-static int side_open(char *const *argv, int which, struct side *ret)
-{
-	struct proc_spawn how = { .argv = argv };
-	const double from = now();
-	char line[128];
-	int fd[2], rc;
-
-	*ret = (struct side){ .pid = 0 };
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd))
-		return err_set(TT_IO, "cannot make a pair of sockets: %s", strerror(errno));
-	how.pipe_fd = fd[1];
-	rc = proc_spawn(&how, &ret->pid);
-	close(fd[1]);
-	ret->wire = rc ? NULL : fdopen(fd[0], "r+");
-	if (!ret->wire) {
-		close(fd[0]);
-		return rc ? rc : err_set(TT_NOMEM, "not enough memory for a stream");
-	}
-	setvbuf(ret->wire, NULL, _IONBF, 0);
-	if (!fgets(line, sizeof(line), ret->wire) ||
-	    sscanf(line, "ready %lf %lf %lf", &ret->tokens, &ret->trainable, &ret->estimate) < 2)
-		return side_lost(ret, which);
-	ret->start = now() - from;
-	return TT_OK;
-}
-
-static void side_close(struct side *s)
-{
-	if (s->wire)
-		fclose(s->wire);
-	if (s->pid > 0)
-		waitpid(s->pid, NULL, 0);
-}
-
-/* Processor time of all its threads so far. */
-static double side_cpu(const struct side *s)
-{
-	struct timespec t = { 0 };
-	clockid_t clock;
-
-	if (!clock_getcpuclockid(s->pid, &clock))
-		clock_gettime(clock, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int side_pass(struct side *s, int which, double *ret, double *ret_cpu)
-{
-	const double from = now(), cpu = side_cpu(s);
-	char line[128];
-
-	if (fputs("go\n", s->wire) < 0 || !fgets(line, sizeof(line), s->wire))
-		return side_lost(s, which);
-	*ret = now() - from;
-	*ret_cpu = side_cpu(s) - cpu;
-	return TT_OK;
-}
-
-/* VmHWM, while the process lives. */
-static double side_peak(const struct side *s)
-{
-	char path[64], line[256];
-	double kib = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%ld/status", (long)s->pid);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "VmHWM:", 6))
-			kib = strtod(line + 6, NULL);
-	if (f)
-		fclose(f);
-	return 1024 * kib;
-}
-
 /* ---- one cell ---- */
 
 static int open_ours(struct bench *b, struct side *ret)
 {
 	char *argv[] = { b->self, (char[]){ "--paced" }, b->recipe, NULL };
 
-	return side_open(argv, OURS, ret);
+	return side_open(argv, "trimtab's side", ret);
 }
 
 static int open_peer(const struct bench *b, const struct cell *c, struct side *ret)
@@ -188,7 +81,7 @@ static int open_peer(const struct bench *b, const struct cell *c, struct side *r
 
 	for (size_t i = 0; i < COUNT(value); i++)
 		snprintf(number[i], sizeof(number[i]), "%d", value[i]);
-	return side_open((char *const *)argv, PEER, ret);
+	return side_open((char *const *)argv, "the peer's side", ret);
 }
 
 /* Both must have read the same rows and train the same parameters, or the times mean nothing. */
@@ -202,22 +95,6 @@ static int agree(const struct side *s)
 		       s[OURS].tokens, s[OURS].trainable, s[PEER].tokens, s[PEER].trainable);
 }
 
-static int take_turns(struct side *s, int pairs)
-{
-	for (int i = -1; i < pairs; i++)
-		for (int k = 0; k < SIDES; k++) {
-			double unused;
-			const int rc = side_pass(&s[k], k, i < 0 ? &s[k].first : &s[k].pass[i],
-						 i < 0 ? &unused : &s[k].cpu[i]);
-
-			if (rc)
-				return rc;
-		}
-	for (int k = 0; k < SIDES; k++)
-		s[k].peak = side_peak(&s[k]);
-	return TT_OK;
-}
-
 static int cell_both(struct bench *b, const struct cell *c, int pairs, struct side *s)
 {
 	int rc = cell_save(c, b->recipe);
@@ -229,7 +106,7 @@ static int cell_both(struct bench *b, const struct cell *c, int pairs, struct si
 	if (!rc)
 		rc = agree(s);
 	if (!rc)
-		rc = take_turns(s, pairs);
+		rc = side_take_turns(s, SIDES, pairs);
 	side_close(&s[OURS]);
 	side_close(&s[PEER]);
 	return rc;
@@ -237,40 +114,15 @@ static int cell_both(struct bench *b, const struct cell *c, int pairs, struct si
 
 /* ---- what came of it ---- */
 
-static int by_size(const void *a, const void *b)
-{
-	const double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(const double *x, int n)
-{
-	double sorted[PAIRS_MOST];
-
-	memcpy(sorted, x, (size_t)n * sizeof(*x));
-	qsort(sorted, (size_t)n, sizeof(*sorted), by_size);
-	return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
-}
-
 /* Of what the peer took to what we took, pair by pair. */
-static double ratio(const double *ours, const double *peer, int pairs)
-{
-	double r[PAIRS_MOST];
-
-	for (int i = 0; i < pairs; i++)
-		r[i] = peer[i] / ours[i];
-	return median(r, pairs);
-}
-
 static double ratio_wall(const struct side *s, int pairs)
 {
-	return ratio(s[OURS].pass, s[PEER].pass, pairs);
+	return side_ratio(s[PEER].pass, s[OURS].pass, pairs);
 }
 
 static double ratio_cpu(const struct side *s, int pairs)
 {
-	return ratio(s[OURS].cpu, s[PEER].cpu, pairs);
+	return side_ratio(s[PEER].cpu, s[OURS].cpu, pairs);
 }
 
 static void print_head(void)
@@ -291,7 +143,8 @@ static void print_line(const struct cell *c, const struct side *s, const char *m
 static void print_row(const struct cell *c, const struct side *s, int pairs)
 {
 	const double first[SIDES] = { s[OURS].first, s[PEER].first };
-	const double pass[SIDES] = { median(s[OURS].pass, pairs), median(s[PEER].pass, pairs) };
+	const double pass[SIDES] = { side_median(s[OURS].pass, pairs),
+				     side_median(s[PEER].pass, pairs) };
 
 	if (!strcmp(c->method, "head")) { /* what it computes there is kept for later passes */
 		print_line(c, s, "head, 1", first, first[PEER] / first[OURS]);
@@ -368,14 +221,6 @@ static int prepare(struct bench *b, const struct set *set, const struct cell *c)
 	return rc ? rc : fs_join(b->recipe, sizeof(b->recipe), b->dir, "recipe.json");
 }
 
-static int lock(const struct bench *b, int *ret)
-{
-	*ret = b->lock ? open(b->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
-	if (b->lock && (*ret < 0 || flock(*ret, LOCK_EX)))
-		return err_set(TT_IO, "cannot lock %s: %s", b->lock, strerror(errno));
-	return TT_OK;
-}
-
 static int measure(struct bench *b, const struct set *set, struct cell *c)
 {
 	struct side s[SIDES] = { { 0 }, { 0 } };
@@ -391,7 +236,7 @@ static int measure(struct bench *b, const struct set *set, struct cell *c)
 		return rc;
 	c->model = b->model;
 	c->data = b->rows;
-	rc = lock(b, &held);
+	rc = side_lock(b->lock, &held);
 	if (!rc)
 		rc = cell_both(b, c, set->pairs, s);
 	if (held >= 0)
