@@ -323,6 +323,43 @@ static void key_bool(struct jsonw *w, const char *key, bool value)
 	jsonw_bool(w, value);
 }
 
+static void write_method(const struct cell *c, struct jsonw *w)
+{
+	jsonw_object(w);
+	key_text(w, "method", c->method);
+	if (!strncmp(c->method, "lora", 4) || !strcmp(c->method, "dora") ||
+	    !strcmp(c->method, "delta_lora"))
+		key_int(w, "r", c->r);
+	if (!strcmp(c->method, "prefix"))
+		key_int(w, "num_virtual_tokens", 20);
+	if (!strcmp(c->method, "delta_lora"))
+		key_int(w, "start_steps", 0);
+	if (c->top) {
+		jsonw_key(w, "layers_to_transform");
+		jsonw_array(w);
+		jsonw_int(w, c->shape->layers - 2);
+		jsonw_int(w, c->shape->layers - 1);
+		jsonw_end(w, ']');
+	}
+	jsonw_end(w, '}');
+}
+
+/* A section that cannot be read is null, which the recipe's reader refuses. */
+static void write_peft(const struct cell *c, struct jsonw *w)
+{
+	struct json *j = NULL;
+
+	if (!c->peft) {
+		write_method(c, w);
+		return;
+	}
+	if (json_parse(c->peft, strlen(c->peft), &j))
+		jsonw_null(w);
+	else
+		jsonw_json(w, j);
+	json_free(j);
+}
+
 static void write_recipe(const struct cell *c, struct jsonw *w)
 {
 	jsonw_object(w);
@@ -345,23 +382,7 @@ static void write_recipe(const struct cell *c, struct jsonw *w)
 	key_bool(w, "shuffle", false);
 	jsonw_end(w, '}');
 	jsonw_key(w, "peft");
-	jsonw_object(w);
-	key_text(w, "method", c->method);
-	if (!strncmp(c->method, "lora", 4) || !strcmp(c->method, "dora") ||
-	    !strcmp(c->method, "delta_lora"))
-		key_int(w, "r", c->r);
-	if (!strcmp(c->method, "prefix"))
-		key_int(w, "num_virtual_tokens", 20);
-	if (!strcmp(c->method, "delta_lora"))
-		key_int(w, "start_steps", 0);
-	if (c->top) {
-		jsonw_key(w, "layers_to_transform");
-		jsonw_array(w);
-		jsonw_int(w, c->shape->layers - 2);
-		jsonw_int(w, c->shape->layers - 1);
-		jsonw_end(w, ']');
-	}
-	jsonw_end(w, '}');
+	write_peft(c, w);
 	jsonw_key(w, "train");
 	jsonw_object(w);
 	key_int(w, "num_train_epochs", c->epochs);

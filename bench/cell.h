@@ -18,6 +18,7 @@ struct cell {
 	const struct shape *shape;
 	const struct lengths *lengths;
 	const char *method, *precision;
+	const char *peft;   /* the recipe's section in place of method and r; NULL: none */
 	bool checkpointing; /* of gradients: blocks are built again in backward */
 	bool log;           /* every step's values go to a run log, as in a run */
 	bool top;           /* the last two layers alone, without dropout: what is below is kept */

@@ -22,6 +22,9 @@ EXTRA_PROGRAMS += %D%/estimate
 %C%_estimate_LDADD = $(bench_cell_libs)
 # Processes that take turns.
 bench_side = %D%/side.c %D%/side.h
+EXTRA_PROGRAMS += %D%/overhead
+%C%_overhead_SOURCES = %D%/overhead.c $(bench_cell) $(bench_side)
+%C%_overhead_LDADD = $(bench_cell_libs)
 EXTRA_PROGRAMS += %D%/peer
 %C%_peer_SOURCES = %D%/peer.c $(bench_cell) $(bench_side)
 %C%_peer_LDADD = $(bench_cell_libs)
@@ -40,6 +43,12 @@ bench:
 	%D%/gemm
 	%D%/runlog 500 500000
 	%D%/screen 1000 100000
+# What methods cost beside the frozen model, on a quiet machine; BENCH_OVERHEAD adds options as BENCH_STEP does.
+.PHONY: bench-overhead
+bench-overhead:
+	$(MAKE) $(AM_MAKEFLAGS) all
+	$(MAKE) $(AM_MAKEFLAGS) %D%/overhead
+	%D%/overhead --json %D%/overhead.json $(BENCH_OVERHEAD)
 # Beside PyTorch and PEFT, which the python that PEER_PYTHON names must have; BENCH_PEER adds options as BENCH_STEP does.
 .PHONY: bench-peer
 bench-peer:
@@ -53,4 +62,5 @@ bench-accuracy:
 	$(MAKE) $(AM_MAKEFLAGS) all
 	$(MAKE) $(AM_MAKEFLAGS) %D%/accuracy
 	%D%/accuracy --json %D%/accuracy.json $(top_srcdir)/recipes/mr-lora.json $(top_srcdir)/recipes/mr-full.json
-CLEANFILES += $(bench_programs) %D%/estimate %D%/peer %D%/step.json %D%/growth.json %D%/peer.json %D%/accuracy %D%/accuracy.json
+CLEANFILES += $(bench_programs) %D%/accuracy %D%/estimate %D%/overhead %D%/peer %D%/accuracy.json %D%/step.json \
+	%D%/growth.json %D%/overhead.json %D%/peer.json
