@@ -3,11 +3,10 @@
  * kind, and with LoRA where the text stands in the same place. On ref a row's numbers
  * do not depend on other rows, so they are the same to the bit.
  */
-#include "tests/method/bench.h"
+#include "tests/method/adapters.h"
 
 #include "base/array.h"
 #include "method/mixed.h"
-#include "tests/method/rows.h"
 
 enum { PARTS = 3 };
 
@@ -148,6 +147,7 @@ int main(void)
 {
 	CHECK(bench_model(&base, TASK_SEQ_CLS) == TT_OK);
 	CHECK(model_prepare(base.model, false) == TT_OK);
+	CHECK(adapters_make() == TT_OK);
 	numbers_are_shared();
 	for (size_t i = 0; i < METHOD_ROWS; i++)
 		one(&method_rows[i]);
