@@ -163,6 +163,7 @@ int app_open(struct app *app, const char *screen, const char *arg)
 		if (!s)
 			return TT_INVALID;
 		app->stack[app->depth++] = s;
+		app->prompt.kind = PROMPT_OFF; /* its answer belongs to the screen below */
 		poll_top(app);
 		return TT_OK;
 	}
