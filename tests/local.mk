@@ -2,8 +2,10 @@ LOG_DRIVER = env AM_TAP_AWK='$(AWK)' $(SHELL) $(top_srcdir)/build-aux/tap-driver
 SH_LOG_DRIVER = $(LOG_DRIVER)
 TEST_EXTENSIONS = .sh
 TESTS = $(check_PROGRAMS) $(dist_check_SCRIPTS)
-AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; export top_srcdir top_builddir;
-EXTRA_DIST += %D%/check.h %D%/memory.h %D%/nfs.h
+AM_TESTS_ENVIRONMENT = top_srcdir='$(abs_top_srcdir)'; top_builddir='$(abs_top_builddir)'; \
+	LSAN_OPTIONS='suppressions=$(abs_top_srcdir)/tests/lsan.supp:print_suppressions=0'; \
+	export top_srcdir top_builddir LSAN_OPTIONS;
+EXTRA_DIST += %D%/check.h %D%/lsan.supp %D%/memory.h %D%/nfs.h
 MEMORY_WRAPS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc \
 	-Wl,--wrap=strdup,--wrap=fopen,--wrap=opendir,--wrap=mmap
 

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/knob.h"
 #include "ui/compare_table.h"
+#include "ui/csv.h"
 #include "ui/widget/text.h"
 
 enum { FILE_MAX = 64 << 20 };
@@ -22,15 +23,12 @@ static void put_plain(struct buf *out, int32_t code)
 	buf_text(out, text);
 }
 
-/* Control characters become blanks, bytes that are no UTF-8 the mark for them. */
 static void put_text(struct buf *out, const char *text, put_code *put)
 {
 	int32_t code;
 
-	for (code = text_decode(&text); code; code = text_decode(&text))
-		put(out, code < 0                                      ? 0xfffd
-			 : code < ' ' || (code >= 0x7f && code < 0xa0) ? ' '
-								       : code);
+	for (code = text_plain(&text); code; code = text_plain(&text))
+		put(out, code);
 }
 
 /* What stands behind a value. */
@@ -76,27 +74,6 @@ void compare_table_markdown(const struct compare_table *t, struct buf *out)
 }
 
 /* ---- CSV ---- */
-
-static void put_csv(struct buf *out, int32_t code)
-{
-	if (code == '"')
-		buf_char(out, '"');
-	put_plain(out, code);
-}
-
-/* RFC 4180; quoted where there is a need. A spreadsheet takes what begins with = + - @ for a formula, unless it is a number. */
-static void csv_field(struct buf *out, const char *text)
-{
-	const bool formula = strchr("=@", text[0]) && text[0];
-
-	if (!text[strcspn(text, ",\"\n\r")] && !formula) {
-		put_text(out, text, put_plain);
-		return;
-	}
-	buf_text(out, formula ? "\"'" : "\"");
-	put_text(out, text, put_csv);
-	buf_char(out, '"');
-}
 
 static const char *without_blanks(const char *text) { return text + strspn(text, " "); }
 

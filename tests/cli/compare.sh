@@ -1,5 +1,5 @@
 #!/bin/sh
-# compare: tables and tests of runs that were really trained.
+# compare and plot: tables, pictures and tests of runs that were really trained.
 . "$top_srcdir/tests/cli/tap.sh"
 
 tiny mr-lora --name one >/dev/null 2>&1
@@ -17,6 +17,19 @@ tiny mr-head --name other --set train.seed=7 >/dev/null 2>&1
 quietly "$trimtab" compare one other --json --key eval/loss
 grep -q '"test": "sign_flip", "key": "eval/loss", .*"paired": false, "pairs": 0, "difference": [-0-9.e]*, "p": null' "$work/out"
 ok $? "says that runs are unpaired"
+
+for kind in svg png csv; do
+	expect 0 "" "plot, .$kind" "$trimtab" plot one two --out "$work/curves.$kind"
+	[ -s "$work/curves.$kind" ]
+	ok $? "is a file"
+done
+[ "$(grep -c ',train/loss,' "$work/curves.csv")" = 6 ] && [ "$(head -c 5 "$work/curves.svg")" = '<?xml' ]
+ok $? "with every value, and of its kind"
+"$trimtab" plot one two --out "$work/again.svg" && cmp -s "$work/curves.svg" "$work/again.svg"
+ok $? "the same picture again"
+refuses 1 ".svg, .png or .csv" "another kind" "$trimtab" plot one --out "$work/curves.gif"
+refuses 1 "no values to draw" "a metric that is not there" "$trimtab" plot one --out "$work/none.svg" --key eval/none
+refuses 2 "--out FILE is missing" "no file" "$trimtab" plot one
 
 rm -rf "$("$trimtab" show two --json | field dir)/predictions.jsonl"
 quietly "$trimtab" compare one two

@@ -29,7 +29,7 @@ for room in src/base src/data src/tensor src/model src/method src/train src/engi
 		esac
 	done
 done
-for pair in 'sqlite3.h db' 'curses.h ui' 'cblas.h src/tensor' 'dnnl.h src/tensor' 'pthread.h src/tensor' \
+for pair in 'sqlite3.h db' 'curses.h ui' 'cairo.h ui' 'cairo-svg.h ui' 'cblas.h src/tensor' 'dnnl.h src/tensor' 'pthread.h src/tensor' \
 	'cjson/cJSON.h src/base' 'cJSON.h src/base' 'zlib.h src/data' 'utf8proc.h src/data'; do
 	# shellcheck disable=SC2086  # two words on purpose
 	set -- $pair

@@ -1,4 +1,4 @@
-ui_tests = %D%/test_compare %D%/test_comparing %D%/test_ema %D%/test_marks %D%/test_pareto %D%/test_pictures %D%/test_plot \
+ui_tests = %D%/test_compare %D%/test_comparing %D%/test_ema %D%/test_marks %D%/test_pareto %D%/test_picture %D%/test_pictures %D%/test_plot %D%/test_plot_file \
 	%D%/test_run %D%/test_scatter %D%/test_screens %D%/test_table %D%/test_tail \
 	%D%/test_text %D%/test_trainer %D%/test_workbench
 check_PROGRAMS += $(ui_tests)
@@ -23,6 +23,10 @@ EXTRA_DIST += %D%/contest.h %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.ke
 %C%_test_scatter_LDADD = $(UI_LIBS)
 %C%_test_ema_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_ema_LDADD = $(UI_LIBS)
+%C%_test_picture_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS) $(CAIRO_CFLAGS)
+%C%_test_picture_LDADD = $(UI_LIBS) $(CAIRO_LIBS)
+%C%_test_plot_file_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_plot_file_LDADD = $(UI_LIBS)
 %C%_test_plot_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_plot_LDADD = $(UI_LIBS)
 %C%_test_table_LDADD = $(UI_LIBS)

@@ -143,6 +143,14 @@ static void written(struct stage *s)
 	type_path(s, path);
 	stage_keys(s, "y");
 	CHECK(stage_shows(s, "the table is in"));
+	snprintf(path, sizeof(path), "%s/curves.svg", s->dir);
+	type_path(s, path);
+	CHECK(stage_shows(s, "the curves are in") && fs_exists(path));
+	stage_must(app_open(&s->app, "run", id[0]));
+	snprintf(path, sizeof(path), "%s/run.png", s->dir);
+	type_path(s, path);
+	CHECK(stage_shows(s, "the charts are in") && fs_exists(path));
+	(void)app_key(&s->app, KEY_ESCAPE);
 	type_path(s, "table.doc");
 	CHECK(stage_shows(s, "ends in .md, .csv or .tex"));
 }

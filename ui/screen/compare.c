@@ -11,12 +11,13 @@
 
 #include "base/array.h"
 #include "base/err.h"
-#include "base/fs.h"
 #include "ui/app.h"
 #include "ui/compare_table.h"
+#include "ui/export.h"
 #include "ui/keymap.h"
 #include "ui/overlay.h"
 #include "ui/pareto.h"
+#include "ui/plot_file.h"
 #include "ui/sheet.h"
 #include "ui/widget/scatter.h"
 #include "ui/widget/text.h"
@@ -598,45 +599,40 @@ static const char *why_not_rougher(const struct screen *s)
 	return v->smoothing ? why_not_curves(s) : "nothing is smoothed";
 }
 
-/* ---- the table as a file ---- */
+/* ---- as a file ---- */
 
-static unsigned write_it(struct screen *s)
+/* The curves that are drawn, of every run. */
+static int write_curves(struct screen *s)
 {
 	const struct view *v = s->state;
-	char path[PATH_MAX];
+	const char *const key[] = { v->shown };
+	const struct run *run[COMPARE_RUNS];
+	const struct plot_file how = { v->path, key, 1, v->log_axis };
 
-	if (fs_absolute(path, sizeof(path), v->path) || compare_table_write(&v->table, path))
-		app_complain(s->app, "%s", err_text());
-	else
-		app_say(s->app, "the table is in %s", path);
-	return UI_DRAW;
+	for (size_t i = 0; i < v->c->n; i++)
+		run[i] = &v->c->run[i].run;
+	return plot_file_write(s->app->store, run, v->c->n, &how);
 }
 
-static unsigned replace_it(struct screen *s, const char *text)
+static unsigned write_it(struct screen *s, const char *text)
 {
+	const struct view *v = s->state;
+
 	(void)text;
-	return write_it(s);
+	if (plot_file_knows(v->path))
+		return export_say(s, write_curves(s), "the curves are in", v->path);
+	return export_say(s, compare_table_write(&v->table, v->path), "the table is in", v->path);
 }
 
 static unsigned write_to(struct screen *s, const char *text)
 {
-	struct view *v = view_of(s);
-	char question[192];
-
-	if (!text[0] || why_not_any(s))
-		return UI_DRAW;
-	snprintf(v->path, sizeof(v->path), "%s", text);
-	if (!fs_exists(v->path))
-		return write_it(s);
-	snprintf(question, sizeof(question), "There is a file %.120s. Replace it?", v->path);
-	prompt_yes_no(&s->app->prompt, question, replace_it);
-	return UI_DRAW;
+	return why_not_any(s) ? UI_DRAW : export_to(s, text, view_of(s)->path, write_it);
 }
 
 static unsigned compare_export(struct screen *s)
 {
-	prompt_line(&s->app->prompt, "write the table to (.md, .csv, .tex):", "compare.md",
-		    write_to);
+	prompt_line(&s->app->prompt,
+		    "write to (table .md .csv .tex, curves .svg .png):", "compare.md", write_to);
 	return UI_DRAW;
 }
 
@@ -691,7 +687,13 @@ static const struct keybind keys[] = {
 	  compare_pareto,
 	  why_not_any,
 	  false },
-	{ 'w', { 0 }, "write", "write the table to a file", compare_export, why_not_any, false },
+	{ 'w',
+	  { 0 },
+	  "write",
+	  "write the table or the curves to a file",
+	  compare_export,
+	  why_not_any,
+	  false },
 	{ ']',
 	  { 0 },
 	  "next",

@@ -16,7 +16,9 @@
 #include "db/metric.h"
 #include "ui/app.h"
 #include "ui/ema.h"
+#include "ui/export.h"
 #include "ui/keymap.h"
+#include "ui/plot_file.h"
 #include "ui/tail.h"
 #include "ui/trainer.h"
 #include "ui/widget/bar.h"
@@ -66,6 +68,7 @@ struct view {
 	size_t back; /* lines the log is scrolled up */
 	int log_y, log_rows;
 	int laid_rows, laid_cols, laid_sx; /* what the buckets were read for */
+	char path[EXPORT_PATH];
 	char trouble[512];
 };
 
@@ -758,6 +761,39 @@ static unsigned move_cursor(struct screen *s, int by)
 	return UI_DRAW;
 }
 
+/* The curves of the charts that are shown. */
+static unsigned write_charts(struct screen *s, const char *text)
+{
+	const struct view *v = s->state;
+	const char *key[CHARTS * CURVES];
+	struct plot_file how = { .path = v->path, .key = key, .log = v->log_axis };
+
+	(void)text;
+	for (int i = 0; i < CHARTS * CURVES; i++) {
+		const struct curve *c = &v->chart[i / CURVES].curve[i % CURVES];
+
+		if (c->key[0] && (v->only < 0 || v->only == i / CURVES))
+			key[how.key_n++] = c->key;
+	}
+	return export_say(s,
+			  plot_file_write(s->app->store, &(const struct run *){ &v->run }, 1, &how),
+			  "the charts are in", v->path);
+}
+
+static unsigned write_to(struct screen *s, const char *text)
+{
+	return the_run(s) ? export_to(s, text, view_of(s)->path, write_charts) : UI_DRAW;
+}
+
+static unsigned run_write(struct screen *s)
+{
+	char name[RUN_ID_SIZE + 8];
+
+	snprintf(name, sizeof(name), "%s.svg", the_run(s)->id);
+	prompt_line(&s->app->prompt, "write the charts to (.svg, .png, .csv):", name, write_to);
+	return UI_DRAW;
+}
+
 static unsigned run_left(struct screen *s) { return move_cursor(s, -1); }
 static unsigned run_right(struct screen *s) { return move_cursor(s, 1); }
 
@@ -876,6 +912,13 @@ static const struct keybind keys[] = {
 	  run_log_axis,
 	  why_not_any,
 	  false },
+	{ 'w',
+	  { 0 },
+	  "write",
+	  "write the charts, or every value, to a file",
+	  run_write,
+	  why_not_any,
+	  true },
 	{ KEY_TERMINAL(KEY_LEFT),
 	  { 'h' },
 	  "earlier",

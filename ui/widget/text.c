@@ -57,6 +57,15 @@ int32_t text_decode(const char **p)
 	return code;
 }
 
+int32_t text_plain(const char **p)
+{
+	const int32_t code = text_decode(p);
+
+	if (code < 0)
+		return 0xfffd;
+	return code && (code < ' ' || (code >= 0x7f && code < 0xa0)) ? ' ' : code;
+}
+
 bool text_append(char *text, size_t size, int32_t code)
 {
 	const size_t n = strlen(text);

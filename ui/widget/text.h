@@ -38,6 +38,8 @@ int text_paragraph(WINDOW *w, int y, int x, int width, int most, const char *tex
 
 /* One code point of UTF-8; *p moves on. -1 for a broken byte, 0 at the end. */
 int32_t text_decode(const char **p);
+/* The same for files: control characters are blanks, a broken byte is U+FFFD; 0 at the end. */
+int32_t text_plain(const char **p);
 /* Append a code point to a NUL-terminated text in a room of `size`; false when it does not fit. */
 bool text_append(char *text, size_t size, int32_t code);
 void text_chop(char *text); /* take the last code point away */
