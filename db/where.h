@@ -26,4 +26,11 @@ struct where;
  */
 int where_parse(const char *text, struct where **ret);
 
+struct store;
+/*
+ * A metric that no run has, or a setting that no recent recipe has, where
+ * another is spelt nearly so: a sentence for it, else "".
+ */
+int where_hint(struct store *st, const struct where *w, char *ret, size_t size);
+
 #endif

@@ -1,11 +1,15 @@
 /* The language of filters, as SQL: every test is true or false, never NULL, so that "not" means not. */
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/knob.h"
+#include "db/metric.h"
+#include "db/run.h"
 #include "db/setting.h"
 #include "db/where_tree.h"
 
@@ -244,5 +248,51 @@ int where_bind(struct store *st, const struct where *w, int first, sqlite3_stmt 
 		if (!code)
 			code = bind_value(w, n, value_at(w, n, first), q);
 	}
+	return code;
+}
+
+/* ---- keys that nobody has ---- */
+
+struct known {
+	char **metric, **setting;
+	size_t metrics, settings;
+};
+
+static bool is_among(const char *name, char *const *word, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(word[i], name))
+			return true;
+	return false;
+}
+
+static void hint(const struct known *k, const struct run_key *key, char *ret, size_t size)
+{
+	const bool metric = key->kind == KEY_METRIC;
+	char *const *word = metric ? k->metric : k->setting;
+	const size_t n = metric ? k->metrics : k->settings;
+	const char *near;
+
+	if (key->kind == KEY_COLUMN || is_among(key->name, word, n))
+		return;
+	near = knob_nearest(key->name, (const char *const *)word, n);
+	if (near)
+		snprintf(ret, size, "no %s has %.60s; did you mean %.60s?",
+			 metric ? "run" : "recent recipe", key->name, near);
+}
+
+int where_hint(struct store *st, const struct where *w, char *ret, size_t size)
+{
+	struct known k = { .metrics = 0 };
+	int code = metric_keys(st, 0, &k.metric, &k.metrics);
+
+	ret[0] = 0;
+	if (!code)
+		code = run_setting_paths(st, &k.setting, &k.settings);
+	for (size_t i = 0; !code && i < w->n && !ret[0]; i++)
+		if (w->node[i].kind == WHERE_TEST)
+			hint(&k, &w->node[i].key, ret, size);
+	free(k.metric);
+	free(k.setting);
 	return code;
 }

@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/err.h"
 #include "base/fs.h"
 #include "ui/keymap.h"
 #include "ui/trainer.h"
+#include "ui/verbs.h"
 #include "ui/widget/text.h"
 
 #define ITEM(n) extern const struct screen_ops screen_##n;
@@ -120,6 +122,11 @@ static unsigned redraw(struct screen *s)
 }
 
 const struct keybind keys_everywhere[] = {
+	{ .key = ':',
+	  .label = "command",
+	  .help = "type a verb: ls, run, tag, ..., also sort, theme, undelete",
+	  .act = verbs_ask,
+	  .quiet = true },
 	{ .key = '?', .label = "help", .help = "list the keys of this screen", .act = help },
 	{ .key = 'q', .label = "quit", .help = "leave the workbench; trainers go on", .act = quit },
 	{ .key = '~',
@@ -204,6 +211,31 @@ static bool open_store(struct app *app)
 	return true;
 }
 
+/* The data home: the folder of the run log. */
+static int home_of(const struct app *app, char ret[PATH_MAX])
+{
+	return fs_dirname(ret, PATH_MAX, app->db);
+}
+
+static void load_columns(struct app *app)
+{
+	char dir[PATH_MAX];
+
+	columns_default(&app->columns);
+	if (home_of(app, dir) || columns_load(dir, &app->columns))
+		app_complain(app, "%s", err_text());
+	if (app->columns.theme[0])
+		(void)theme_background(&app->theme, app->columns.theme);
+}
+
+int app_keep_columns(const struct app *app)
+{
+	char dir[PATH_MAX];
+	const int code = home_of(app, dir);
+
+	return code ? code : columns_save(dir, &app->columns);
+}
+
 int app_init(struct app *app, const char *db, int64_t (*clock)(void))
 {
 	const int rows = getmaxy(stdscr) - 2;
@@ -213,6 +245,7 @@ int app_init(struct app *app, const char *db, int64_t (*clock)(void))
 		return err_set(TT_INVALID, "the path of the run log is too long");
 	snprintf(app->db, sizeof(app->db), "%s", db);
 	theme_init(&app->theme);
+	load_columns(app);
 	(void)open_store(app);
 	return app_open(app, "runs", NULL);
 }
@@ -226,6 +259,23 @@ void app_done(struct app *app)
 }
 
 /* ---- keys and ticks ---- */
+
+void app_leave(struct app *app, pid_t pid)
+{
+	for (int i = 0; i < APP_ASKED; i++) {
+		if (app->left[i])
+			continue;
+		app->left[i] = pid;
+		return;
+	}
+}
+
+static void look_left(struct app *app)
+{
+	for (int i = 0; i < APP_ASKED; i++)
+		if (app->left[i] && waitpid(app->left[i], NULL, WNOHANG) != 0)
+			app->left[i] = 0;
+}
 
 static void react(struct app *app, unsigned reaction)
 {
@@ -279,6 +329,7 @@ bool app_tick(struct app *app)
 	else if (store_changed(app->store))
 		app->changed = true;
 	redraw = trainer_tick(app);
+	look_left(app);
 	if (s && s->ops->poll && s->ops->poll(s))
 		redraw = true;
 	app->changed = false;

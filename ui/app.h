@@ -6,8 +6,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/args.h"
 #include "db/run.h"
 #include "db/store.h"
+#include "ui/columns.h"
 #include "ui/marks.h"
 #include "ui/prompt.h"
 #include "ui/screen.h"
@@ -28,6 +30,12 @@ struct launched {
 	char run[RUN_ID_SIZE];
 };
 
+/* A verb of the program, for the command line of the workbench. */
+struct verb {
+	const char *name;
+	const struct arg *options; /* NULL: unknown */
+};
+
 struct app {
 	struct store
 		*store; /* for reading; NULL: there is no run log yet, or `trouble` says why not */
@@ -36,6 +44,7 @@ struct app {
 	int64_t (*clock)(void); /* microseconds since 1970 */
 	bool changed; /* the run log changed since the last poll, or was never looked at */
 	struct theme theme;
+	struct columns columns; /* of the list of runs */
 	struct screen *stack[APP_DEPTH];
 	int depth;
 	struct prompt prompt;
@@ -47,10 +56,13 @@ struct app {
 	char watched[RUN_ID_SIZE]; /* the workbench closes when this run is over; "": none */
 	struct asked asked[APP_ASKED];
 	struct launched launched[APP_ASKED];
+	const struct verb *verbs; /* ends with {0}; NULL: none */
+	const char *program;      /* what runs them; NULL: nothing */
+	pid_t left[APP_ASKED];    /* processes that nobody waits for any more; 0: free */
 };
 
 /* The program without a verb. Returns the exit status. */
-int app_main(void);
+int app_main(const struct verb *verbs);
 /* The Run screen of a live run, which closes by itself when the run is over. Returns the exit status. */
 int app_watch(const char *id);
 
@@ -58,6 +70,9 @@ int app_watch(const char *id);
 int app_init(struct app *app, const char *db, int64_t (*clock)(void));
 void app_done(struct app *app);
 struct screen *app_top(struct app *app);
+void app_leave(struct app *app, pid_t pid); /* its end is not looked at */
+/* Write the columns into the data home. */
+int app_keep_columns(const struct app *app);
 int app_open(struct app *app, const char *screen, const char *arg);
 /* Each returns true when something must be redrawn. */
 bool app_key(struct app *app, int key);

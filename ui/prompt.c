@@ -67,6 +67,8 @@ unsigned prompt_key(struct prompt *p, struct screen *s, int key)
 		return finish(p, s);
 	if (key == KEY_ESCAPE)
 		p->kind = PROMPT_OFF;
+	else if (key == '\t' && p->complete)
+		p->complete(s, p->text);
 	else
 		edit(p, key);
 	return UI_DRAW;

@@ -13,11 +13,13 @@ enum prompt_kind { PROMPT_OFF, PROMPT_LINE, PROMPT_YES_NO };
 enum { PROMPT_TEXT = 1024 };
 
 typedef unsigned prompt_done(struct screen *s, const char *text);
+typedef void prompt_complete(struct screen *s, char text[PROMPT_TEXT]);
 
 struct prompt {
 	enum prompt_kind kind;
 	char label[192], text[PROMPT_TEXT];
-	prompt_done *done; /* enter, or yes; text is "" for yes */
+	prompt_done *done;         /* enter, or yes; text is "" for yes */
+	prompt_complete *complete; /* tab; NULL: nothing */
 };
 
 void prompt_line(struct prompt *p, const char *label, const char *text, prompt_done *done);

@@ -46,6 +46,7 @@ struct screen_ops {
 	bool (*poll)(struct screen *s); /* true when the picture changed */
 	void (*draw)(const struct screen *s, WINDOW *w);
 	void (*close)(struct screen *s);
+	const char *(*here)(const struct screen *s); /* id of the run it is about now, or NULL */
 };
 
 struct screen {

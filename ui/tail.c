@@ -8,6 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+size_t tail_lines(const struct tail *t)
+{
+	size_t n = t->size && t->text[t->size - 1] != '\n';
+
+	for (size_t i = 0; i < t->size; i++)
+		n += t->text[i] == '\n';
+	return n;
+}
+
 void tail_done(struct tail *t)
 {
 	free(t->text);

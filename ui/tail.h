@@ -20,6 +20,7 @@ struct tail {
 bool tail_read(struct tail *t, const char *path);
 /* Line number `back` from the end (0: the last) without its end; false when there are not so many. */
 bool tail_line(const struct tail *t, size_t back, char *ret, size_t size);
+size_t tail_lines(const struct tail *t);
 void tail_done(struct tail *t);
 
 #endif

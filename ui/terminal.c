@@ -265,17 +265,21 @@ static void die_of(int number)
 }
 
 /* With a run to watch, its screen lies on top and the workbench closes with it. */
-static int begin(struct app *app, const char *db, const char *watched)
+static int begin(struct app *app, const char *db, const char *watched, const struct verb *verbs)
 {
 	int code = app_init(app, db, proc_now_us);
 
-	if (code || !watched)
+	if (code)
 		return code;
+	app->verbs = verbs;
+	app->program = "/proc/self/exe";
+	if (!watched)
+		return TT_OK;
 	snprintf(app->watched, sizeof(app->watched), "%s", watched);
 	return app_open(app, "run", watched);
 }
 
-static int work(const char *watched)
+static int work(const char *watched, const struct verb *verbs)
 {
 	char home[PATH_MAX], db[PATH_MAX];
 	struct app app;
@@ -290,7 +294,7 @@ static int work(const char *watched)
 	}
 	if (open_terminal(&screen))
 		return 1;
-	code = begin(&app, db, watched);
+	code = begin(&app, db, watched, verbs);
 	if (!code)
 		number = loop(&app);
 	(void)endwin();
@@ -303,6 +307,6 @@ static int work(const char *watched)
 	return code ? 1 : 0;
 }
 
-int app_main(void) { return work(NULL); }
+int app_main(const struct verb *verbs) { return work(NULL, verbs); }
 
-int app_watch(const char *id) { return work(id); }
+int app_watch(const char *id) { return work(id, NULL); }

@@ -28,15 +28,22 @@ enum role {
 	ROLES
 };
 
+enum background { BACKGROUND_ANY, BACKGROUND_DARK, BACKGROUND_LIGHT, BACKGROUNDS };
+
 struct theme {
-	int colours;  /* 0, 8 or 256 */
-	bool unicode; /* the locale is UTF-8 */
+	int colours;                /* 0, 8, 256 or 1 << 24 */
+	enum background background; /* what the palette is for */
+	bool unicode;               /* the locale is UTF-8 */
 	enum charts charts;
 };
 
 /* What this terminal can do; after newterm. NO_COLOR is heeded; without UTF-8 everything is ASCII. */
 void theme_init(struct theme *t);
 void theme_set(const struct theme *t, WINDOW *w, enum role role);
+/* plain, dark or light: the palette for that; false: there is no such word. */
+bool theme_background(struct theme *t, const char *word);
+const char *theme_background_name(int i);         /* NULL behind the last */
+int theme_rgb(enum background b, enum role role); /* 0xrrggbb; -1: the terminal's own */
 /* The next kind of charts that the locale allows. */
 void theme_cycle(struct theme *t);
 const char *theme_charts_name(enum charts c);

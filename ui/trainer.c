@@ -13,6 +13,7 @@
 #include "base/proc.h"
 #include "db/event.h"
 #include "db/metric.h"
+#include "db/note.h"
 
 enum { RATE_STEPS = 64 };
 
@@ -184,6 +185,170 @@ unsigned trainer_trash(struct app *app, int64_t row, const char *id, const char 
 		app_say(app, "%.5s %s is in the trash; u brings it back", id, name);
 	return UI_DRAW | UI_RELOAD;
 }
+
+/* 1: it is in the trash, 0: it lives, < 0: failed. */
+static int trash_one(struct store *st, int64_t row)
+{
+	struct run r;
+	int code = run_get_row(st, row, &r);
+	bool live;
+
+	if (code)
+		return code;
+	live = is_live(&r);
+	run_done(&r);
+	code = live ? TT_OK : run_trash(st, row);
+	return code ? code : !live;
+}
+
+/* All or none, but for those that live. */
+static int trash_all(struct app *app, size_t *ret_n)
+{
+	struct store *st;
+	int got = TT_OK, code = store_open(app->db, &st);
+
+	if (code)
+		return code;
+	code = store_begin(st);
+	*ret_n = 0;
+	for (size_t i = 0; !code && i < app->marks.n; i++) {
+		got = trash_one(st, app->marks.row[i]);
+		if (got < 0 && got != TT_NOTFOUND)
+			code = got;
+		*ret_n += got > 0;
+	}
+	if (code)
+		store_rollback(st);
+	else
+		code = store_commit(st);
+	store_close(st);
+	return code;
+}
+
+unsigned trainer_trash_marked(struct app *app)
+{
+	const size_t marked = app->marks.n;
+	size_t n;
+
+	if (trash_all(app, &n)) {
+		app_complain(app, "%s", err_text());
+		return UI_DRAW | UI_RELOAD;
+	}
+	if (n == marked)
+		app_say(app, "%zu runs are in the trash; u brings them back, one by one", n);
+	else
+		app_complain(app, "%zu of %zu runs are in the trash; the others are live", n,
+			     marked);
+	app->marks.n = 0;
+	return UI_DRAW | UI_RELOAD;
+}
+
+/* ---- tags and notes ---- */
+
+static bool has_word(const char *words, const char *word)
+{
+	const size_t n = strlen(word);
+
+	for (const char *p = words; *p; p += strspn(p, " ")) {
+		const size_t size = strcspn(p, " ");
+
+		if (size == n && !memcmp(p, word, n))
+			return true;
+		p += size;
+	}
+	return false;
+}
+
+/* Call change with every word of `words` that is not among `others`. */
+static int for_new_words(struct store *st, const struct run *r, const char *words,
+			 const char *others,
+			 int (*change)(struct store *st, int64_t run, const char *word))
+{
+	char *copy = strdup(words), *at = copy, *word;
+	int code = copy ? TT_OK : err_set(TT_NOMEM, "not enough memory");
+
+	while (!code && (word = strsep(&at, " ")))
+		if (*word && !has_word(others, word))
+			code = change(st, r->row, word);
+	free(copy);
+	return code;
+}
+
+static int set_tags(struct store *st, const struct run *r, const char *words)
+{
+	int code = store_begin(st);
+
+	if (!code)
+		code = for_new_words(st, r, words, r->tags, tag_add);
+	if (!code)
+		code = for_new_words(st, r, r->tags, words, tag_remove);
+	if (!code)
+		return store_commit(st);
+	store_rollback(st);
+	return code;
+}
+
+unsigned trainer_tags(struct app *app, const struct run *r, const char *words)
+{
+	struct store *st;
+	int code = store_open(app->db, &st);
+
+	if (!code) {
+		code = set_tags(st, r, words);
+		store_close(st);
+	}
+	if (code)
+		app_complain(app, "%s", err_text());
+	return UI_DRAW | UI_RELOAD;
+}
+
+bool trainer_note_line(const char *note, char *ret, size_t size)
+{
+	size_t n = 0;
+
+	for (; *note && n + 3 < size; note++) {
+		if (*note == '\n' || *note == '\\')
+			ret[n++] = '\\';
+		ret[n++] = (char)(*note == '\n' ? 'n' : *note);
+	}
+	ret[n] = 0;
+	return !*note;
+}
+
+/* A line back into a note, in place. */
+static void unfold_note(char *text)
+{
+	char *to = text;
+
+	for (const char *p = text; *p; p++) {
+		if (p[0] == '\\' && (p[1] == 'n' || p[1] == '\\'))
+			*to++ = (char)(*++p == 'n' ? '\n' : '\\');
+		else
+			*to++ = *p;
+	}
+	*to = 0;
+}
+
+unsigned trainer_note(struct app *app, const struct run *r, const char *line)
+{
+	char note[PROMPT_TEXT];
+	struct store *st;
+	int code = store_open(app->db, &st);
+
+	snprintf(note, sizeof(note), "%s", line);
+	unfold_note(note);
+	if (!code) {
+		code = note_set(st, r->row, note);
+		store_close(st);
+	}
+	if (code)
+		app_complain(app, "%s", err_text());
+	else
+		app_say(app, note[0] ? "%.5s: noted" : "%.5s: no note any more", r->id);
+	return UI_DRAW | UI_RELOAD;
+}
+
+/* ---- the trash ---- */
 
 unsigned trainer_undo(struct app *app)
 {

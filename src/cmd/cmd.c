@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
 #include "base/knob.h"
@@ -194,12 +195,25 @@ static int unknown(const char *verb)
 	return command_unknown("trimtab", all, names, n, verb);
 }
 
+/* The workbench knows our verbs by name and options. */
+static int workbench(void)
+{
+	struct verb verb[COUNT(all) + COUNT(passed_on)] = { { 0 } };
+	size_t n = 0;
+
+	for (const struct command *const *c = all; *c; c++)
+		verb[n++] = (struct verb){ (*c)->name, (*c)->options };
+	for (const struct passed_on *p = passed_on; p->name; p++)
+		verb[n++] = (struct verb){ p->name, NULL };
+	return app_main(verb);
+}
+
 int cmd_main(int argc, char **argv)
 {
 	const struct command *c;
 
 	if (argc < 2)
-		return app_main();
+		return workbench();
 	if (!strcmp(argv[1], "--version")) {
 		printf("trimtab %s\n", PACKAGE_VERSION);
 		return 0;

@@ -1,4 +1,5 @@
 /* ls: the runs, newest first. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -196,6 +197,15 @@ static int list_plain(struct store *st, const struct run_filter *f, struct buf *
 	return cmd_print(out);
 }
 
+/* A key that nobody has is no error: the run that has it may be to come. */
+static void say_hint(struct store *st, const struct where *where)
+{
+	char hint[200];
+
+	if (where && !where_hint(st, where, hint, sizeof(hint)) && hint[0])
+		fprintf(stderr, "trimtab ls: %s\n", hint);
+}
+
 static int list(const struct args *a, struct run_filter *filter)
 {
 	struct store *st;
@@ -205,6 +215,7 @@ static int list(const struct args *a, struct run_filter *filter)
 		return TT_OK; /* no run log: no lines */
 	if (code)
 		return code;
+	say_hint(st, filter->where);
 	buf_init(&out, (size_t)1 << 30);
 	code = args_has(a, "--json") ? list_json(st, filter, &out) : list_plain(st, filter, &out);
 	store_close(st);

@@ -28,6 +28,9 @@ names() { "$trimtab" ls --json "$@" | sed 's/.*"name": "\([a-z]*\)".*/\1/' | tr 
 ok $? "ls --filter"
 [ "$(names --filter method:lora --sort peft.r)" = "two one " ]
 ok $? "ls --sort by a setting"
+quietly "$trimtab" ls --json --filter 'eval/acuracy>0'
+[ ! -s "$work/out" ] && grep -q 'no run has eval/acuracy; did you mean eval/accuracy?' "$work/err"
+ok $? "a slip in a filter is pointed at"
 least=$("$trimtab" ls --json | sed 's/.*"name": "\([a-z]*\)".*"eval\/loss": \([0-9.]*\).*/\2 \1/' | sort -n | sed -n '1s/.* //p')
 [ "$("$trimtab" ls --json --sort eval/loss --limit 1 | field name)" = "$least" ]
 ok $? "ls --sort by a metric: the best first"

@@ -303,6 +303,27 @@ static void sorts_by_settings(struct store *st)
 	CHECK(run_list(st, &f, &l) == TT_INVALID);
 }
 
+static const char *hint(struct store *st, const char *text)
+{
+	static char ret[200];
+	struct where *w;
+
+	if (where_parse(text, &w) || where_hint(st, w, ret, sizeof(ret)))
+		return err_text();
+	free(w);
+	return ret;
+}
+
+static void hints_at_slips(struct store *st)
+{
+	CHECK_STR(hint(st, "eval/acuracy>0.8"),
+		  "no run has eval/acuracy; did you mean eval/accuracy?");
+	CHECK_STR(hint(st, "lora or not peft.rr=8"),
+		  "no recent recipe has peft.rr; did you mean peft.r?");
+	CHECK_STR(hint(st, "eval/accuracy>0.8 peft.r=8 name:x"), "");
+	CHECK_STR(hint(st, "system/power_watts>3"), "");
+}
+
 /* Columns, metrics and settings of few runs, and of as many as make settings worth a table. */
 static void fields_of_runs(struct store *st)
 {
@@ -397,6 +418,7 @@ int main(void)
 	answers(h.st);
 	later_runs(&h);
 	sorts_by_settings(h.st);
+	hints_at_slips(h.st);
 	fields_of_runs(h.st);
 	lists_paths(h.st);
 	home_close(&h);

@@ -1,6 +1,6 @@
-ui_tests = %D%/test_compare %D%/test_comparing %D%/test_ema %D%/test_marks %D%/test_pareto %D%/test_picture %D%/test_pictures %D%/test_plot %D%/test_plot_file \
+ui_tests = %D%/test_columns %D%/test_compare %D%/test_comparing %D%/test_ema %D%/test_marks %D%/test_pareto %D%/test_picture %D%/test_pictures %D%/test_plot %D%/test_plot_file \
 	%D%/test_run %D%/test_scatter %D%/test_screens %D%/test_table %D%/test_tail \
-	%D%/test_text %D%/test_trainer %D%/test_workbench
+	%D%/test_text %D%/test_theme %D%/test_trainer %D%/test_verbs %D%/test_workbench
 check_PROGRAMS += $(ui_tests)
 EXTRA_DIST += %D%/answers.keys %D%/answers.screen %D%/compare.keys %D%/compare.screen %D%/compare-ascii.keys %D%/compare-ascii.screen \
 	%D%/compare-none.keys %D%/compare-none.screen %D%/compare-pareto.keys %D%/compare-pareto.screen %D%/compare-runs.keys %D%/compare-runs.screen \
@@ -12,7 +12,13 @@ EXTRA_DIST += %D%/contest.h %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.ke
 	%D%/runs-empty.keys %D%/runs-empty.screen %D%/runs-filter.keys %D%/runs-filter.screen \
 	%D%/runs-tests.keys %D%/runs-tests.screen %D%/runs-wrong.keys %D%/runs-wrong.screen \
 	%D%/runs-wrong-small.keys %D%/runs-wrong-small.screen \
+	%D%/runs-columns.keys %D%/runs-columns.screen %D%/runs-seeds.keys %D%/runs-seeds.screen \
+	%D%/runs-seeds-small.keys %D%/runs-seeds-small.screen %D%/runs-group.keys %D%/runs-group.screen \
+	%D%/runs-marks.keys %D%/runs-marks.screen %D%/runs-tags.keys %D%/runs-tags.screen \
+	%D%/command.keys %D%/command.screen %D%/command-small.keys %D%/command-small.screen \
+	%D%/columns.keys %D%/columns.screen %D%/columns-small.keys %D%/columns-small.screen \
 	%D%/runs-wide.keys %D%/runs-wide.screen %D%/small.keys %D%/small.screen
+%C%_test_columns_LDADD = $(UI_LIBS)
 %C%_test_compare_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_compare_LDADD = $(UI_LIBS)
 %C%_test_comparing_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
@@ -34,6 +40,10 @@ EXTRA_DIST += %D%/contest.h %D%/stage.h %D%/help.keys %D%/help.screen %D%/run.ke
 %C%_test_tail_LDADD = $(UI_LIBS)
 %C%_test_text_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_text_LDADD = $(UI_LIBS)
+%C%_test_theme_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_theme_LDADD = $(UI_LIBS)
+%C%_test_verbs_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
+%C%_test_verbs_LDADD = $(UI_LIBS)
 %C%_test_run_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)
 %C%_test_run_LDADD = $(UI_LIBS)
 %C%_test_screens_CPPFLAGS = $(AM_CPPFLAGS) $(CURSES_CFLAGS)

@@ -32,6 +32,7 @@ struct stage {
 };
 
 static int64_t stage_now = STAGE_NOW;
+static int stage_seed; /* r of a run that is one of several seeds; 0: it is none */
 
 static inline int64_t stage_clock(void) { return stage_now; }
 
@@ -218,7 +219,11 @@ static inline void stage_add(struct store *st, int n, const struct stage_run *r,
 	snprintf(recipe, sizeof(recipe),
 		 "{\"name\": \"run %d\", \"peft\": {\"method\": \"lora\", \"r\": %d}, "
 		 "\"train\": {\"seed\": %d, \"learning_rate\": 0.0005}}",
-		 n, n < 3 ? 8 : 4, n);
+		 stage_seed ? stage_seed : n,
+		 stage_seed ? stage_seed
+		 : n < 3    ? 8
+			    : 4,
+		 n);
 	stage_must(run_add(st, &run, recipe, &row));
 	if (live)
 		stage_must(run_start(st, row, &who, &attempt));
@@ -308,6 +313,30 @@ static inline void stage_fill(struct stage *s, char *ret_id)
 	stage_must(store_open(s->db, &st));
 	for (int i = 0; i < STAGE_RUNS; i++)
 		stage_add(st, i, &stage_runs[i], i == STAGE_LIVE ? ret_id : NULL);
+	store_close(st);
+	(void)app_tick(&s->app);
+}
+
+/* Two experiments with seeds, one of them with a run that failed, besides the runs above. */
+static inline void stage_seeds(struct stage *s)
+{
+	struct store *st;
+
+	stage_must(store_open(s->db, &st));
+	for (int i = 0; i < 5; i++) {
+		struct stage_run r = stage_runs[1];
+		char name[32];
+
+		snprintf(name, sizeof(name), i < 3 ? "数据-seeds" : "other e\u0301-seeds");
+		r.name = name;
+		r.spike = false;
+		r.state = i == 4 ? RUN_FAILED : RUN_FINISHED;
+		r.step = 400 - 10 * i;
+		r.began_s = 3000 - 300 * i;
+		stage_seed = i < 3 ? 16 : 32;
+		stage_add(st, 50 + i, &r, NULL);
+	}
+	stage_seed = 0;
 	store_close(st);
 	(void)app_tick(&s->app);
 }

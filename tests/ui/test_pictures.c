@@ -10,12 +10,40 @@
 #include "tests/ui/stage.h"
 
 static const char *const pictures[] = {
-	"runs",         "runs-ascii",   "runs-wide",      "runs-empty",
-	"runs-filter",  "runs-tests",   "runs-wrong",     "runs-wrong-small",
-	"runs-delete",  "run",          "run-ascii",      "run-wide",
-	"run-block",    "run-nan",      "run-log",        "run-small",
-	"help",         "small",        "compare",        "compare-runs",
-	"compare-wide", "compare-none", "compare-pareto", "compare-ascii",
+	"runs",
+	"runs-ascii",
+	"runs-wide",
+	"runs-empty",
+	"runs-filter",
+	"runs-delete",
+	"run",
+	"run-ascii",
+	"run-wide",
+	"run-block",
+	"run-nan",
+	"run-log",
+	"run-small",
+	"help",
+	"small",
+	"runs-tests",
+	"runs-wrong",
+	"runs-wrong-small",
+	"runs-columns",
+	"runs-seeds",
+	"runs-seeds-small",
+	"runs-group",
+	"runs-marks",
+	"runs-tags",
+	"columns",
+	"command",
+	"command-small",
+	"columns-small",
+	"compare",
+	"compare-runs",
+	"compare-pareto",
+	"compare-ascii",
+	"compare-wide",
+	"compare-none",
 	"answers",
 };
 
@@ -66,6 +94,8 @@ static int key_of(const char *word)
 	static const int named[] = { KEY_ESCAPE,
 				     KEY_RETURN,
 				     ' ',
+				     'U' - '@',
+				     '\t',
 				     KEY_TERMINAL(KEY_UP),
 				     KEY_TERMINAL(KEY_DOWN),
 				     KEY_TERMINAL(KEY_LEFT),
@@ -159,10 +189,12 @@ static void picture(const char *name)
 	(void)setenv("STAGE_DIR", s.dir, 1);
 	stage_size(&s, script.rows, script.cols);
 	stage_draw(&s);
-	if (!strcmp(script.data, "full")) {
+	if (!strcmp(script.data, "full") || !strcmp(script.data, "seeds")) {
 		stage_fill(&s, id);
 		write_log(&s, id);
 	}
+	if (!strcmp(script.data, "seeds"))
+		stage_seeds(&s);
 	if (!strcmp(script.data, "contest")) {
 		int64_t row[2 * CONTEST_SEEDS];
 		char ids[2 * CONTEST_SEEDS][RUN_ID_SIZE];

@@ -194,6 +194,8 @@ static void hostile_names(struct stage *s)
 		s->app.stack[--s->app.depth]); /* a fresh list: nothing sorted, nothing filtered */
 	stage_must(app_open(&s->app, "runs", NULL));
 	stage_size(s, 24, 100);
+	columns_default(&s->app.columns); /* whatever random keys made of them */
+	s->app.marks.n = 0;
 	(void)app_tick(&s->app);
 	stage_draw(s);
 	stage_line(s, 1, line, sizeof(line));
@@ -230,6 +232,7 @@ int main(void)
 	tables_are_sound();
 	stage_open(&s, "C.UTF-8", "xterm-256color");
 	CHECK(!s.app.store);
+	s.app.program = "/bin/echo";    /* for the screen of a verb's output */
 	show_all(&s, "00000000000000"); /* no run log at all */
 	CHECK(stage_shows(&s, "trimtab run mr-lora"));
 	stage_must(store_open(s.db, &st));

@@ -62,6 +62,7 @@ static int help_open(struct screen *s, const char *arg)
 		"",
 		"Small screens leave out columns; nothing is lost, a larger one shows them again.",
 		"NO_COLOR=1 turns colours off.",
+		":theme light and :theme dark suit the colours to the window.",
 	};
 	struct help *h = s->state;
 

@@ -950,6 +950,13 @@ static const struct keybind keys[] = {
 	{ 0 }
 };
 
+static const char *run_here(const struct screen *s)
+{
+	const struct view *v = s->state;
+
+	return v->id;
+}
+
 const struct screen_ops screen_run = {
 	.name = "run",
 	.title = "Run",
@@ -959,4 +966,5 @@ const struct screen_ops screen_run = {
 	.poll = run_poll,
 	.draw = run_draw,
 	.close = run_close,
+	.here = run_here,
 };

@@ -13,7 +13,7 @@ struct table_column {
 	int drop;     /* > 0: left out when there is no room, the highest first */
 };
 
-enum { TABLE_COLUMNS = 16, TABLE_GAP = 1 };
+enum { TABLE_COLUMNS = 20, TABLE_GAP = 1 };
 
 /*
  * wish[i] is what column i would like; ret[i] is what it gets, 0 when it is
