@@ -239,6 +239,21 @@ static int save_adapter(const struct session *s, const char *dir)
 	return code ? code : adapter_save(s->method, path, s->recipe->base_model);
 }
 
+/* The run itself; a is heard at its end. */
+static int train(struct session *s, struct trainer *t, const struct launch *how, struct answers *a,
+		 enum train_end *ret)
+{
+	int code;
+
+	t->ends_with = answers_keep;
+	t->ends_with_arg = a;
+	t->dir = how->dir;
+	code = train_run(t, how->resume, ret);
+	t->ends_with = NULL;
+	t->ends_with_arg = NULL;
+	return code ? code : save_adapter(s, how->dir);
+}
+
 int launch_train(struct session *s, struct trainer *t, const struct launch *how)
 {
 	char path[PATH_MAX], cause[512];
@@ -260,12 +275,7 @@ int launch_train(struct session *s, struct trainer *t, const struct launch *how)
 		log_line("%s", s->model->fresh);
 	session_say_notes(s);
 	t->sink = runlog_sink(log);
-	t->ends_with = answers_keep;
-	t->ends_with_arg = &answers;
-	t->dir = how->dir;
-	code = train_run(t, how->resume, &end);
-	if (!code)
-		code = save_adapter(s, how->dir);
+	code = train(s, t, how, &answers, &end);
 	if (code == TT_STOPPED) {
 		code = TT_OK;
 		end = TRAIN_WAS_STOPPED;
