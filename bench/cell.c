@@ -18,6 +18,7 @@
 #include "bench/logged.h"
 #include "engine/estimate.h"
 #include "engine/session.h"
+#include "train/feature.h"
 
 enum { STEPS_MOST = 256 };
 
@@ -44,6 +45,25 @@ static const struct {
 
 static double *field_of(struct figures *f, size_t i) { return (double *)((char *)f + field[i].at); }
 
+void cell_write_figures(const struct figures *f, struct jsonw *w)
+{
+	struct figures copy = *f;
+
+	for (size_t i = 0; i < COUNT(field); i++) {
+		jsonw_key(w, field[i].name);
+		jsonw_real(w, *field_of(&copy, i));
+	}
+}
+
+void cell_read_figures(const struct json *j, struct figures *ret)
+{
+	for (size_t i = 0; i < COUNT(field); i++) {
+		const double x = json_number(json_get(j, field[i].name));
+
+		*field_of(ret, i) = isfinite(x) ? x : 0;
+	}
+}
+
 /* ---- the process that trains ---- */
 
 struct watch_run {
@@ -58,6 +78,10 @@ struct watch_run {
 	double step_cpu;
 	int at, steps, epochs; /* at: steps done */
 	bool paced;            /* another process measures */
+	const char *dir;       /* NULL: of the recipe, for what a run leaves behind */
+	const char *const *set;
+	size_t n_set;
+	int features; /* enum feature_mode */
 	double wall[STEPS_MOST], cpu[STEPS_MOST];
 };
 
@@ -84,7 +108,7 @@ static double resident_most(void)
 	return 1024 * kib;
 }
 
-static void print_figures(struct figures *f)
+static void print_figures(const struct figures *f)
 {
 	struct buf out;
 	struct jsonw w;
@@ -92,10 +116,7 @@ static void print_figures(struct figures *f)
 	buf_init(&out, 1 << 16);
 	jsonw_init(&w, &out, 0);
 	jsonw_object(&w);
-	for (size_t i = 0; i < COUNT(field); i++) {
-		jsonw_key(&w, field[i].name);
-		jsonw_real(&w, *field_of(f, i));
-	}
+	cell_write_figures(f, &w);
 	jsonw_end(&w, '}');
 	puts(out.data);
 	fflush(stdout);
@@ -222,7 +243,7 @@ static int open_all(struct watch_run *r, const char *recipe)
 {
 	struct session *s = &r->s;
 	struct estimate e;
-	int rc = session_open(recipe, NULL, 0, s);
+	int rc = session_open(recipe, r->set, r->n_set, s);
 
 	if (!rc)
 		rc = session_load(s, true);
@@ -243,7 +264,8 @@ static int open_all(struct watch_run *r, const char *recipe)
 		.pool = s->pool,
 		.train = s->train,
 		.times = &r->times,
-		.dir = s->recipe->dir,
+		.dir = r->dir ? r->dir : s->recipe->dir,
+		.feature_mode = r->features,
 	};
 	return train_open(&r->t);
 }
@@ -282,10 +304,16 @@ void cell_main(int argc, char **argv)
 {
 	static struct watch_run r;
 
-	if (argc != 5 || strcmp(argv[1], "--cell"))
+	if (argc < 5 || strcmp(argv[1], "--cell"))
 		return;
 	r.epochs = atoi(argv[3]);
 	r.started_us = strtoll(argv[4], NULL, 10);
+	if (argc > 5) { /* of a recipe that others run, too */
+		r.dir = argv[5];
+		r.set = (const char *const *)argv + 6;
+		r.n_set = (size_t)argc - 6;
+		r.features = FEATURES_OFF;
+	}
 	train(&r, argv[2]); /* comes back only when it failed */
 	printf("{\"why\": null}\n%s\n", err_text());
 	fflush(stdout);
@@ -431,18 +459,20 @@ static int read_figures(const struct buf *out, struct figures *ret)
 	if (rc)
 		return rc;
 	ret->done = json_get(j, field[0].name);
-	for (size_t i = 0; ret->done && i < COUNT(field); i++)
-		*field_of(ret, i) = json_number(json_get(j, field[i].name));
-	if (!ret->done)
+	if (ret->done)
+		cell_read_figures(j, ret);
+	else
 		snprintf(ret->why, sizeof(ret->why), "%.*s", (int)strcspn(end + 1, "\n"), end + 1);
 	json_free(j);
 	return TT_OK;
 }
 
-int cell_run(const char *dir, const struct cell *c, struct figures *ret)
+enum { CELL_WORDS = 24 };
+
+int cell_run_recipe(const struct cell_recipe *how, struct figures *ret)
 {
-	char self[PATH_MAX], path[PATH_MAX], epochs[16], start[32];
-	char *argv[] = { self, (char[]){ "--cell" }, path, epochs, start, NULL };
+	char self[PATH_MAX], epochs[16], start[32];
+	const char *argv[CELL_WORDS] = { self, "--cell", how->path, epochs, start, how->dir };
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	struct buf out;
 	int rc;
@@ -451,19 +481,28 @@ int cell_run(const char *dir, const struct cell *c, struct figures *ret)
 	if (n < 0)
 		return err_set(TT_IO, "cannot find this program");
 	self[n] = 0;
-	rc = fs_join(path, sizeof(path), dir, "recipe.json");
-	if (!rc)
-		rc = cell_save(c, path);
-	if (rc)
-		return rc;
-	snprintf(epochs, sizeof(epochs), "%d", c->epochs);
+	for (size_t i = 0; how->dir && i < how->n_set && i + 7 < COUNT(argv); i++)
+		argv[i + 6] = how->set[i];
+	snprintf(epochs, sizeof(epochs), "%d", how->epochs);
 	snprintf(start, sizeof(start), "%lld", (long long)proc_clock_us());
-	rc = proc_capture(argv, 1 << 16, &out);
+	rc = proc_capture((char *const *)argv, 1 << 16, &out);
 	if (rc)
 		return rc;
 	rc = read_figures(&out, ret);
 	buf_done(&out);
 	return rc;
+}
+
+int cell_run(const char *dir, const struct cell *c, struct figures *ret)
+{
+	char path[PATH_MAX];
+	int rc = fs_join(path, sizeof(path), dir, "recipe.json");
+
+	if (!rc)
+		rc = cell_save(c, path);
+	return rc ? rc
+		  : cell_run_recipe(&(struct cell_recipe){ .path = path, .epochs = c->epochs },
+				    ret);
 }
 
 double cell_mfu(const struct figures *f) { return f->flops / f->wall / f->peak; }
@@ -482,8 +521,6 @@ const char *cell_method(const struct cell *c, char *ret, size_t size)
 
 void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w)
 {
-	struct figures copy = *f;
-
 	jsonw_object(w);
 	key_text(w, "shape", c->shape->name);
 	key_text(w, "data", c->lengths->name);
@@ -495,11 +532,9 @@ void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w)
 	key_int(w, "threads", c->threads);
 	key_int(w, "batch", c->lengths->batch);
 	key_int(w, "r", c->r);
-	for (size_t i = 0; f->done && i < COUNT(field); i++) {
-		jsonw_key(w, field[i].name);
-		jsonw_real(w, *field_of(&copy, i));
-	}
-	if (!f->done)
+	if (f->done)
+		cell_write_figures(f, w);
+	else
 		key_text(w, "why_not", f->why);
 	jsonw_end(w, '}');
 }
@@ -540,7 +575,7 @@ void cell_write_machine(struct jsonw *w)
 	jsonw_end(w, '}');
 }
 
-void cell_print_machine(void)
+void cell_machine(char *ret, size_t size)
 {
 	char name[128];
 	double load = 0;
@@ -548,5 +583,13 @@ void cell_print_machine(void)
 	processor(name, sizeof(name));
 	if (getloadavg(&load, 1) != 1)
 		load = NAN;
-	printf("%s, %d cores, load %.1f\n", name, pool_cores(), load);
+	snprintf(ret, size, "%s, %d cores, load %.1f", name, pool_cores(), load);
+}
+
+void cell_print_machine(void)
+{
+	char line[160];
+
+	cell_machine(line, sizeof(line));
+	puts(line);
 }

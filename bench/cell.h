@@ -44,6 +44,17 @@ int cell_save(const struct cell *c, const char *path);
 
 /* Run it in a new process of this program, which must call cell_main first thing. */
 int cell_run(const char *dir, const struct cell *c, struct figures *ret);
+/*
+ * The same of a recipe with PATH=VALUE as --set has, once over without keeping what
+ * frozen layers make of the examples. dir: for what a run leaves behind.
+ */
+struct cell_recipe {
+	const char *path, *dir;
+	const char *const *set;
+	size_t n_set;
+	int epochs;
+};
+int cell_run_recipe(const struct cell_recipe *how, struct figures *ret);
 /* Are these the arguments of such a process? Then it runs, prints and never returns. */
 void cell_main(int argc, char **argv);
 /*
@@ -58,9 +69,13 @@ double cell_mfu(const struct figures *f);
 double cell_mfu_cpu(const struct figures *f, int threads);
 /* The method as tables call it: "lora gc" is lora with gradient checkpointing, "lora top" that of the last two layers. */
 const char *cell_method(const struct cell *c, char *ret, size_t size);
+/* The members of an object, and back; a figure that is not there is 0. */
+void cell_write_figures(const struct figures *f, struct jsonw *w);
+void cell_read_figures(const struct json *j, struct figures *ret);
 void cell_write(const struct cell *c, const struct figures *f, struct jsonw *w);
 /* "machine": processor, cores, load. */
 void cell_write_machine(struct jsonw *w);
+void cell_machine(char *ret, size_t size); /* as a line */
 void cell_print_machine(void);
 
 #endif

@@ -31,6 +31,10 @@ EXTRA_PROGRAMS += %D%/peer
 EXTRA_DIST += %D%/peer.py
 EXTRA_PROGRAMS += %D%/accuracy
 %C%_accuracy_LDADD = $(BASE_LIBS)
+EXTRA_PROGRAMS += %D%/methods/table
+%C%_methods_table_SOURCES = %D%/methods/table.c $(bench_cell)
+%C%_methods_table_LDADD = $(bench_cell_libs)
+EXTRA_DIST += %D%/methods/README.md %D%/methods/notes.json %D%/methods/table.md %D%/methods/table.json
 
 # A table from each, in some minutes; BENCH_STEP adds options: --data DIR, --vocab FILE, --full.
 bench_programs = %D%/step %D%/growth %D%/gemm %D%/runlog %D%/screen
@@ -62,5 +66,12 @@ bench-accuracy:
 	$(MAKE) $(AM_MAKEFLAGS) all
 	$(MAKE) $(AM_MAKEFLAGS) %D%/accuracy
 	%D%/accuracy --json %D%/accuracy.json $(top_srcdir)/recipes/mr-lora.json $(top_srcdir)/recipes/mr-full.json
-CLEANFILES += $(bench_programs) %D%/accuracy %D%/estimate %D%/overhead %D%/peer %D%/accuracy.json %D%/step.json \
+# Every method on the movie reviews, five seeds each: an hour, which may be interrupted; BENCH_METHODS adds options, and the words
+# of what is to be done.
+.PHONY: bench-methods
+bench-methods:
+	$(MAKE) $(AM_MAKEFLAGS) all
+	$(MAKE) $(AM_MAKEFLAGS) %D%/methods/table
+	%D%/methods/table --trimtab ./trimtab --home %D%/methods/home --out $(srcdir)/%D%/methods $(BENCH_METHODS)
+CLEANFILES += $(bench_programs) %D%/accuracy %D%/estimate %D%/overhead %D%/peer %D%/methods/table %D%/accuracy.json %D%/step.json \
 	%D%/growth.json %D%/overhead.json %D%/peer.json
