@@ -79,7 +79,8 @@ expect 0 "" "goes on at one of them" tiny mr-p_tuning_v2 --set data.train="$work
 grep -q "of its head 2 stay" "$("$trimtab" show latest --json | field dir)/log.txt"
 ok $? "with the head of that one"
 
-tiny mr-prompt --set peft.prompt_tuning_init=TEXT --set peft.prompt_tuning_init_text="a film that moves" \
+tiny mr-prompt --set train.learning_rate=0.01 --set peft.prompt_tuning_init=TEXT \
+	--set peft.prompt_tuning_init_text="a film that moves" \
 	--json >"$work/out" 2>"$work/err"
 [ "$(field state <"$work/out")" = finished ]
 ok $? "a prompt that begins with a text"
