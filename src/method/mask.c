@@ -12,7 +12,8 @@
  *     random      drawn from the seed
  *
  * or whole rows or attention heads by the mean of their numbers' scores, as many
- * as fit into the share. The optimizer knows the k values alone, so what is
+ * as fit into the share. Of a weight's gradient only the rows are computed that hold
+ * a number that trains, where these are fewer than half. The optimizer knows the k values alone, so what is
  * masked has no state, no decay and no drift.
  */
 #include "method/method.h"
@@ -45,6 +46,7 @@ struct mask {
 	struct tensor **weight;   /* [n] */
 	const struct site **site; /* [n] */
 	int64_t *start;           /* [n + 1] */
+	struct tensor_rows *rows; /* [n] of each weight, those with a number that trains */
 	size_t n;
 	struct tensor *value;  /* [k] */
 	struct tensor *places; /* [k,2] kept: the bytes of k int64_t, -1: unused */
@@ -147,6 +149,51 @@ static void forget(struct mask *k)
 	k->known = false;
 }
 
+/* ---- rows ---- */
+
+/* Rows of one weight that hold places from `from` on; *ret_next: the first place beyond it. */
+static int64_t list_rows_of(const struct mask *k, size_t w, int64_t from, int64_t *row,
+			    int64_t *ret_next)
+{
+	const int64_t cols = k->weight[w]->dim[1];
+	int64_t n = 0, i = from;
+
+	for (; i < k->k && places(k)[i] >= 0 && places(k)[i] < k->start[w + 1]; i++) {
+		const int64_t at = (places(k)[i] - k->start[w]) / cols;
+
+		if (!n || row[n - 1] != at)
+			row[n++] = at;
+	}
+	*ret_next = i;
+	return n;
+}
+
+/*
+ * Tell the weights which rows of their gradients are read. Where these are most of
+ * them the whole product is no dearer; a weight without any needs no gradient at all.
+ */
+static int want_rows(struct method *m)
+{
+	struct mask *k = m->state;
+	int64_t at = 0;
+
+	for (int64_t i = 1; i < k->k; i++) {
+		if (places(k)[i] >= 0 && places(k)[i] <= places(k)[i - 1])
+			return TT_OK; /* a folder of somebody's, in another order */
+	}
+	for (size_t w = 0; w < k->n; w++) {
+		struct tensor *t = k->weight[w];
+		int64_t *row = method_alloc(m, (size_t)t->dim[0] * sizeof(*row));
+
+		if (!row)
+			return TT_NOMEM;
+		k->rows[w] = (struct tensor_rows){ row, list_rows_of(k, w, at, row, &at) };
+		t->grad_rows = 2 * k->rows[w].n <= t->dim[0] ? &k->rows[w] : NULL;
+		t->needs = k->rows[w].n > 0;
+	}
+	return TT_OK;
+}
+
 /* ---- attaching ---- */
 
 static int mask_begin(struct method *m)
@@ -165,7 +212,8 @@ static int mask_begin(struct method *m)
 	k->weight = method_alloc(m, room * sizeof(struct tensor *));
 	k->site = method_alloc(m, room * sizeof(struct site *));
 	k->start = method_alloc(m, (room + 1) * sizeof(*k->start));
-	return k->weight && k->site && k->start ? TT_OK : TT_NOMEM;
+	k->rows = method_alloc(m, room * sizeof(*k->rows));
+	return k->weight && k->site && k->start && k->rows ? TT_OK : TT_NOMEM;
 }
 
 /* It sits in the site so that no other method changes the weight, and computes as the base does. */
@@ -427,7 +475,7 @@ static int mask_prime(struct method *m, const struct probe *p)
 	int code;
 
 	if (places(k)[0] >= 0)
-		return TT_OK;
+		return want_rows(m);
 	score = calloc((size_t)k->start[k->n], sizeof(*score));
 	if (!score)
 		return err_set(TT_NOMEM, "not enough memory to choose a mask of %lld numbers",
@@ -441,7 +489,7 @@ static int mask_prime(struct method *m, const struct probe *p)
 	if (!code)
 		k->captured = share_captured(k, score);
 	free(score);
-	return code;
+	return code ? code : want_rows(m);
 }
 
 /* The weights are what they were, but for the numbers that train. */
@@ -627,6 +675,7 @@ const struct method_ops method_mask = {
 	.prime = mask_prime,
 	.before_step = mask_before_step,
 	.gradients = mask_gradients,
+	.restored = want_rows,
 	.merge = mask_merge,
 	.config = mask_config,
 	.agrees = mask_agrees,

@@ -110,8 +110,11 @@ static int part_init(const struct leaves *l, struct part *p)
 	p->mark = calloc(l->n ? l->n : 1, 1);
 	p->sum = aligned_alloc(ALIGN * sizeof(float),
 			       (l->small ? l->small : ALIGN) * sizeof(float));
-	if (p->mark && p->sum)
+	if (p->mark && p->sum) {
+		/* of a weight of which some rows are wanted, others are never written */
+		memset(p->sum, 0, l->small * sizeof(float));
 		return TT_OK;
+	}
 	free(p->mark);
 	free(p->sum);
 	return err_set(TT_NOMEM,

@@ -3,12 +3,15 @@
  *
  *     gx = G w        gw = G^T x        gb = sum of the rows of G
  *
+ * Where only some rows of gw are wanted, it is a product with these columns of G alone.
+ *
  * A frozen w comes prepared: the forward and the backward copy are then used
  * instead of w->data, which may be absent.
  */
 #include "tensor/op.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "tensor/kernel.h"
 #include "tensor/linear.h"
@@ -46,6 +49,28 @@ void linear_back_x(const struct gemm *gm, const float *grad, int64_t rows, const
 		gemm_weight_back(gm, &own, rows, grad, beta, gx);
 }
 
+/* The same numbers as all of gw would hold there, but for the order in which a library adds. */
+static void back_rows(struct graph *g, const float *grad, const struct tensor *x,
+		      const struct tensor *w, float beta, float *to)
+{
+	const int64_t n = tensor_rows(x), out = w->dim[0], in = w->dim[1];
+	const int64_t *row = w->grad_rows->row, k = w->grad_rows->n;
+	const struct gemm_weight own = { NULL, k, in };
+	float *columns = graph_alloc(g, (size_t)(n * k) * sizeof(float));
+	float *sum = graph_alloc(g, (size_t)(k * in) * sizeof(float));
+
+	if (!columns || !sum)
+		return;
+	for (int64_t i = 0; i < n; i++)
+		for (int64_t j = 0; j < k; j++)
+			columns[i * k + j] = grad[i * out + row[j]];
+	for (int64_t j = 0; beta > 0 && j < k; j++)
+		memcpy(sum + j * in, to + row[j] * in, (size_t)in * sizeof(float));
+	gemm_weight_grad(graph_gemm(g), &own, n, columns, x->data, beta, sum);
+	for (int64_t j = 0; j < k; j++)
+		memcpy(to + row[j] * in, sum + j * in, (size_t)in * sizeof(float));
+}
+
 void linear_back_weight(struct graph *g, const float *grad, const struct tensor *x,
 			struct tensor *w, struct tensor *b)
 {
@@ -55,7 +80,9 @@ void linear_back_weight(struct graph *g, const float *grad, const struct tensor 
 
 	if (graph_needs(w)) {
 		to = graph_grad(g, w, &beta);
-		if (to)
+		if (to && w->grad_rows)
+			back_rows(g, grad, x, w, beta, to);
+		else if (to)
 			gemm_weight_grad(graph_gemm(g), &own, n, grad, x->data, beta, to);
 		graph_grad_done(g, w);
 	}

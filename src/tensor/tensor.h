@@ -31,6 +31,12 @@ static inline int64_t origin_run_end(const struct origin *o, int64_t from, int64
 	return to;
 }
 
+/* Some rows of a matrix, in rising order. */
+struct tensor_rows {
+	const int64_t *row;
+	int64_t n;
+};
+
 struct tensor {
 	const char *name;
 	int rank;
@@ -41,7 +47,9 @@ struct tensor {
 	bool needs;     /* a gradient must reach it: trainable, or computed from such a one */
 	bool has_grad;  /* activation: grad holds a sum already */
 	bool kept;      /* activation: a backward that was recorded reads data */
-	int slot;       /* leaf number (leaves.h), -1: none */
+	/* weight of a linear layer: of its gradient only these rows are wanted, others hold anything; NULL: all */
+	const struct tensor_rows *grad_rows;
+	int slot;                    /* leaf number (leaves.h), -1: none */
 	const struct origin *origin; /* activations [rows, ...]; NULL: rows have none */
 	const struct prepared *forward, *backward; /* frozen linear weights: x W^T and g W */
 };

@@ -98,6 +98,16 @@ static int visit(void *arg, const int64_t *row, size_t n)
 	return rc;
 }
 
+/* Is less read of a gradient than what was seen of it? Its memory is given back then. */
+static bool wants_rows(const struct method *m)
+{
+	for (size_t i = 0; i < m->leaves.n; i++) {
+		if (m->leaves.item[i]->grad_rows || !m->leaves.item[i]->needs)
+			return true;
+	}
+	return false;
+}
+
 int prime_run(struct trainer *t)
 {
 	struct prime p = { .t = t };
@@ -114,7 +124,7 @@ int prime_run(struct trainer *t)
 	};
 	const int rc = stage_prime(t->method, &probe);
 
-	if (!rc && t->method->nparam != trains)
+	if (!rc && (t->method->nparam != trains || wants_rows(t->method)))
 		return train_relist(t);
 	optim_reset(t->optim);
 	return rc;

@@ -117,6 +117,59 @@ static void by_size(void)
 }
 
 static const struct {
+	const char *json;
+	bool fewer; /* is less than the whole computed of some weight? */
+} asks[] = {
+	{ "{\"density\": 0.2, \"structure\": \"rows\"}", true },
+	{ "{\"density\": 0.2, \"structure\": \"heads\", \"selection\": \"magnitude\"}", true },
+	{ "{\"density\": 0.01, \"selection\": \"random\"}", true },
+	{ "{\"density\": 0.9}", false },
+};
+
+/* Gradients of what trains; NULL: no memory. */
+static float *gradient(struct bench *b, size_t *ret_n)
+{
+	const struct tensor *value = b->method->param[0];
+	float *copy = malloc((size_t)tensor_count(value) * sizeof(*copy));
+
+	CHECK(isfinite(bench_loss(b)));
+	*ret_n = (size_t)tensor_count(value);
+	if (copy)
+		memcpy(copy, value->grad, *ret_n * sizeof(*copy));
+	return copy;
+}
+
+/* Computing rows that train alone gives the same bits as the whole gradient of every weight. */
+static void rows_alone_are_the_same(void)
+{
+	for (size_t i = 0; i < COUNT(asks); i++) {
+		struct bench b;
+		size_t n = 0, fewer = 0;
+		float *rows, *whole;
+
+		CHECK(bench_open(&b, "mask", asks[i].json, TASK_SEQ_CLS) == TT_OK);
+		bench_shake(&b, 0.1f);
+		CHECK(strstr(b.method->param[0]->name, "mask.value") != NULL);
+		rows = gradient(&b, &n);
+		for (size_t k = 0; k < b.model->nsite; k++) {
+			struct tensor *w = b.model->site[k].weight;
+
+			if (b.model->site[k].hooks && w) {
+				fewer += w->grad_rows || !w->needs;
+				w->grad_rows = NULL;
+				w->needs = true;
+			}
+		}
+		CHECK_NAMED((fewer > 0) == asks[i].fewer, asks[i].json);
+		whole = gradient(&b, &n);
+		CHECK_NAMED(rows && whole && !memcmp(rows, whole, n * sizeof(*rows)), asks[i].json);
+		free(rows);
+		free(whole);
+		bench_close(&b);
+	}
+}
+
+static const struct {
 	const char *json, *why;
 } refused[] = {
 	{ "{\"density\": 1e-9}", "is not one; make it larger" },
@@ -143,6 +196,7 @@ int main(void)
 	the_largest();
 	only_they_move();
 	by_size();
+	rows_alone_are_the_same();
 	what_is_refused();
 	return bench_done();
 }

@@ -1908,6 +1908,68 @@ static void orthonormal_rows_get_no_gradient(void)
 	drops_free(&d);
 }
 
+enum { BROAD = 40, TALL = 24 }; /* of a weight, in and out */
+
+/* Gradient of a weight that two layers share, over two shards. */
+static void weight_gradient(const struct gemm *gm, const struct tensor_rows *rows, float *ret)
+{
+	const struct pass pass = { .train = true };
+	struct arena *a = arena_new();
+	struct rng r;
+	struct tensor *w, *x[2];
+	struct leaves *l;
+	struct graph *g;
+
+	rng_init(&r, 5, RNG_TEST, 0);
+	w = world_tensor(a, &r, TALL, BROAD, 0.5);
+	x[0] = world_frozen(a, &r, MOST, BROAD, 1);
+	x[1] = world_frozen(a, &r, MOST - 3, BROAD, 1);
+	w->grad_rows = rows;
+	if (graph_new(gm, &g) || leaves_new(a, &w, 1, &l) || leaves_begin(l, 2))
+		abort();
+	for (int shard = 0; shard < 2; shard++) {
+		graph_begin(g, &pass, l, shard);
+		for (int i = 0; i < 2; i++) {
+			struct tensor *y = op_linear(g, x[i], w, NULL);
+
+			y->grad = graph_alloc(g, (size_t)tensor_count(y) * sizeof(float));
+			for (int64_t k = 0; k < tensor_count(y); k++)
+				y->grad[k] = rng_normal(&r);
+			y->has_grad = true;
+		}
+		CHECK(graph_backward(g, NULL) == TT_OK);
+	}
+	leaves_finish(l);
+	memcpy(ret, w->grad, TALL * BROAD * sizeof(*ret));
+	leaves_free(l);
+	graph_free(g);
+	arena_free(a);
+}
+
+/*
+ * The rows that are wanted are those of the whole gradient: plain C adds in the same
+ * order, a library in one of its own, which shows in the last of 24 bits.
+ */
+static void rows_of_a_gradient(const struct gemm *gm)
+{
+	static const int64_t row[] = { 0, 3, 4, 11, 23 };
+	const struct tensor_rows some = { row, COUNT(row) }, one = { row + 3, 1 };
+	float whole[TALL * BROAD], part[TALL * BROAD], single[TALL * BROAD];
+	const bool same = !strcmp(gemm_name(gm), "ref");
+	bool good = true;
+
+	weight_gradient(gm, NULL, whole);
+	weight_gradient(gm, &some, part);
+	weight_gradient(gm, &one, single);
+	for (size_t i = 0; i < COUNT(row); i++)
+		for (int64_t k = row[i] * BROAD; k < (row[i] + 1) * BROAD; k++)
+			good = good &&
+			       (same ? part[k] == whole[k] : fabsf(part[k] - whole[k]) < 2e-5F);
+	for (int64_t k = row[3] * BROAD; k < (row[3] + 1) * BROAD; k++)
+		good = good && fabsf(single[k] - whole[k]) < 2e-5F;
+	CHECK_NAMED(good, gemm_name(gm));
+}
+
 static void activation_names(void)
 {
 	static const struct {
@@ -1947,6 +2009,7 @@ int main(void)
 		for (size_t k = 0; k < COUNT(tests); k++)
 			run_test(&tests[k], gm);
 		long_attention(gm);
+		rows_of_a_gradient(gm);
 		gemm_close(gm);
 	}
 	dropout_follows_the_example();
