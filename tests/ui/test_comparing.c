@@ -39,6 +39,29 @@ static void marks_and_keys(struct stage *s)
 	CHECK(!strcmp(app_top(&s->app)->ops->name, "compare") && stage_shows(s, "2 runs against"));
 }
 
+/* A group is marked as one, folded or open, and what is compared are its runs. */
+static void groups(struct stage *s)
+{
+	close_all(s);
+	s->app.marks.n = 0;
+	stage_keys(s, "b");
+	(void)app_key(&s->app, 21); /* ^U */
+	stage_keys(s, "seed");
+	(void)app_key(&s->app, KEY_RETURN);
+	stage_keys(s, "g ");
+	CHECK(s->app.marks.n == CONTEST_SEEDS);
+	stage_keys(s, "g  ");
+	CHECK(s->app.marks.n == CONTEST_SEEDS); /* the second instead of the first */
+	stage_keys(s, "g ");
+	CHECK(s->app.marks.n == (size_t)2 * CONTEST_SEEDS);
+	stage_keys(s, "g");
+	(void)app_key(&s->app, KEY_RETURN);
+	stage_keys(s, "j ");
+	CHECK(s->app.marks.n == (size_t)2 * CONTEST_SEEDS - 1); /* one run of an open group */
+	stage_keys(s, "c");
+	CHECK(stage_shows(s, "9 runs in 2 columns"));
+}
+
 /* Of the baseline it says nothing; the others change sign when it does. */
 static void baselines(struct stage *s)
 {
@@ -165,6 +188,7 @@ int main(void)
 	contest_fill(s.db, s.dir, row, id);
 	(void)app_tick(&s.app);
 	marks_and_keys(&s);
+	groups(&s);
 	baselines(&s);
 	seeds_fold(&s);
 	rows(&s);
