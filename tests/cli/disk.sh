@@ -48,7 +48,7 @@ TRIMTAB_HOME=$work/home
 
 # A file system that fills up while the run goes on.
 if [ "$(id -u)" = 0 ] && $ready; then
-	umount "$work/mount"
+	umount -l "$work/mount"
 	for size in 64k 300k 700k 1500k; do
 		mount -t tmpfs -o size=$size tmpfs "$work/mount"
 		TRIMTAB_HOME=$work/mount
@@ -75,7 +75,7 @@ if [ "$(id -u)" = 0 ] && $ready; then
 			state_is latest finished
 			ok $? "$size: and is finished"
 		fi
-		umount "$work/mount"
+		umount -l "$work/mount"
 	done
 	TRIMTAB_HOME=$work/home
 else

@@ -12,7 +12,7 @@ count=0 bad=0
 # No trainer outlives its test.
 leave() {
 	[ ! -f "$work/pids" ] || while read -r pid; do kill -9 "$pid" 2>/dev/null; done <"$work/pids"
-	[ ! -d "$work/mount" ] || umount "$work/mount" 2>/dev/null
+	[ ! -d "$work/mount" ] || while umount -l "$work/mount" 2>/dev/null; do :; done
 	chmod -R u+w "$work" 2>/dev/null
 	rm -rf "$work"
 }
