@@ -11,8 +11,10 @@ EXTRA_PROGRAMS += %D%/screen
 bench_cell = %D%/cell.c %D%/cell.h %D%/flops.c %D%/flops.h %D%/folder.c %D%/folder.h %D%/logged.c %D%/logged.h \
 	src/engine/estimate.c src/engine/estimate.h src/engine/runlog.c src/engine/runlog.h src/engine/session.c src/engine/session.h
 bench_cell_libs = $(TRAIN_LIBS) $(DB_LIBS) $(BASE_LIBS)
+# Programs that measure many cells.
+bench_cells = %D%/cells.c %D%/cells.h $(bench_cell)
 EXTRA_PROGRAMS += %D%/step
-%C%_step_SOURCES = %D%/step.c $(bench_cell)
+%C%_step_SOURCES = %D%/step.c $(bench_cells)
 %C%_step_LDADD = $(bench_cell_libs)
 EXTRA_PROGRAMS += %D%/growth
 %C%_growth_SOURCES = %D%/growth.c $(bench_cell)
@@ -23,10 +25,10 @@ EXTRA_PROGRAMS += %D%/estimate
 # Processes that take turns.
 bench_side = %D%/side.c %D%/side.h
 EXTRA_PROGRAMS += %D%/overhead
-%C%_overhead_SOURCES = %D%/overhead.c $(bench_cell) $(bench_side)
+%C%_overhead_SOURCES = %D%/overhead.c $(bench_cells) $(bench_side)
 %C%_overhead_LDADD = $(bench_cell_libs)
 EXTRA_PROGRAMS += %D%/peer
-%C%_peer_SOURCES = %D%/peer.c $(bench_cell) $(bench_side)
+%C%_peer_SOURCES = %D%/peer.c $(bench_cells) $(bench_side)
 %C%_peer_LDADD = $(bench_cell_libs)
 EXTRA_DIST += %D%/peer.py
 EXTRA_PROGRAMS += %D%/accuracy

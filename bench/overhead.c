@@ -15,14 +15,12 @@
  */
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
-#include "bench/cell.h"
+#include "bench/cells.h"
 #include "bench/side.h"
 
 /* What is measured: steps a pass, passes. */
@@ -70,15 +68,6 @@ static const struct way {
 	{ "full", "{\"method\": \"full\"}", LORA, 0 },
 };
 
-struct bench {
-	const char *data, *vocab, *only, *json, *lock;
-	bool full;
-	char self[PATH_MAX], dir[PATH_MAX], model[PATH_MAX], rows[PATH_MAX];
-	bool made[SHAPES];
-	struct buf text;
-	struct jsonw out;
-};
-
 /* ---- what came of it ---- */
 
 struct times {
@@ -117,57 +106,30 @@ static void print_row(const struct cell *c, const struct way *w, const struct si
 	fflush(stdout);
 }
 
-static void key_real(struct jsonw *w, const char *key, double value)
-{
-	jsonw_key(w, key);
-	jsonw_real(w, value);
-}
-
-static void key_text(struct jsonw *w, const char *key, const char *value)
-{
-	jsonw_key(w, key);
-	jsonw_text(w, value);
-}
-
-static void key_list(struct jsonw *w, const char *key, const double *value, int n)
-{
-	jsonw_key(w, key);
-	jsonw_array(w);
-	for (int i = 0; i < n; i++)
-		jsonw_real(w, value[i]);
-	jsonw_end(w, ']');
-}
-
 static void write_row(struct jsonw *w, const struct cell *c, const struct way *way,
 		      const struct side *s, const struct times *t, int passes)
 {
 	jsonw_object(w);
-	key_text(w, "shape", c->shape->name);
-	key_text(w, "data", c->lengths->name);
-	key_text(w, "method", way->name);
-	key_text(w, "precision", c->precision);
-	key_real(w, "threads", c->threads);
-	key_real(w, "batch", c->lengths->batch);
-	key_real(w, "steps", c->steps);
-	key_real(w, "tokens", s->tokens);
-	key_real(w, "trainable", s->trainable);
-	key_real(w, "peak_bytes", s->peak);
-	key_list(w, "pass_seconds", s->pass, passes);
-	key_list(w, "cpu_seconds", s->cpu, passes);
-	key_real(w, "by_frozen", t->floor);
-	key_real(w, "by_frozen_cpu", t->floor_cpu);
-	key_real(w, "by_lora", t->lora);
-	key_real(w, "by_lora_cpu", t->lora_cpu);
+	cells_write_cell(w, c, way->name);
+	cells_real(w, "tokens", s->tokens);
+	cells_real(w, "trainable", s->trainable);
+	cells_real(w, "peak_bytes", s->peak);
+	cells_list(w, "pass_seconds", s->pass, passes);
+	cells_list(w, "cpu_seconds", s->cpu, passes);
+	cells_real(w, "by_frozen", t->floor);
+	cells_real(w, "by_frozen_cpu", t->floor_cpu);
+	cells_real(w, "by_lora", t->lora);
+	cells_real(w, "by_lora_cpu", t->lora_cpu);
 	if (way->limit > 0) {
-		key_text(w, "limit_by", ways[way->against].name);
-		key_real(w, "limit", way->limit);
+		cells_text(w, "limit_by", ways[way->against].name);
+		cells_real(w, "limit", way->limit);
 	}
 	jsonw_end(w, '}');
 }
 
 /* ---- one group: the floor, LoRA and others ---- */
 
-static int open_side(const struct bench *b, struct cell *c, const struct way *w, struct side *ret)
+static int open_side(const struct cells *b, struct cell *c, const struct way *w, struct side *ret)
 {
 	char recipe[PATH_MAX];
 	char *const argv[] = { (char *)b->self, (char[]){ "--paced" }, recipe, NULL };
@@ -180,7 +142,7 @@ static int open_side(const struct bench *b, struct cell *c, const struct way *w,
 }
 
 /* Ways from `first` to before `last` beside the first two. */
-static int run_group(const struct bench *b, const struct set *set, struct cell *c, int first,
+static int run_group(const struct cells *b, const struct set *set, struct cell *c, int first,
 		     int last, struct side *s)
 {
 	const int n = last - first + OTHERS;
@@ -197,7 +159,7 @@ static int run_group(const struct bench *b, const struct set *set, struct cell *
 	return rc;
 }
 
-static int measure_group(struct bench *b, const struct set *set, struct cell *c, int first,
+static int measure_group(struct cells *b, const struct set *set, struct cell *c, int first,
 			 int last)
 {
 	struct side s[MOST] = { { 0 } };
@@ -217,30 +179,15 @@ static int measure_group(struct bench *b, const struct set *set, struct cell *c,
 
 /* ---- all of them ---- */
 
-static int prepare(struct bench *b, const struct set *set, struct cell *c)
-{
-	int rc = fs_join(b->model, sizeof(b->model), b->dir, c->shape->name);
-
-	if (!rc && !b->made[set->shape])
-		rc = folder_bert(b->model, c->shape, b->vocab);
-	b->made[set->shape] = !rc;
-	if (!rc)
-		rc = folder_data(b->dir, c->lengths, b->data, c->lengths->batch * c->steps,
-				 b->rows);
-	c->model = b->model;
-	c->data = b->rows;
-	return rc;
-}
-
-static int measure(struct bench *b, const struct set *set, struct cell *c)
+static int measure(struct cells *b, const struct set *set, struct cell *c)
 {
 	char line[128];
 	int rc, end = (int)COUNT(ways);
 
 	snprintf(line, sizeof(line), "%s/%s %d", c->shape->name, c->lengths->name, c->threads);
-	if (b->only && !strstr(line, b->only))
+	if (!cells_wants(b, line))
 		return TT_OK;
-	rc = prepare(b, set, c);
+	rc = cells_prepare(b, set->shape, c);
 	for (int k = OTHERS; !b->full && k < end; k++)
 		if (!(ways[k].limit > 0))
 			end = k;
@@ -250,8 +197,9 @@ static int measure(struct bench *b, const struct set *set, struct cell *c)
 	return rc;
 }
 
-static int measure_all(struct bench *b)
+static int measure_all(struct cells *b)
 {
+	print_head();
 	for (size_t i = 0; i < COUNT(sets); i++)
 		for (int threads = 1; threads <= 2; threads++) {
 			struct cell c = { .shape = &folder_shapes[sets[i].shape],
@@ -268,75 +216,10 @@ static int measure_all(struct bench *b)
 	return TT_OK;
 }
 
-static int run(struct bench *b)
-{
-	int rc;
-
-	setenv("TRIMTAB_HOME", b->dir, 1); /* the first times the backends, for all */
-	buf_init(&b->text, 1 << 24);
-	jsonw_init(&b->out, &b->text, 1);
-	jsonw_object(&b->out);
-	jsonw_key(&b->out, "machine");
-	cell_write_machine(&b->out);
-	jsonw_key(&b->out, "cells");
-	jsonw_array(&b->out);
-	cell_print_machine();
-	print_head();
-	rc = measure_all(b);
-	jsonw_end(&b->out, ']');
-	jsonw_end(&b->out, '}');
-	if (!rc && b->json)
-		rc = fs_write_atomic(b->json, b->text.data, b->text.size);
-	buf_done(&b->text);
-	return rc;
-}
-
-static int options(int argc, char **argv, struct bench *b)
-{
-	const struct {
-		const char *name;
-		const char **to;
-	} with[] = { { "--data", &b->data },
-		     { "--vocab", &b->vocab },
-		     { "--only", &b->only },
-		     { "--json", &b->json },
-		     { "--lock", &b->lock } };
-	const ssize_t n = readlink("/proc/self/exe", b->self, sizeof(b->self) - 1);
-
-	for (int i = 1; i < argc; i++) {
-		size_t k = 0;
-
-		if (!strcmp(argv[i], "--full")) {
-			b->full = true;
-			continue;
-		}
-		while (k < COUNT(with) && strcmp(argv[i], with[k].name))
-			k++;
-		if (k == COUNT(with) || i + 1 == argc)
-			return err_set(TT_INVALID,
-				       "usage: overhead [--full] [--data DIR] [--vocab FILE] "
-				       "[--only TEXT] [--json FILE] [--lock FILE]");
-		*with[k].to = argv[++i];
-	}
-	return n > 0 ? TT_OK : err_set(TT_IO, "cannot find this program");
-}
-
 int main(int argc, char **argv)
 {
-	const char *tmp = getenv("TMPDIR");
-	static struct bench b;
-	int rc;
+	static struct cells b = { .name = "overhead", .measure = measure_all };
 
 	cell_paced_main(argc, argv);
-	rc = options(argc, argv, &b);
-	snprintf(b.dir, sizeof(b.dir), "%s/trimtab-overhead-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!rc && !mkdtemp(b.dir))
-		rc = err_set(TT_IO, "cannot make the folder %s", b.dir);
-	if (!rc) {
-		rc = run(&b);
-		fs_remove_tree(b.dir);
-	}
-	if (rc)
-		fprintf(stderr, "overhead: %s\n", err_text());
-	return rc ? 1 : 0;
+	return cells_main(&b, CELLS_FULL | CELLS_LOCK, argc, argv);
 }

@@ -16,14 +16,13 @@
  */
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/array.h"
 #include "base/err.h"
 #include "base/fs.h"
-#include "bench/cell.h"
+#include "bench/cells.h"
 #include "bench/side.h"
 
 /* What is measured: steps a pass, pairs of passes. */
@@ -44,24 +43,20 @@ static const struct way {
 
 enum { OURS, PEER, SIDES };
 
-struct bench {
-	const char *python, *script, *data, *vocab, *only, *json, *lock;
-	char self[PATH_MAX], dir[PATH_MAX], model[PATH_MAX], rows[PATH_MAX], recipe[PATH_MAX];
-	bool made[SHAPES];
-	struct buf text;
-	struct jsonw out;
-};
-
 /* ---- one cell ---- */
 
-static int open_ours(struct bench *b, struct side *ret)
+static int open_ours(struct cells *b, const struct cell *c, struct side *ret)
 {
-	char *argv[] = { b->self, (char[]){ "--paced" }, b->recipe, NULL };
+	char recipe[PATH_MAX];
+	char *argv[] = { b->self, (char[]){ "--paced" }, recipe, NULL };
+	int rc = fs_join(recipe, sizeof(recipe), b->dir, "recipe.json");
 
-	return side_open(argv, "trimtab's side", ret);
+	if (!rc)
+		rc = cell_save(c, recipe);
+	return rc ? rc : side_open(argv, "trimtab's side", ret);
 }
 
-static int open_peer(const struct bench *b, const struct cell *c, struct side *ret)
+static int open_peer(const struct cells *b, const struct cell *c, struct side *ret)
 {
 	char number[4][16];
 	const int value[] = { c->threads, c->steps, c->lengths->batch, c->lengths->max_length };
@@ -95,12 +90,10 @@ static int agree(const struct side *s)
 		       s[OURS].tokens, s[OURS].trainable, s[PEER].tokens, s[PEER].trainable);
 }
 
-static int cell_both(struct bench *b, const struct cell *c, int pairs, struct side *s)
+static int cell_both(struct cells *b, const struct cell *c, int pairs, struct side *s)
 {
-	int rc = cell_save(c, b->recipe);
+	int rc = open_ours(b, c, &s[OURS]);
 
-	if (!rc)
-		rc = open_ours(b, &s[OURS]);
 	if (!rc)
 		rc = open_peer(b, c, &s[PEER]);
 	if (!rc)
@@ -157,48 +150,26 @@ static void print_row(const struct cell *c, const struct side *s, int pairs)
 	fflush(stdout);
 }
 
-static void key_real(struct jsonw *w, const char *key, double value)
-{
-	jsonw_key(w, key);
-	jsonw_real(w, value);
-}
-
-static void key_text(struct jsonw *w, const char *key, const char *value)
-{
-	jsonw_key(w, key);
-	jsonw_text(w, value);
-}
-
 static void write_side(struct jsonw *w, const struct side *s, int pairs)
 {
 	jsonw_object(w);
-	key_real(w, "start_seconds", s->start);
-	key_real(w, "peak_bytes", s->peak);
+	cells_real(w, "start_seconds", s->start);
+	cells_real(w, "peak_bytes", s->peak);
 	if (s->estimate > 0)
-		key_real(w, "estimate_bytes", s->estimate);
-	key_real(w, "first_pass_seconds", s->first);
-	jsonw_key(w, "pass_seconds");
-	jsonw_array(w);
-	for (int i = 0; i < pairs; i++)
-		jsonw_real(w, s->pass[i]);
-	jsonw_end(w, ']');
+		cells_real(w, "estimate_bytes", s->estimate);
+	cells_real(w, "first_pass_seconds", s->first);
+	cells_list(w, "pass_seconds", s->pass, pairs);
 	jsonw_end(w, '}');
 }
 
 static void write_row(struct jsonw *w, const struct cell *c, const struct side *s, int pairs)
 {
 	jsonw_object(w);
-	key_text(w, "shape", c->shape->name);
-	key_text(w, "data", c->lengths->name);
-	key_text(w, "method", c->method);
-	key_text(w, "precision", c->precision);
-	key_real(w, "threads", c->threads);
-	key_real(w, "batch", c->lengths->batch);
-	key_real(w, "steps", c->steps);
-	key_real(w, "tokens", s[OURS].tokens);
-	key_real(w, "trainable", s[OURS].trainable);
-	key_real(w, "ratio", ratio_wall(s, pairs));
-	key_real(w, "cpu_ratio", ratio_cpu(s, pairs));
+	cells_write_cell(w, c, c->method);
+	cells_real(w, "tokens", s[OURS].tokens);
+	cells_real(w, "trainable", s[OURS].trainable);
+	cells_real(w, "ratio", ratio_wall(s, pairs));
+	cells_real(w, "cpu_ratio", ratio_cpu(s, pairs));
 	jsonw_key(w, "trimtab");
 	write_side(w, &s[OURS], pairs);
 	jsonw_key(w, "peer");
@@ -208,20 +179,7 @@ static void write_row(struct jsonw *w, const struct cell *c, const struct side *
 
 /* ---- all of them ---- */
 
-static int prepare(struct bench *b, const struct set *set, const struct cell *c)
-{
-	int rc = fs_join(b->model, sizeof(b->model), b->dir, c->shape->name);
-
-	if (!rc && !b->made[set->shape])
-		rc = folder_bert(b->model, c->shape, b->vocab);
-	b->made[set->shape] = !rc;
-	if (!rc)
-		rc = folder_data(b->dir, c->lengths, b->data, c->lengths->batch * c->steps,
-				 b->rows);
-	return rc ? rc : fs_join(b->recipe, sizeof(b->recipe), b->dir, "recipe.json");
-}
-
-static int measure(struct bench *b, const struct set *set, struct cell *c)
+static int measure(struct cells *b, const struct set *set, struct cell *c)
 {
 	struct side s[SIDES] = { { 0 }, { 0 } };
 	char line[128];
@@ -229,13 +187,11 @@ static int measure(struct bench *b, const struct set *set, struct cell *c)
 
 	snprintf(line, sizeof(line), "%s/%s %s %s %d", c->shape->name, c->lengths->name, c->method,
 		 c->precision, c->threads);
-	if (b->only && !strstr(line, b->only))
+	if (!cells_wants(b, line))
 		return TT_OK;
-	rc = prepare(b, set, c);
+	rc = cells_prepare(b, set->shape, c);
 	if (rc)
 		return rc;
-	c->model = b->model;
-	c->data = b->rows;
 	rc = side_lock(b->lock, &held);
 	if (!rc)
 		rc = cell_both(b, c, set->pairs, s);
@@ -248,8 +204,9 @@ static int measure(struct bench *b, const struct set *set, struct cell *c)
 	return TT_OK;
 }
 
-static int measure_all(struct bench *b)
+static int measure_all(struct cells *b)
 {
+	print_head();
 	for (size_t i = 0; i < COUNT(sets); i++)
 		for (size_t m = 0; m < COUNT(ways); m++)
 			for (int threads = 1; threads <= 2; threads++) {
@@ -269,71 +226,10 @@ static int measure_all(struct bench *b)
 	return TT_OK;
 }
 
-static int run(struct bench *b)
-{
-	int rc;
-
-	buf_init(&b->text, 1 << 24);
-	jsonw_init(&b->out, &b->text, 1);
-	jsonw_object(&b->out);
-	jsonw_key(&b->out, "machine");
-	cell_write_machine(&b->out);
-	jsonw_key(&b->out, "cells");
-	jsonw_array(&b->out);
-	cell_print_machine();
-	print_head();
-	rc = measure_all(b);
-	jsonw_end(&b->out, ']');
-	jsonw_end(&b->out, '}');
-	if (!rc && b->json)
-		rc = fs_write_atomic(b->json, b->text.data, b->text.size);
-	buf_done(&b->text);
-	return rc;
-}
-
-static int options(int argc, char **argv, struct bench *b)
-{
-	const struct {
-		const char *name;
-		const char **to;
-	} with[] = { { "--python", &b->python }, { "--script", &b->script }, { "--data", &b->data },
-		     { "--vocab", &b->vocab },   { "--only", &b->only },     { "--json", &b->json },
-		     { "--lock", &b->lock } };
-	const ssize_t n = readlink("/proc/self/exe", b->self, sizeof(b->self) - 1);
-	size_t k;
-
-	for (int i = 1; i < argc; i++) {
-		for (k = 0; k < COUNT(with) && strcmp(argv[i], with[k].name);)
-			k++;
-		if (k == COUNT(with) || i + 1 == argc)
-			return err_set(TT_INVALID, "'%s' is no option, or lacks its value",
-				       argv[i]);
-		*with[k].to = argv[++i];
-	}
-	if (!b->python || !b->script)
-		return err_set(
-			TT_INVALID,
-			"usage: peer --python FILE --script FILE [--data DIR] [--vocab FILE] "
-			"[--only TEXT] [--json FILE] [--lock FILE]");
-	return n > 0 ? TT_OK : err_set(TT_IO, "cannot find this program");
-}
-
 int main(int argc, char **argv)
 {
-	const char *tmp = getenv("TMPDIR");
-	static struct bench b;
-	int rc;
+	static struct cells b = { .name = "peer", .measure = measure_all };
 
 	cell_paced_main(argc, argv);
-	rc = options(argc, argv, &b);
-	snprintf(b.dir, sizeof(b.dir), "%s/trimtab-peer-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!rc && !mkdtemp(b.dir))
-		rc = err_set(TT_IO, "cannot make the folder %s", b.dir);
-	if (!rc) {
-		rc = run(&b);
-		fs_remove_tree(b.dir);
-	}
-	if (rc)
-		fprintf(stderr, "peer: %s\n", err_text());
-	return rc ? 1 : 0;
+	return cells_main(&b, CELLS_LOCK | CELLS_PEER, argc, argv);
 }

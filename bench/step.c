@@ -9,15 +9,12 @@
  * without it rows are made up with the same lengths. TEXT picks cells whose line
  * holds it, such as "bert-base/rte lora". All is made under $TMPDIR and removed.
  */
-#include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/array.h"
 #include "base/err.h"
-#include "base/fs.h"
-#include "bench/cell.h"
+#include "bench/cells.h"
 
 enum { METHOD_ROOM = 32 };
 
@@ -56,15 +53,6 @@ static const struct pair {
 	{ SHAPE_LARGE, LENGTHS_SST2, 2, 3, "" },
 	{ SHAPE_LARGE, LENGTHS_RTE, 2, 3, "" },
 	{ SHAPE_LARGE, LENGTHS_BOOLQ, 1, 3, "" },
-};
-
-struct bench {
-	const char *data, *vocab, *only, *json;
-	bool full;
-	char dir[PATH_MAX], model[PATH_MAX], rows[PATH_MAX];
-	bool made[SHAPES];
-	struct buf text;
-	struct jsonw out;
 };
 
 static void print_head(void)
@@ -110,23 +98,7 @@ static void print_row(const struct cell *c, const struct figures *f)
 	printf(" %8.0f %9.2f %5.2fs\n", f->rss / (1 << 20), f->estimate / f->rss, f->start);
 }
 
-/* The folders are made when they are first needed. */
-static int prepare(struct bench *b, const struct pair *p, struct cell *c)
-{
-	int rc = fs_join(b->model, sizeof(b->model), b->dir, c->shape->name);
-
-	if (!rc && !b->made[p->shape])
-		rc = folder_bert(b->model, c->shape, b->vocab);
-	b->made[p->shape] = !rc;
-	if (!rc)
-		rc = folder_data(b->dir, c->lengths, b->data, c->lengths->batch * c->steps,
-				 b->rows);
-	c->model = b->model;
-	c->data = b->rows;
-	return rc;
-}
-
-static int measure(struct bench *b, const struct pair *p, struct cell *c)
+static int measure(struct cells *b, const struct pair *p, struct cell *c)
 {
 	char line[128], name[METHOD_ROOM];
 	struct figures f;
@@ -134,9 +106,9 @@ static int measure(struct bench *b, const struct pair *p, struct cell *c)
 
 	snprintf(line, sizeof(line), "%s/%s %s %s %d", c->shape->name, c->lengths->name,
 		 cell_method(c, name, sizeof(name)), c->precision, c->threads);
-	if (b->only && !strstr(line, b->only))
+	if (!cells_wants(b, line))
 		return TT_OK;
-	rc = prepare(b, p, c);
+	rc = cells_prepare(b, p->shape, c);
 	if (!rc)
 		rc = cell_run(b->dir, c, &f);
 	if (rc)
@@ -148,7 +120,7 @@ static int measure(struct bench *b, const struct pair *p, struct cell *c)
 }
 
 /* In quick mode bf16 is tried with lora alone. */
-static bool wanted(const struct bench *b, const struct pair *p, const struct cell *c)
+static bool wanted(const struct cells *b, const struct pair *p, const struct cell *c)
 {
 	char name[METHOD_ROOM];
 
@@ -158,8 +130,9 @@ static bool wanted(const struct bench *b, const struct pair *p, const struct cel
 	       (!strcmp(c->precision, "fp32") || !strcmp(name, "lora"));
 }
 
-static int measure_all(struct bench *b)
+static int measure_all(struct cells *b)
 {
+	print_head();
 	for (size_t i = 0; i < COUNT(pairs); i++)
 		for (size_t m = 0; m < COUNT(methods); m++)
 			for (int k = 0; k < 4; k++) {
@@ -186,72 +159,10 @@ static int measure_all(struct bench *b)
 	return TT_OK;
 }
 
-static int run(struct bench *b)
-{
-	int rc;
-
-	buf_init(&b->text, 1 << 24);
-	jsonw_init(&b->out, &b->text, 1);
-	jsonw_object(&b->out);
-	jsonw_key(&b->out, "machine");
-	cell_write_machine(&b->out);
-	jsonw_key(&b->out, "cells");
-	jsonw_array(&b->out);
-	cell_print_machine();
-	print_head();
-	rc = measure_all(b);
-	jsonw_end(&b->out, ']');
-	jsonw_end(&b->out, '}');
-	if (!rc && b->json)
-		rc = fs_write_atomic(b->json, b->text.data, b->text.size);
-	buf_done(&b->text);
-	return rc;
-}
-
-static int options(int argc, char **argv, struct bench *b)
-{
-	const struct {
-		const char *name;
-		const char **to;
-	} with[] = { { "--data", &b->data },
-		     { "--vocab", &b->vocab },
-		     { "--only", &b->only },
-		     { "--json", &b->json } };
-
-	for (int i = 1; i < argc; i++) {
-		size_t k = 0;
-
-		if (!strcmp(argv[i], "--full")) {
-			b->full = true;
-			continue;
-		}
-		while (k < COUNT(with) && strcmp(argv[i], with[k].name))
-			k++;
-		if (k == COUNT(with) || i + 1 == argc)
-			return err_set(TT_INVALID,
-				       "usage: step [--full] [--data DIR] [--vocab FILE] "
-				       "[--only TEXT] [--json FILE]");
-		*with[k].to = argv[++i];
-	}
-	return TT_OK;
-}
-
 int main(int argc, char **argv)
 {
-	const char *tmp = getenv("TMPDIR");
-	static struct bench b;
-	int rc;
+	static struct cells b = { .name = "step", .measure = measure_all };
 
 	cell_main(argc, argv);
-	rc = options(argc, argv, &b);
-	snprintf(b.dir, sizeof(b.dir), "%s/trimtab-step-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (!rc && !mkdtemp(b.dir))
-		rc = err_set(TT_IO, "cannot make the folder %s", b.dir);
-	if (!rc) {
-		rc = run(&b);
-		fs_remove_tree(b.dir);
-	}
-	if (rc)
-		fprintf(stderr, "step: %s\n", err_text());
-	return rc ? 1 : 0;
+	return cells_main(&b, CELLS_FULL, argc, argv);
 }
