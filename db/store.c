@@ -93,16 +93,35 @@ static int connect_to(struct store *st, const char *name, int flags)
 	return setting_open(st);
 }
 
+/* By one statement: between two another program may have made the tables. */
+static int read_kind(struct store *st, int64_t *ret_version, int64_t *ret_application,
+		     int64_t *ret_tables)
+{
+	sqlite3_stmt *q;
+	int got, code = sql_prepare_once(st,
+					 "SELECT (SELECT user_version FROM pragma_user_version), "
+					 "(SELECT application_id FROM pragma_application_id), "
+					 "(SELECT count(*) FROM sqlite_master)",
+					 &q);
+
+	if (code)
+		return code;
+	got = sql_step(st, q);
+	if (got > 0) {
+		*ret_version = sqlite3_column_int64(q, 0);
+		*ret_application = sqlite3_column_int64(q, 1);
+		*ret_tables = sqlite3_column_int64(q, 2);
+	}
+	sqlite3_finalize(q);
+	return got < 0 ? got : TT_OK;
+}
+
 /* What sort of file is this? Also the first read, so damage and missing locks show here. */
 static int check_kind(struct store *st, int64_t *ret_version)
 {
-	int64_t version, application, tables;
-	int code = sql_int(st, "PRAGMA user_version", &version);
+	int64_t version = 0, application = 0, tables = 0;
+	const int code = read_kind(st, &version, &application, &tables);
 
-	if (!code)
-		code = sql_int(st, "PRAGMA application_id", &application);
-	if (!code)
-		code = sql_int(st, "SELECT count(*) FROM sqlite_master", &tables);
 	if (code)
 		return code;
 	if (application != APPLICATION && (version || application || tables))
