@@ -197,22 +197,46 @@ static int list_recipes(struct table *t)
 
 /* ---- runs ---- */
 
+/* A run has paths as they are found from anywhere, a recipe from its own folder. */
+static bool same_text(const char *run, const char *recipe)
+{
+	const size_t n = strlen(run), tail = strlen(recipe);
+
+	return !strcmp(run, recipe) ||
+	       (strchr(recipe, '/') && n > tail && run[n - tail - 1] == '/' &&
+		!strcmp(run + n - tail, recipe));
+}
+
+static bool same_value(const struct json *run, const struct json *recipe)
+{
+	const struct json *a = json_first(run), *b = json_first(recipe);
+	char *printed[2];
+	bool equal;
+
+	if (json_type(run) != json_type(recipe))
+		return false;
+	if (json_type(run) == JSON_TEXT)
+		return same_text(json_text(run), json_text(recipe));
+	if (json_type(run) == JSON_ARRAY) {
+		for (; a && b && same_value(a, b); a = json_next(a))
+			b = json_next(b);
+		return !a && !b;
+	}
+	printed[0] = json_print(run, false);
+	printed[1] = json_print(recipe, false);
+	equal = printed[0] && printed[1] && !strcmp(printed[0], printed[1]);
+	free(printed[0]);
+	free(printed[1]);
+	return equal;
+}
+
 /* Does the run's object hold all that the recipe's holds, with the same values? */
 static bool holds(const struct json *run, const struct json *recipe)
 {
 	for (const struct json *j = json_first(recipe); j; j = json_next(j)) {
 		const struct json *its = json_get(run, json_key(j));
-		char *a, *b;
-		bool equal;
 
-		if (!strcmp(json_key(j), "seed"))
-			continue;
-		a = json_print(j, false);
-		b = its ? json_print(its, false) : NULL;
-		equal = a && b && !strcmp(a, b);
-		free(a);
-		free(b);
-		if (!equal)
+		if (strcmp(json_key(j), "seed") != 0 && !(its && same_value(its, j)))
 			return false;
 	}
 	return true;
