@@ -227,7 +227,7 @@ static int new_table(struct method *m, struct kvprefix *p)
 	return code || !how.encoded ? code : new_encoder(m, p);
 }
 
-int kvprefix_new(struct method *m, const struct kvprefix_how *how, struct kvprefix **ret)
+int kvprefix_begin(struct method *m, const struct kvprefix_how *how)
 {
 	struct kvprefix *p = method_alloc(m, sizeof(*p));
 	struct site *s = NULL;
@@ -253,7 +253,7 @@ int kvprefix_new(struct method *m, const struct kvprefix_how *how, struct kvpref
 		code = new_layer(m, p, s, &p->layer[i]);
 	}
 	if (!code)
-		*ret = p;
+		m->state = p;
 	return code;
 }
 
@@ -264,8 +264,9 @@ static struct tensor *encode(struct graph *step, const struct kvprefix *p)
 	return softprompt_apply(step, op_activation(step, h, ACT_TANH), &p->second);
 }
 
-int kvprefix_make(struct method *m, struct kvprefix *p, struct graph *step)
+int kvprefix_before_step(struct method *m, struct graph *step)
 {
+	struct kvprefix *p = m->state;
 	struct tensor *made = softprompt_encodes(&p->table) ? encode(step, p) : NULL;
 	struct tensor *rows = softprompt_rows(&p->table, made);
 	int code = TT_OK;
@@ -274,6 +275,15 @@ int kvprefix_make(struct method *m, struct kvprefix *p, struct graph *step)
 		code = method_make(m, p->layer[i].rows,
 				   op_columns(step, rows, i * 2 * p->cols, 2 * p->cols));
 	return code;
+}
+
+int kvprefix_after_step(struct method *m, int64_t step)
+{
+	struct kvprefix *p = m->state;
+
+	(void)step;
+	softprompt_note(m, &p->table);
+	return TT_OK;
 }
 
 struct softprompt *kvprefix_table(struct kvprefix *p) { return &p->table; }

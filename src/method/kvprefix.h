@@ -28,10 +28,11 @@ struct prefix_settings {
 	bool in_place, gated; /* no settings of a recipe: a part of MAM or UniPELT */
 };
 
-/* In begin: the parameters, and a seat in every attention. */
-int kvprefix_new(struct method *m, const struct kvprefix_how *how, struct kvprefix **ret);
-/* In before_step: every layer's rows. */
-int kvprefix_make(struct method *m, struct kvprefix *p, struct graph *step);
+/* In begin: the parameters, and a seat in every attention; the prefix is the method's state. */
+int kvprefix_begin(struct method *m, const struct kvprefix_how *how);
+/* Of method_ops: every layer's rows, and what the panel compares them with. */
+int kvprefix_before_step(struct method *m, struct graph *step);
+int kvprefix_after_step(struct method *m, int64_t step);
 struct softprompt *kvprefix_table(struct kvprefix *p);
 /* adapter_config.json of PEFT's prefix tuning, for settings that begin as softprompt.h has them. */
 int kvprefix_config(const struct method *m, struct jsonw *w, bool projected, int64_t hidden,

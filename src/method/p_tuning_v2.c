@@ -48,26 +48,9 @@ static int p_tuning_v2_begin(struct method *m)
 		.hidden = set->prefix_projection ? set->prefix_hidden_size : 0,
 		.dropout = (float)(isnan(own) ? m->model->hp.hidden_dropout_prob : own),
 	};
-	struct kvprefix *p;
-	int code = softprompt_check(m);
+	const int code = softprompt_check(m);
 
-	if (!code)
-		code = kvprefix_new(m, &how, &p);
-	if (!code)
-		m->state = p;
-	return code;
-}
-
-static int p_tuning_v2_before_step(struct method *m, struct graph *step)
-{
-	return kvprefix_make(m, m->state, step);
-}
-
-static int p_tuning_v2_after_step(struct method *m, int64_t step)
-{
-	(void)step;
-	softprompt_note(m, kvprefix_table(m->state));
-	return TT_OK;
+	return code ? code : kvprefix_begin(m, &how);
 }
 
 static int p_tuning_v2_loaded(struct method *m, bool encoder)
@@ -110,8 +93,8 @@ const struct method_ops method_p_tuning_v2 = {
 	.takes_modules_to_save = true,
 	.seated = true,
 	.begin = p_tuning_v2_begin,
-	.before_step = p_tuning_v2_before_step,
-	.after_step = p_tuning_v2_after_step,
+	.before_step = kvprefix_before_step,
+	.after_step = kvprefix_after_step,
 	.config = p_tuning_v2_config,
 	.agrees = kvprefix_agrees,
 	.file_name = softprompt_file_name,

@@ -46,26 +46,9 @@ static int prefix_begin(struct method *m)
 		.in_place = set->in_place,
 		.gated = set->gated,
 	};
-	struct kvprefix *p;
-	int code = softprompt_check(m);
+	const int code = softprompt_check(m);
 
-	if (!code)
-		code = kvprefix_new(m, &how, &p);
-	if (!code)
-		m->state = p;
-	return code;
-}
-
-static int prefix_before_step(struct method *m, struct graph *step)
-{
-	return kvprefix_make(m, m->state, step);
-}
-
-static int prefix_after_step(struct method *m, int64_t step)
-{
-	(void)step;
-	softprompt_note(m, kvprefix_table(m->state));
-	return TT_OK;
+	return code ? code : kvprefix_begin(m, &how);
 }
 
 static int prefix_loaded(struct method *m, bool encoder)
@@ -99,8 +82,8 @@ const struct method_ops method_prefix = {
 	.takes_modules_to_save = true,
 	.seated = true,
 	.begin = prefix_begin,
-	.before_step = prefix_before_step,
-	.after_step = prefix_after_step,
+	.before_step = kvprefix_before_step,
+	.after_step = kvprefix_after_step,
 	.config = prefix_config,
 	.agrees = kvprefix_agrees,
 	.file_name = softprompt_file_name,

@@ -146,22 +146,14 @@ static int gated_begin(struct method *m)
 	const struct kvprefix_how how = {
 		.n = 2, .hidden = 3, .in_place = true, .dropout = 0.3f, .gated = true
 	};
-	struct kvprefix *p;
-	const int code = kvprefix_new(m, &how, &p);
 
-	m->state = p;
-	return code;
-}
-
-static int gated_before(struct method *m, struct graph *step)
-{
-	return kvprefix_make(m, m->state, step);
+	return kvprefix_begin(m, &how);
 }
 
 static const struct method_ops gated = {
 	.name = "gated",
 	.begin = gated_begin,
-	.before_step = gated_before,
+	.before_step = kvprefix_before_step,
 };
 
 static void gates_and_dropout_have_gradients(void)
